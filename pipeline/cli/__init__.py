@@ -1,0 +1,59 @@
+"""The command line: what people type, thinly over `pipeline.run`. Heavy imports wait until a command needs them."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pipeline import __version__
+from pipeline.cli.contacts import check, import_
+from pipeline.cli.runs import status, verify
+from pipeline.cli.simulate import simulate
+from pipeline.cli.target import session
+from pipeline.cli.terminal import bear_any_text
+
+__all__ = ["app"]
+
+
+class _InOrder(TyperGroup):
+    """Lists commands in the order of use; groups would come last otherwise."""
+
+    ORDER = ("import", "check", "status", "verify", "session", "simulate")
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=self.ORDER.index)
+
+
+# Without markup the help needs no rich, which takes longer to import than all the rest of this.
+app = typer.Typer(
+    name="contact-pipeline",
+    cls=_InOrder,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"contact-pipeline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Bulk contact import for contact centres: every row accounted for."""
+    bear_any_text()
+
+
+app.command("import")(import_)
+app.command("check")(check)
+app.command("verify")(verify)
+app.command("status")(status)
+app.add_typer(session, name="session")
+app.command("simulate")(simulate)

@@ -1,0 +1,178 @@
+"""The commands that read a contact list: `import` and `check`."""
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli import options
+from pipeline.cli.ending import ending
+from pipeline.cli.show import Display, showing
+from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, start_logs
+
+if TYPE_CHECKING:
+    from pipeline.config import Settings, Share
+    from pipeline.run import Result
+    from pipeline.stages.read import Source
+    from pipeline.stages.survey import Survey
+
+
+def import_(
+    sources: options.Sources,
+    config: options.Config,
+    run_dir: options.RunDir = None,
+    campaign_id: options.CampaignId = None,
+    sessions: options.Sessions = None,
+    limit: options.Limit = None,
+    wave: options.Wave = None,
+    canary: Annotated[
+        int, typer.Option("--canary", metavar="N", min=0, help="So many rows go first and are read back. 0: none.")
+    ] = 5,
+    max_bad: Annotated[
+        str | None,
+        typer.Option(
+            "--max-bad",
+            metavar="N|P%",
+            help="Stop at more invalid, rejected and failed rows. Per cent counts from 1,000 rows on.",
+        ),
+    ] = None,
+    tolerate: options.Tolerate = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Begin to send at once, without a survey.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not show the plan and ask.")] = False,
+    delimiter: options.Delimiter = None,
+    encoding: options.Encoding = None,
+    set_: options.Set = None,
+    json_: options.Json = False,
+    no_progress: options.NoProgress = False,
+    log_format: options.Logs = None,
+) -> None:
+    """Import contact lists into a campaign.
+
+    A ledger in the run directory says of every row what became of it.
+
+    Exit codes: 0 all rows in (or left out by policy); 1 some rows bad; 2 usage, configuration or source; 3 stopped by
+    --max-bad; 4 rows in doubt; 5 target cannot be reached; 6 target refuses; 8 this machine failed; 130, 143 stopped.
+    """
+    with ending():
+        start_logs(log_format)
+        from pipeline import run
+
+        settings, opened = _load(config, set_, campaign_id, sessions, sources, delimiter, encoding)
+        chosen = run.ImportOptions(
+            run_dir=run_dir,
+            limit=limit,
+            canary=canary,
+            max_bad=_share("--max-bad", max_bad),
+            tolerate=_share("--tolerate", tolerate),
+            stream=stream,
+            wave=wave,
+            command=options.recorded(("contact-pipeline", *sys.argv[1:])),
+            signals=True,
+        )
+        progress = run.Progress()
+        with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display:
+            confirm = None if yes or not interactive() else _asking(display, settings.target.campaign)
+            result = run_async(
+                partial(run.import_contacts, settings, opened, chosen, progress=progress, confirm=confirm)
+            )
+        _finish(result, as_json=json_)
+
+
+def check(
+    sources: options.Sources,
+    config: options.Config,
+    run_dir: options.RunDir = None,
+    campaign_id: options.CampaignId = None,
+    limit: options.Limit = None,
+    wave: options.Wave = None,
+    tolerate: options.Tolerate = None,
+    delimiter: options.Delimiter = None,
+    encoding: options.Encoding = None,
+    set_: options.Set = None,
+    json_: options.Json = False,
+    no_progress: options.NoProgress = False,
+    log_format: options.Logs = None,
+) -> None:
+    """Do everything but send: a rehearsal.
+
+    Reads, screens and encodes, and writes ledger and reports. Needs no secret and opens no connection, but to fetch a
+    WSDL given by URL. Rows that would be sent are pending.
+
+    Exit codes: 0 every row could be sent (or is left out by policy); 1 some rows are invalid; 2 usage, configuration
+    or source.
+    """
+    with ending():
+        start_logs(log_format)
+        from pipeline import run
+
+        settings, opened = _load(config, set_, campaign_id, None, sources, delimiter, encoding)
+        chosen = run.ImportOptions(
+            run_dir=run_dir,
+            limit=limit,
+            tolerate=_share("--tolerate", tolerate),
+            wave=wave,
+            command=options.recorded(("contact-pipeline", *sys.argv[1:])),
+            signals=True,
+        )
+        progress = run.Progress()
+        with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON):
+            result = run_async(partial(run.check_contacts, settings, opened, chosen, progress=progress))
+        _finish(result, as_json=json_, checked=True)
+
+
+def _load(
+    config: Sequence[Path],
+    given: Sequence[str] | None,
+    campaign_id: str | None,
+    sessions: int | None,
+    sources: Sequence[str],
+    delimiter: str | None,
+    encoding: str | None,
+) -> "tuple[Settings, list[Source]]":
+    from pipeline import run
+    from pipeline.errors import ConfigError
+
+    overrides = options.overrides(given, {"--campaign-id": campaign_id, "--sessions": sessions})
+    try:
+        return run.load(config, overrides, sources, delimiter=options.delimiter(delimiter), encoding=encoding)
+    except ConfigError as error:
+        raise ConfigError([options.as_given(problem, given) for problem in error.problems]) from None
+
+
+def _share(option: str, given: str | None) -> "Share | None":
+    from pipeline.config import Share
+    from pipeline.errors import UsageError
+
+    try:
+        return None if given is None else Share.parse(given)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def _asking(display: Display, campaign: str) -> "Callable[[Survey], Awaitable[bool]]":
+    """What shows the plan and asks whether to go on."""
+    from pipeline.records import Status
+    from pipeline.report.plan import plan
+    from pipeline.report.text import rows
+
+    async def confirm(survey: "Survey") -> bool:
+        if not survey.counts[Status.PENDING]:
+            return True  # nothing is sent, so there is nothing to ask
+        with display.aside():
+            complain(plan(survey, campaign))
+            return await agreed(f"Send {rows(survey.counts[Status.PENDING])}?")
+
+    return confirm
+
+
+def _finish(result: "Result", *, as_json: bool, checked: bool = False) -> None:
+    """Say how it ended, and end so."""
+    from pipeline.report.summary import summary
+
+    if result.error:
+        complain(result.error)
+    say(result.summary.to_json().rstrip() if as_json else summary(result.summary, checked=checked))
+    raise typer.Exit(result.summary.exit_code)

@@ -1,0 +1,112 @@
+"""The options that several commands share, and what they mean for the configuration."""
+
+import json
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(metavar="SOURCE", help="CSV or Parquet files: paths or globs."),
+]
+RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The run directory, as an import names it.")]
+Config = Annotated[
+    list[Path],
+    typer.Option("--config", metavar="FILE", help="Configuration (TOML). May be repeated: later files win."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override one setting, e.g. delivery.rate=50. May be repeated; wins over files.",
+    ),
+]
+CampaignId = Annotated[
+    str | None, typer.Option("--campaign-id", metavar="ID", help="The campaign, in place of target.campaign_id.")
+]
+Sessions = Annotated[
+    int | None,
+    typer.Option("--sessions", metavar="N", min=1, help="At most so many sessions, in place of delivery.sessions."),
+]
+RunDir = Annotated[
+    Path | None,
+    typer.Option("--run-dir", metavar="DIR", help="Where the run goes. Default: runs/<UTC time>-<source name>."),
+]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Take the first N rows only.")]
+Wave = Annotated[
+    str | None,
+    typer.Option("--wave", metavar="NAME", help="A part of the contact ids: contact the same people once more."),
+]
+Tolerate = Annotated[
+    str | None,
+    typer.Option("--tolerate", metavar="N|P%", help="So many invalid, rejected and failed rows still exit 0."),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter", metavar="CHAR", help='What separates the fields of a CSV, "tab" for a tab. Default: found out.'
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option("--encoding", metavar="NAME", help="Encoding of a CSV, e.g. windows-1252. Default: found out."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else, on standard output.")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress.")]
+Logs = Annotated[
+    LogFormat | None,
+    typer.Option("--log-format", help="Log lines on standard error. Default: text on a terminal, else json."),
+]
+
+
+#: Options that stand for a setting.
+_SETTINGS: Final = {"--campaign-id": "target.campaign_id", "--sessions": "delivery.sessions"}
+
+
+def overrides(given: Sequence[str] | None, named: Mapping[str, str | int | None]) -> list[str]:
+    """What `--set` and the options in its stead add up to, as "dotted.key=VALUE"; the options win.
+
+    `named` holds the values of options that stand for a setting; None: not given.
+    """
+    own = (f"{_SETTINGS[name]}={json.dumps(value)}" for name, value in named.items() if value is not None)
+    return [*(given or ()), *own]
+
+
+def as_given(problem: str, given: Sequence[str] | None) -> str:
+    """A problem of the configuration, placed at the option that caused it rather than at the setting behind it."""
+    keys = {override.partition("=")[0].strip() for override in given or ()}
+    for option, key in _SETTINGS.items():
+        place = f"--set {key}:"
+        if problem.startswith(place) and key not in keys:
+            return f"{option}:{problem.removeprefix(place)}"
+    return problem
+
+
+def delimiter(given: str | None) -> str | None:
+    """The character that `--delimiter` means: a tab is hard to type."""
+    return "\t" if given in ("tab", "\\t") else given
+
+
+def recorded(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The command as a run keeps it: the values of `--set` are left out, they may be secrets."""
+    kept: list[str] = []
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        if before == "--set":
+            kept.append(argument.partition("=")[0] + "=...")
+        elif argument.startswith("--set="):
+            kept.append("--set=" + argument.removeprefix("--set=").partition("=")[0] + "=...")
+        else:
+            kept.append(argument)
+    return tuple(kept)

@@ -1,0 +1,87 @@
+"""The two streams that a person or a script reads, and the questions that are asked on a terminal."""
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from pipeline.cli.options import LogFormat
+
+T = TypeVar("T")
+
+
+def say(text: str) -> None:
+    """Write a line to standard output. Whoever has stopped reading does not change how the command ends."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more on its way out; that must not fail either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def complain(text: str) -> None:
+    """Write a line to standard error."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def bear_any_text() -> None:
+    """Let a console that lacks a character show a question mark in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="replace")
+
+
+def interactive() -> bool:
+    """Whether there is a person to ask."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+async def agreed(question: str) -> bool:
+    """Ask on the terminal; anything but yes is no. Can be cancelled where the system can wait for a terminal."""
+    import anyio
+    import anyio.to_thread
+
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.platform == "win32":  # only sockets can be waited for there
+        answer = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+    else:
+        await anyio.wait_readable(sys.stdin)
+        answer = sys.stdin.readline()
+    return answer.strip().lower() in ("y", "yes")
+
+
+class _CurrentStderr:
+    """Standard error as it is at the moment of writing: a progress display redirects it while it is shown."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
+def start_logs(style: LogFormat | None) -> None:
+    """Send log lines to standard error: as asked, else for a person on a terminal and as JSON elsewhere."""
+    from pipeline import logs
+
+    chosen = style or (LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON)
+    stream: Any = _CurrentStderr()
+    logs.configure(chosen.value, stream)
+
+
+def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run `work` on the fastest event loop there is."""
+    from importlib.util import find_spec
+
+    import anyio
+
+    return anyio.run(work, backend="asyncio", backend_options={"use_uvloop": find_spec("uvloop") is not None})

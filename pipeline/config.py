@@ -1,0 +1,354 @@
+"""The settings: frozen models of every section of the configuration, and the types of their values.
+
+A target brings its own model for `[target]`; this module knows none.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
+
+from pipeline.errors import ConfigError
+
+# --- types of single values -----------------------------------------------------------------------------------
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(value: object) -> float:
+    """A duration in seconds: a number, or text such as "90s", "20m", "1h"."""
+    if isinstance(value, bool):
+        raise ValueError("a duration is a number of seconds or text such as '20m'")
+    if isinstance(value, int | float):
+        result = float(value)
+    elif isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        result = float(match[1]) * _SECONDS[match[2]]
+    else:
+        raise ValueError("a duration is a number of seconds or text such as '90s', '20m', '1h'")
+    if not 0 <= result < 1e9:
+        raise ValueError("a duration is not negative")
+    return result
+
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+
+
+def _resolve(value: object, info: ValidationInfo) -> object:
+    """A path in a config file is relative to that file."""
+    if isinstance(value, str | Path):
+        base = (info.context or {}).get("base", Path())
+        return Path(base) / Path(value).expanduser()
+    return value
+
+
+ConfigPath = Annotated[Path, BeforeValidator(_resolve)]
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that is read when it is needed and never shown: literal, from the environment, from a file or asked for.
+
+    `read` raises ConfigError when there is nothing to read.
+    """
+
+    place: str  # the dotted key, for messages
+    literal: str | None = None
+    env: str | None = None
+    file: Path | None = None
+    prompt: bool = False
+
+    def __repr__(self) -> str:
+        return f"Secret({self.origin})"
+
+    __str__ = __repr__
+
+    @property
+    def origin(self) -> str:
+        """Where the value comes from, without the value."""
+        if self.env:
+            return f"env {self.env}"
+        if self.file:
+            return f"file {self.file}"
+        return "prompt" if self.prompt else "config"
+
+    def read(self) -> str:
+        """The value as it is now (a rotated secret is read anew)."""
+        if self.literal is not None:
+            return self.literal
+        if self.env:
+            if value := os.environ.get(self.env):
+                return value
+            raise ConfigError([f"{self.place}: the environment variable {self.env} is not set"])
+        if self.file:
+            try:
+                return self.file.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "it is not text"
+                raise ConfigError([f"{self.place}: cannot read {self.file}: {reason}"]) from None
+        return _prompted(self.place)
+
+
+_ANSWERS: dict[str, str] = {}  # one question a secret, however often it is read
+
+
+def _prompted(place: str) -> str:
+    import getpass
+    import sys
+
+    if place not in _ANSWERS:
+        if not sys.stdin.isatty():
+            raise ConfigError([f'{place}: prompt = true needs a terminal; use {{ env = "NAME" }} here'])
+        _ANSWERS[place] = getpass.getpass(f"{place}: ")
+    return _ANSWERS[place]
+
+
+def _secret(value: object, info: ValidationInfo) -> object:
+    place = f"target.{info.field_name}"
+    if isinstance(value, str):
+        if not value:
+            raise ValueError("is empty")
+        return Secret(place, literal=value)
+    if isinstance(value, Mapping) and len(value) == 1:
+        kind, given = next(iter(value.items()))
+        if kind == "env" and isinstance(given, str) and given:
+            return Secret(place, env=given)
+        if kind == "file" and isinstance(given, str) and given:
+            path = _resolve(given, info)
+            assert isinstance(path, Path)
+            return Secret(place, file=path)
+        if kind == "prompt" and given is True:
+            return Secret(place, prompt=True)
+    if isinstance(value, Secret):
+        return value
+    raise ValueError('takes text, { env = "NAME" }, { file = "PATH" } or { prompt = true }')
+
+
+SecretText = Annotated[Secret, BeforeValidator(_secret)]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A number of rows, or a percentage of the rows settled so far."""
+
+    count: int | None = None
+    percent: float | None = None
+
+    #: A percentage of very few rows says nothing.
+    ROWS_BEFORE_PERCENT: ClassVar[int] = 1000
+
+    @classmethod
+    def parse(cls, text: str) -> "Share":
+        """Read "50" or "5%"; raises ValueError."""
+        text = text.strip()
+        try:
+            if text.endswith("%"):
+                percent = float(text[:-1])
+                if 0 <= percent <= 100:
+                    return cls(percent=percent)
+            elif (count := int(text)) >= 0:
+                return cls(count=count)
+        except ValueError:
+            pass
+        raise ValueError(f"{text!r} is neither a number of rows (50) nor a percentage (5%)")
+
+    def exceeded(self, bad: int, rows: int, *, final: bool = False) -> bool:
+        """Whether `bad` of `rows` is more than this; `final`: all rows are known, so a percentage counts at once."""
+        if self.count is not None:
+            return bad > self.count
+        assert self.percent is not None
+        if rows < self.ROWS_BEFORE_PERCENT and not final:
+            return False
+        return bad * 100 > self.percent * rows
+
+
+def read_secrets(section: "Section") -> None:
+    """Read every secret of a section once: a missing one is known early. Raises ConfigError with all of them."""
+    problems: list[str] = []
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Secret):
+            try:
+                value.read()
+            except ConfigError as error:
+                problems.extend(error.problems)
+    if problems:
+        raise ConfigError(problems)
+
+
+# --- the sections ---------------------------------------------------------------------------------------------
+
+
+class Section(BaseModel):
+    """A table of the configuration: frozen, and an unknown key is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, validate_default=True)
+
+
+class TargetSettings(Section):
+    """What every target's settings share."""
+
+    system: str
+
+    @property
+    def campaign(self) -> str:
+        """What contacts are added to, as the target names it: part of the contact ids. Empty: the target has none."""
+        return ""
+
+    @property
+    def place(self) -> str:
+        """The target's address and account, as far as the configuration tells without reading a secret."""
+        return ""
+
+
+class HttpSettings(Section):
+    """How HTTP connections are made."""
+
+    ca: ConfigPath | None = Field(None, description="own CA file (PEM); else the system's")
+    cert: ConfigPath | None = Field(None, description="client certificate (PEM)")
+    key: ConfigPath | None = Field(None, description="its key (PEM)")
+    proxy: str | None = Field(None, description="address of a proxy; else the environment's")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blank_is_none(cls, data: object) -> object:
+        if isinstance(data, Mapping):
+            return {key: None if value == "" else value for key, value in data.items()}
+        return data
+
+
+class Condition(Section):
+    """Rows whose `column` has one of the values `in` (compared without case and surrounding blanks)."""
+
+    column: str
+    values: tuple[str, ...] = Field(alias="in", min_length=1)
+
+
+class ChannelSettings(Section):
+    """One way to reach a person."""
+
+    destination: str = Field(description="template with {column} placeholders")
+    text: str | None = Field(None, description="text for this contact; else the campaign's own")
+    retries: int = Field(3, ge=0, le=255, description="delivery attempts by the target, 0..255")
+    when: Condition | None = Field(None, description="consent: else the channel is left out")
+
+
+class ContactsSettings(Section):
+    """How a row becomes a contact."""
+
+    key: tuple[str, ...] = Field((), description="columns that name a person for good")
+    region: str | None = Field(None, description="ISO 3166 code for national phone numbers")
+    on_invalid: Literal["channel", "row"] = "channel"
+    unique: Literal["key", "destination", "none"] = "key"
+    suppress: tuple[ConfigPath, ...] = ()
+    where: Condition | None = None
+    phone_type: Literal["off", "warn", "error"] = "warn"
+    sms: ChannelSettings | None = None
+    voice: ChannelSettings | None = None
+    email: ChannelSettings | None = None
+
+    @model_validator(mode="after")
+    def _some_channel(self) -> "ContactsSettings":
+        if not self.channels:
+            raise ValueError(
+                "no channel is mapped: add [contacts.sms], [contacts.voice] or [contacts.email] with a destination"
+            )
+        return self
+
+    @property
+    def channels(self) -> dict[str, ChannelSettings]:
+        """The mapped channels by name, in the order of CHANNELS."""
+        found = {"sms": self.sms, "voice": self.voice, "email": self.email}
+        return {name: channel for name, channel in found.items() if channel is not None}
+
+
+class DeliverySettings(Section):
+    """How fast and how stubbornly rows are sent."""
+
+    sessions: int = Field(8, ge=1, le=10_000, description="at most so many open at once")
+    calls_per_session: int = Field(1, ge=1, le=1_000, description="in flight at once on one session")
+    rate: float = Field(0, ge=0, description="rows per second at most, over all sessions; 0: no limit")
+    adaptive: bool = Field(True, description="find the concurrency that the target bears")
+    timeout: Duration = Field(30.0, gt=0, description="for one answer")
+    late_effect: Duration = Field(30.0, description="a request may take effect so long after we gave it up")
+    attempts: int = Field(5, ge=1, le=65_535, description="sends of one row that the target puts off")
+    outage: Duration = Field(900.0, description="nothing gets through for so long: stop")
+    stop_within: Duration = Field(20.0, description="after a signal; what is in flight then is in doubt")
+
+
+class SessionsSettings(Section):
+    """How long sessions live."""
+
+    idle_limit: Duration = Field(1200.0, gt=0, description="inactivity after which the target drops a session")
+    renew_margin: Duration = Field(120.0, description="renewed that long before")
+    wait: Duration = Field(0.0, description="how long to wait for a first session refused as one too many")
+
+    @model_validator(mode="after")
+    def _margin_below_limit(self) -> "SessionsSettings":
+        if self.renew_margin >= self.idle_limit:
+            raise ValueError("renew_margin must be shorter than idle_limit")
+        return self
+
+
+class StateSettings(Section):
+    """What is in which campaign, across runs."""
+
+    directory: ConfigPath | None = Field(None, description="default: CONTACT_PIPELINE_STATE, else runs/.state")
+    known: tuple[Literal["state", "target"], ...] = ("state", "target")
+
+
+class LedgerSettings(Section):
+    """The ledger files."""
+
+    formats: tuple[Literal["parquet", "csv"], ...] = Field(("parquet", "csv"), min_length=1)
+    mask: bool = Field(False, description="mask destinations in the ledger and the resubmit file")
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    target: TargetSettings
+    contacts: ContactsSettings
+    http: HttpSettings = HttpSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    sessions: SessionsSettings = SessionsSettings()
+    state: StateSettings = StateSettings()
+    ledger: LedgerSettings = LedgerSettings()
+
+
+# --- templates ------------------------------------------------------------------------------------------------
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def template_columns(template: str) -> tuple[str, ...]:
+    """The columns that a template names, in order, each once. `{{` and `}}` stand for braces."""
+    bare = template.replace("{{", "").replace("}}", "")
+    return tuple(dict.fromkeys(name.strip() for name in _PLACEHOLDER.findall(bare)))
+
+
+def needed_columns(contacts: ContactsSettings) -> dict[str, str]:
+    """Every source column that the mapping needs, with the first place that names it."""
+    places: dict[str, str] = {}
+    for name in contacts.key:
+        places.setdefault(name, "contacts.key")
+    if contacts.where:
+        places.setdefault(contacts.where.column, "contacts.where.column")
+    for channel, mapping in contacts.channels.items():
+        for field, template in (("destination", mapping.destination), ("text", mapping.text)):
+            for name in template_columns(template or ""):
+                places.setdefault(name, f"contacts.{channel}.{field}")
+        if mapping.when:
+            places.setdefault(mapping.when.column, f"contacts.{channel}.when.column")
+    return places

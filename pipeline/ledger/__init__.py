@@ -1,0 +1,1 @@
+"""What became of every row: the journal while a run lives, and the files that people read, made from it."""

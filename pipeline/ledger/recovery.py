@@ -1,0 +1,249 @@
+"""Answers what a journal has on record for a range of rows, reading no more of it than that range needs.
+
+`recover` goes over the whole file once and keeps where the lines of each slice lie. Outcomes are read when they are
+asked for, from the lines of the slices in question.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import polars as pl
+
+from pipeline.errors import MachineFailed, UsageError
+from pipeline.ledger import lines
+from pipeline.ledger.disk import Disk, OsDisk
+from pipeline.ledger.lines import Damaged, Header, SliceBegun
+from pipeline.ledger.scan import NothingBegun, Scan
+from pipeline.records import Status
+
+__all__ = ["OUTCOME_SCHEMA", "RECORD_SCHEMA", "UNANSWERED", "NothingBegun", "Recovery", "Slice", "recover"]
+
+Read = TypeVar("Read")
+
+#: Why a row of a begun slice without outcome is in doubt.
+UNANSWERED: Final = "the run stopped before an answer was on record: it may be there or not"
+
+#: What is on record of a row; one row per position.
+OUTCOME_SCHEMA: Final = pl.Schema(
+    [
+        ("position", pl.UInt64),
+        ("status", pl.String),
+        ("code", pl.String),
+        ("reason", pl.String),
+        ("attempts", pl.UInt16),
+        ("sent_at", pl.Int64),  # milliseconds since the epoch, UTC
+        ("settled_at", pl.Int64),
+        ("latency_ms", pl.Float32),
+    ]
+)
+
+#: The same with where it stands: the slice's number and the offset of the line; of two lines the later one wins.
+RECORD_SCHEMA: Final = pl.Schema([*OUTCOME_SCHEMA.items(), ("slice", pl.UInt32), ("at", pl.UInt64)])
+
+_PART: Final = 1 << 16  # outcomes held as Python objects at once
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A range of rows that may have been sent (see SliceBegun)."""
+
+    number: int
+    start: int
+    stop: int
+    rows: int
+    digest: str
+
+
+def recover(path: Path, *, disk: Disk | None = None) -> "Recovery":
+    """Read the journal at `path` through once. Changes nothing; the file may be growing meanwhile.
+
+    Lines beyond the greatest offset that any line names as durable are there if they are whole: what is damaged among
+    them, and everything behind that, is the tail of a write that did not finish, and is left out. Raises UsageError
+    where there is no journal, NothingBegun where its header never became whole, and MachineFailed, naming the line,
+    where something is damaged that was durable once.
+    """
+    disk = disk or OsDisk()
+    try:
+        handle = disk.open(path)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no journal: no run was begun here") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    try:
+        size = disk.size(handle)
+        scan = Scan(path)
+        scan.read(disk, handle, size)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    finally:
+        disk.close(handle)
+    return Recovery(path, disk, scan, scan.checked_header(), size)
+
+
+class Recovery:
+    """A journal as it was read: its header, slices and notes, and the outcomes on record."""
+
+    __slots__ = (
+        "_disk",
+        "_index",
+        "_loaded",
+        "_window",
+        "durable",
+        "end",
+        "finished",
+        "header",
+        "notes",
+        "path",
+        "size",
+        "slices",
+    )
+
+    def __init__(self, path: Path, disk: Disk, scan: Scan, header: Header, size: int) -> None:
+        self.path = path
+        self.header = header
+        self.notes = tuple(scan.notes)
+        self.finished = scan.finished  # the last line says that nothing is left to do
+        self.size = size  # bytes of the file when it was read
+        self.end = scan.end  # bytes of it that count; what lies behind is the tail of a broken write
+        self.durable = scan.durable  # bytes of it that a later line names as durable
+        #: number, start, stop, rows, at (offset of the slice's line) and length (of that line, without newline)
+        self.slices = pl.DataFrame(
+            {"number": range(len(scan.begun["at"])), **scan.begun},
+            schema={"number": pl.UInt32, **dict.fromkeys(scan.begun, pl.UInt64)},
+        )
+        index = pl.DataFrame(scan.settled, schema={"slice": pl.UInt32, "at": pl.UInt64, "length": pl.UInt32})
+        # Every line of outcomes by slice, then by place.
+        self._index = index if index["slice"].is_sorted() else index.sort("slice", maintain_order=True)
+        self._disk = disk
+        self._loaded: frozenset[int] = frozenset()  # the slices whose outcomes are in the window
+        self._window = pl.DataFrame(schema=RECORD_SCHEMA)
+
+    @property
+    def tail(self) -> int:
+        """Bytes at the end of the file that do not count."""
+        return self.size - self.end
+
+    def slice(self, number: int) -> Slice:
+        """One slice with its digest, which is read from the file."""
+        _, start, stop, rows, at, length = self.slices.row(number)
+        for line in self._lines([(at, length)]):
+            record = self._unchanged(lines.sight, line)
+        assert isinstance(record, SliceBegun)
+        return Slice(number, start, stop, rows, record.digest)
+
+    def outcomes(self, start: int, stop: int) -> pl.DataFrame:
+        """The latest outcome of every row of [start, stop) that has one: OUTCOME_SCHEMA, in order of position.
+
+        Made for walking through the rows in order: every line is then read once.
+        """
+        return self._latest(start, stop).select(OUTCOME_SCHEMA.names())
+
+    def standing(self, start: int, stop: int) -> pl.DataFrame:
+        """Where the rows of [start, stop) stand that a slice covers: OUTCOME_SCHEMA, in order of position.
+
+        A row without an outcome is in doubt, and so is one that was released as pending and then covered by a later
+        slice; a row with an outcome stands as that says. Rows that are not named were never begun: they are pending.
+        Screening settles rows that a slice covers too; of those nothing is meant here.
+        """
+        return (
+            self._begun(start, stop)
+            .join(self._latest(start, stop), on="position", how="left", maintain_order="left")
+            .with_columns(
+                unanswered=pl.col("status").is_null()
+                | ((pl.col("status") == Status.PENDING.value) & (pl.col("begun_at") > pl.col("at")))
+            )
+            .with_columns(
+                pl.when("unanswered").then(pl.lit(Status.IN_DOUBT.value)).otherwise("status").alias("status"),
+                pl.when("unanswered").then(pl.lit(UNANSWERED)).otherwise("reason").alias("reason"),
+                # In doubt means sent: that one send is counted, though nobody saw it.
+                (pl.col("attempts").fill_null(0) + pl.col("unanswered").cast(pl.UInt16)).alias("attempts"),
+            )
+            .select(OUTCOME_SCHEMA.names())
+        )
+
+    def record(self, numbers: Iterable[int]) -> pl.DataFrame:
+        """Everything that was settled in the slices `numbers`, in the order of the file: RECORD_SCHEMA."""
+        slices = pl.Series("slice", list(numbers), dtype=pl.UInt32)
+        first = self._index["slice"].search_sorted(slices, "left")
+        last = self._index["slice"].search_sorted(slices, "right")
+        rows = pl.select(pl.int_ranges(first, last)).to_series().explode(empty_as_null=False)
+        places = self._index[rows].sort("at")
+        parts = [_frame(part) for part in self._parts(places)]
+        return pl.concat([pl.DataFrame(schema=RECORD_SCHEMA), *parts])
+
+    def history(self, start: int, stop: int) -> pl.DataFrame:
+        """Every outcome of rows of [start, stop), by position and then from earliest to latest: RECORD_SCHEMA."""
+        wanted = frozenset(self._covering(start, stop)["number"])
+        if missing := wanted - self._loaded:
+            kept = self._window.filter(pl.col("slice").is_in(list(wanted)))
+            self._window = pl.concat([kept, self.record(missing)])
+            self._loaded = wanted
+        found = self._window.filter((pl.col("position") >= start) & (pl.col("position") < stop))
+        return found.sort("position", "at", maintain_order=True)
+
+    def _latest(self, start: int, stop: int) -> pl.DataFrame:
+        return self.history(start, stop).unique("position", keep="last", maintain_order=True)
+
+    def _covering(self, start: int, stop: int) -> pl.DataFrame:
+        return self.slices.filter((pl.col("start") < stop) & (pl.col("stop") > start))
+
+    def _begun(self, start: int, stop: int) -> pl.DataFrame:
+        """Per position of [start, stop) that a slice covers, where in the file the last of them began."""
+        return (
+            self._covering(start, stop)
+            .select(
+                pl.int_ranges(
+                    pl.max_horizontal("start", start), pl.min_horizontal("stop", stop), dtype=pl.UInt64
+                ).alias("position"),
+                pl.col("at").alias("begun_at"),
+            )
+            .explode("position", empty_as_null=False)
+            .group_by("position")
+            .agg(pl.col("begun_at").max())
+            .sort("position")
+        )
+
+    def _parts(self, places: pl.DataFrame) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of the lines at `places`, with slice and place, not more at once than memory should hold."""
+        part: list[tuple[Any, ...]] = []
+        found = self._lines(places.select("at", "length").iter_rows())
+        for number, at, line in zip(places["slice"], places["at"], found, strict=True):
+            part.extend([(*row, number, at) for row in self._unchanged(lines.rows, line)])
+            if len(part) >= _PART:
+                yield part
+                part = []
+        if part:
+            yield part
+
+    def _lines(self, places: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+        try:
+            handle = self._disk.open(self.path)
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        try:
+            for at, length in places:
+                line = self._disk.read(handle, at, length)
+                if len(line) != length:
+                    raise MachineFailed(f"{self.path}: is shorter than when it was read first (at byte {at})")
+                yield line
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        finally:
+            self._disk.close(handle)
+
+    def _unchanged(self, read: Callable[[bytes], Read], line: bytes) -> Read:
+        try:
+            return read(line)
+        except Damaged as error:
+            raise MachineFailed(f"{self.path}: has changed since it was read first: a line {error}") from None
+
+
+def _frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+    columns = zip(RECORD_SCHEMA.items(), zip(*rows, strict=True), strict=True)
+    return pl.DataFrame([pl.Series(name, values, dtype=kind) for (name, kind), values in columns])
+
+
+def _unreadable(path: Path, error: OSError) -> MachineFailed:
+    return MachineFailed(f"{path}: the journal cannot be read: {error.strerror or error}")

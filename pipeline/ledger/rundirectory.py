@@ -1,0 +1,117 @@
+"""The directory of one run: made private, never used for two runs, and the names of what lies in it."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import aiofiles
+import anyio.to_thread
+
+from pipeline.errors import MachineFailed, UsageError
+from pipeline.ledger import files, summary
+from pipeline.ledger.private import write_private
+
+#: Names of the files within it; the first two say that a run was begun here.
+JOURNAL: Final = "journal.jsonl"
+SETTINGS: Final = "run.toml"
+REPORT: Final = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """One run's files. They hold people's numbers: the directory is 0700, its files are 0600."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path) -> "RunDirectory":
+        """Make the directory and its parents, or take an empty one; raises UsageError where a run was begun in it."""
+        directory = cls(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
+            path.chmod(0o700)  # it may have been there, and the umask may have had a say
+        except FileExistsError as error:
+            raise UsageError(f"{error.filename}: is a file; choose another directory for the run") from None
+        except OSError as error:
+            raise UsageError(f"{path}: the run directory cannot be made: {error.strerror or error}") from None
+        if directory.holds_run:
+            raise UsageError(f"{path}: holds a run already: resume it, or choose another directory")
+        return directory
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether a run was begun here."""
+        return self.journal.exists() or self.settings.exists()
+
+    @property
+    def journal(self) -> Path:
+        return self.path / JOURNAL
+
+    @property
+    def settings(self) -> Path:
+        return self.path / SETTINGS
+
+    @property
+    def ledger_parquet(self) -> Path:
+        return self.path / files.PARQUET
+
+    @property
+    def ledger_csv(self) -> Path:
+        return self.path / files.CSV
+
+    @property
+    def resubmit(self) -> Path:
+        return self.path / files.RESUBMIT
+
+    @property
+    def summary(self) -> Path:
+        return self.path / summary.SUMMARY
+
+    @property
+    def report(self) -> Path:
+        return self.path / REPORT
+
+    def write_private(self, name: str, content: str | bytes) -> Path:
+        """Put a file of mode 0600 in place, whole or not at all; raises MachineFailed."""
+        path = self.path / name
+        if path.parent != self.path:
+            raise MachineFailed(f"{name!r} is not a file of the run directory")
+        write_private(path, content.encode() if isinstance(content, str) else content)
+        return path
+
+    async def keep(self, name: str, originals: Sequence[Path]) -> None:
+        """Copy files into the folder `name`, numbered, for their owner alone; raises UsageError, MachineFailed."""
+        folder = self.path / name
+        for number, original in enumerate(originals, 1):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            try:
+                async with aiofiles.open(original, "rb") as source:
+                    content = await source.read()
+            except OSError as error:
+                raise UsageError(f"{original}: cannot be read: {error.strerror or error}") from None
+            await anyio.to_thread.run_sync(write_private, folder / f"{number:02}-{original.name}", content)
+
+    def discard(self) -> None:
+        """Take away what was written for a run that was never begun; the directory too, if nothing else is in it."""
+        for folder in (self.path / "suppress", self.path / "contract"):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.settings.unlink(missing_ok=True)
+        with suppress(OSError):  # something of somebody else's is in it
+            self.path.rmdir()
+
+
+def default_path(now: datetime, source: str, *, base: Path = Path("runs")) -> Path:
+    """`runs/<UTC time>-<source's stem>`, with -2, -3 and so on behind where that is there already."""
+    stem = re.sub(r"[^\w.-]+", "_", Path(source).stem).strip("._-") or "input"
+    name = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{stem[:80]}"
+    path, number = base / name, 1
+    while path.exists():
+        number += 1
+        path = base / f"{name}-{number}"
+    return path

@@ -1,0 +1,66 @@
+"""Logging: event names with fields through structlog, into the standard library's logger "contact_pipeline".
+
+A program that uses the package as a library decides itself what becomes of the records; the command line calls
+`configure` once. Whatever goes out passes `redact`: a log is no place for people's numbers.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Final, Literal, TextIO
+
+import structlog
+
+NAME: Final = "contact_pipeline"
+
+_MAIL = re.compile(r"[^\s@<>\"'=:,;]+@[^\s@<>\"',;]+\.[^\s@<>\"',;]+")
+# A plus and seven digits or more, or ten digits or more with the separators that people use; not a date or an id.
+_PHONE = re.compile(r"(?<![\w.-])(?:\+\d[\d ().-]{6,}\d|\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4,})(?![\w-])")
+
+
+def mask(text: str) -> str:
+    """`text` with everything that looks like a destination replaced."""
+    return _PHONE.sub("[number]", _MAIL.sub("[mail]", text))
+
+
+def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: mask every text field but the frame's own."""
+    for key, value in event.items():
+        if isinstance(value, str) and key not in ("timestamp", "level"):
+            event[key] = mask(value)
+    return event
+
+
+def logger() -> Any:
+    """The package's logger: `logger().info("event.name", field=value)`."""
+    return structlog.wrap_logger(
+        logging.getLogger(NAME),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            redact,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+    )
+
+
+def configure(style: Literal["text", "json"], stream: TextIO = sys.stderr, *, level: int = logging.INFO) -> None:
+    """Send the package's records to `stream`, as lines of text or of JSON. Called by the command line alone."""
+    renderer: Any
+    if style == "json":
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        )
+    )
+    target = logging.getLogger(NAME)
+    target.handlers[:] = [handler]
+    target.setLevel(level)
+    target.propagate = False

@@ -1,0 +1,68 @@
+"""Where a run stands, on one screen or as JSON, from its files alone."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.ledger.summary import Summary
+from pipeline.records import Status
+from pipeline.report.summary import summary
+from pipeline.report.text import rows, safe, span, table, word
+
+
+class Standing(Protocol):
+    """What the files of a run say."""
+
+    @property
+    def run_dir(self) -> Path: ...
+    @property
+    def created(self) -> datetime: ...
+    @property
+    def updated(self) -> datetime: ...
+    @property
+    def campaign(self) -> str: ...
+    @property
+    def rows(self) -> int | None: ...
+    @property
+    def delivered(self) -> Mapping[Status, int]: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def summary(self) -> Summary | None: ...
+
+
+def text(standing: Standing, now: datetime | None = None) -> str:
+    """One screen; its last line names the run directory. `now` is the present, in UTC."""
+    ago = ((now or datetime.now(UTC)) - standing.updated).total_seconds()
+    head = (
+        f"Campaign {safe(standing.campaign)}; begun {standing.created:%Y-%m-%d %H:%M:%S} UTC, "
+        f"journal last written {span(max(0.0, ago))} ago."
+    )
+    if standing.summary is not None:
+        why = [safe(standing.summary.error)] if standing.summary.error else []
+        return "\n".join([head, *why, summary(standing.summary)])
+    of = "" if standing.rows is None else f" of an input of {rows(standing.rows)}"
+    lines = [head, f"Not ended: it goes on, or was killed. Sent so far{of}:"]
+    lines += table([(standing.delivered[status], word(status)) for status in Status if standing.delivered.get(status)])
+    lines += table([(sum(standing.delivered.values()), "rows settled by sending")])
+    return "\n".join([*lines, f"Run: {standing.run_dir}"])
+
+
+def as_json(standing: Standing) -> str:
+    """The same for scripts."""
+    ended = standing.summary
+    return json.dumps(
+        {
+            "run_dir": str(standing.run_dir),
+            "campaign": standing.campaign,
+            "created": standing.created.isoformat(),
+            "updated": standing.updated.isoformat(),
+            "finished": standing.finished,
+            "rows": standing.rows,
+            "delivered": {status.value: standing.delivered.get(status, 0) for status in Status},
+            "summary": None if ended is None else json.loads(ended.to_json()),
+        },
+        indent=2,
+    )

@@ -1,0 +1,117 @@
+"""How a run ended, in words: counts, reasons, speed, and where its files lie."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pipeline.ledger.files import NOT_ATTEMPTED
+from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.ledger.summary import Summary
+from pipeline.records import MENDABLE, Status
+from pipeline.report.text import number, rate, rows, safe, span, table, tally, word
+
+#: So many different reasons and codes are shown; the ledger holds all of them.
+REASONS: Final = 10
+CODES: Final = 5
+
+_HEADLINES: Final = {
+    0: "Finished.",
+    1: "Finished; some rows need a look.",
+    3: "Stopped: too many bad rows.",
+    4: "Ended with rows in doubt: whether the target holds them is not known.",
+    5: "Stopped: the target cannot be reached. Try again later.",
+    6: "Stopped: the target refuses. A person must act first.",
+    8: "Stopped: this machine failed.",
+    130: "Stopped by SIGINT.",
+    143: "Stopped by SIGTERM.",
+}
+
+
+def summary(ended: Summary, *, checked: bool = False) -> str:
+    """The text at the end of `import` and `check` (`checked`); its last line names the run directory."""
+    lines = [
+        _headline(ended, checked=checked),
+        *_counts(ended.counts, ended.rows),
+        *_advice(ended.counts),
+        *_reasons(ended),
+        *_codes(ended),
+        *_learnt(ended),
+        _pace(ended),
+        *_files(ended),
+        f"Run: {ended.run_dir}",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _headline(ended: Summary, *, checked: bool) -> str:
+    if checked and ended.exit_code == 0:
+        return "Checked: every row can be sent, or is left out by policy."
+    if checked and ended.exit_code == 1:
+        return "Checked: some rows cannot be sent."
+    return _HEADLINES.get(ended.exit_code, "Ended.")
+
+
+def _counts(by_status: dict[str, int], total: int) -> list[str]:
+    shown = [(by_status[status], word(status)) for status in Status if by_status.get(status)]
+    return table([*shown, (total, "rows in all")])
+
+
+def _advice(by_status: dict[str, int]) -> list[str]:
+    """What must not be done with a list that was sent in part."""
+    lines = []
+    if by_status.get(Status.IN_DOUBT):
+        lines.append(
+            "Rows in doubt were sent and not answered: look for them in the campaign before sending them again."
+        )
+    if by_status.get(Status.PENDING) and (by_status.get(Status.ACCEPTED) or by_status.get(Status.IN_DOUBT)):
+        lines.append(
+            "Do not import the whole list again, or what was sent is sent twice: take the rows that the ledger calls "
+            "pending."
+        )
+    return lines
+
+
+def _reasons(ended: Summary) -> list[str]:
+    # That a pending row was not attempted is what pending means.
+    told = {reason: count for reason, count in ended.reasons.items() if reason != NOT_ATTEMPTED}
+    return ["Reasons:", *table(tally(told, REASONS))] if told else []
+
+
+def _codes(ended: Summary) -> list[str]:
+    told = {code: count for code, count in ended.codes.items() if code != "0"}
+    if not told:
+        return []
+    listed = ", ".join(f"{safe(code)} ({rows(count)})" for count, code in tally(told, CODES))
+    return [f"Codes of the target: {listed}."]
+
+
+def _learnt(ended: Summary) -> list[str]:
+    lines = [f"  {safe(line)}" for line in ended.learnt]
+    return ["Learnt about the target; keep it in the configuration:", *lines] if lines else []
+
+
+def _pace(ended: Summary) -> str:
+    seconds, sessions = ended.seconds, ended.sessions
+    parts = [f"Took {span(seconds.total)}"]
+    if seconds.sending:
+        parts.append(f"sending {span(seconds.sending)} at {rate(ended.rate)}")
+    if sessions.opened:
+        told = (("opened", sessions.opened), ("renewed", sessions.renewed), ("closed", sessions.closed))
+        parts.append("sessions " + ", ".join(f"{name} {number(count)}" for name, count in told))
+        if sessions.expired:
+            parts.append(f"{number(sessions.expired)} expired")
+    return "; ".join(parts) + "."
+
+
+def _files(ended: Summary) -> list[str]:
+    directory = RunDirectory(Path(ended.run_dir))
+    ledgers = [path for path in (directory.ledger_parquet, directory.ledger_csv) if path.exists()]
+    lines = [f"Ledger: {_listed(ledgers)}"] if ledgers else []
+    mendable = sum(ended.counts.get(status, 0) for status in MENDABLE)
+    if mendable and directory.resubmit.exists():
+        lines.append(f"Resubmit: {directory.resubmit} ({rows(mendable)} to mend and import again)")
+    return lines
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(str(path) for path in paths)

@@ -1,0 +1,77 @@
+"""Numbers, spans of time and foreign text, in words that fit on a terminal."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pipeline.logs import mask
+from pipeline.records import Status
+
+_PLACE: Final = re.compile(r"\b(row|line) \d[\d,]*")
+
+
+def number(value: int) -> str:
+    """12345 as "12,345"."""
+    return f"{value:,}"
+
+
+def rows(count: int) -> str:
+    """1 as "1 row", 12345 as "12,345 rows"."""
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def rate(per_second: float) -> str:
+    """Rows per second; slow ones with a decimal."""
+    return f"{per_second:,.0f} rows/s" if per_second >= 10 else f"{per_second:.1f} rows/s"
+
+
+def span(seconds: float) -> str:
+    """A span of time: "0.4 s", "42 s", "3 min 20 s", "2 h 5 min"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def word(status: Status) -> str:
+    """A status as prose has it."""
+    return status.value.replace("_", " ")
+
+
+def counts(by_status: Mapping[Status, int]) -> str:
+    """The counts that are not zero: "accepted 38, invalid 9"."""
+    return ", ".join(f"{word(status)} {number(by_status[status])}" for status in Status if by_status.get(status))
+
+
+def alike(texts: Mapping[str, int]) -> dict[str, int]:
+    """Texts that differ only in the row or line that they name are one, in the order of their first."""
+    merged: dict[str, int] = {}
+    for text, count in texts.items():
+        general = _PLACE.sub(r"\1 ...", text)
+        merged[general] = merged.get(general, 0) + count
+    return merged
+
+
+def tally(texts: Mapping[str, int], limit: int) -> list[tuple[int, str]]:
+    """The commonest texts with their counts, and as a last line what is left out. Equal counts go by the alphabet."""
+    common = sorted(alike(texts).items(), key=lambda item: (-item[1], item[0]))
+    listed = [(count, safe(text)) for text, count in common[:limit]]
+    if left := common[limit:]:
+        others = "1 other reason" if len(left) == 1 else f"{number(len(left))} other reasons"
+        listed.append((sum(count for _, count in left), f"for {others}"))
+    return listed
+
+
+def table(lines: Sequence[tuple[int, str]], indent: str = "  ") -> list[str]:
+    """Counts and texts, the counts right-aligned."""
+    width = max((len(number(count)) for count, _ in lines), default=0)
+    return [f"{indent}{number(count):>{width}}  {text}" for count, text in lines]
+
+
+def safe(text: str) -> str:
+    """Text from a source or a target on one line: control characters do nothing, destinations are masked."""
+    return mask("".join(char if char.isprintable() else " " for char in text))

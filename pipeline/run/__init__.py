@@ -1,0 +1,21 @@
+"""Wires a run: what the commands do, as functions; the command line and library users call these."""
+
+from pipeline.run.importing import Confirm, ImportOptions, Result, check_contacts, import_contacts
+from pipeline.run.inputs import load, load_settings
+from pipeline.run.inspecting import RunStatus, session_check, status_of, verify_run
+from pipeline.run.progress import Progress
+
+__all__ = [
+    "Confirm",
+    "ImportOptions",
+    "Progress",
+    "Result",
+    "RunStatus",
+    "check_contacts",
+    "import_contacts",
+    "load",
+    "load_settings",
+    "session_check",
+    "status_of",
+    "verify_run",
+]

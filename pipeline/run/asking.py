@@ -1,0 +1,49 @@
+"""Calls that change nothing, or the same thing once more: asked again through expired sessions and lost answers."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import anyio
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from pipeline.errors import NotDelivered, OpeningRefused, OutcomeUnknown, SessionExpired, TargetUnusable
+from pipeline.sessions import Lease
+
+T = TypeVar("T")
+
+#: So often is asked before the caller hears that there is no answer.
+ATTEMPTS = 4
+
+
+async def ask(lease: Lease[Any], prove: Callable[[Any], Awaitable[bool]], call: Callable[[Any], Awaitable[T]]) -> T:
+    """`call` on the lease's session, renewed where it turns out to be gone.
+
+    Raises NotDelivered or OutcomeUnknown when no attempt got an answer, TargetUnusable where nothing can help.
+    """
+
+    async def once() -> T:
+        handle = await lease.handle()
+        try:
+            return await call(handle)
+        except SessionExpired as error:
+            await lease.renew()
+            raise NotDelivered(error.reason) from None
+        except OutcomeUnknown:
+            # A target may answer an expired session with what looks like an error of its own.
+            if not await prove(handle):
+                await lease.renew()
+            raise
+
+    try:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type((NotDelivered, OutcomeUnknown)),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential_jitter(multiplier=0.3, max=5.0, jitter=0.3),
+            sleep=anyio.sleep,
+            reraise=True,
+        ):
+            with attempt:
+                return await once()
+    except OpeningRefused as error:
+        raise TargetUnusable(f"the target opens no further session: {error.reason}") from None
+    raise AssertionError("tenacity either returns or raises")

@@ -1,0 +1,139 @@
+"""The gate after the canary: waits for its rows, has them read back, and decides whether the rest may follow."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+
+from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnreachable, TargetUnusable
+from pipeline.logs import logger
+from pipeline.records import TAKEN_BACK, Outcome, Status
+from pipeline.run.asking import ask
+from pipeline.sessions import SessionPool
+from pipeline.stages.canary import Finding, Sent, Verdict, read_back
+from pipeline.stages.deliver import Deliverer
+from pipeline.stages.encode import Slice, sent_rows
+from pipeline.stages.settle import Settler
+from pipeline.targets import Target
+
+#: A list that lags is read again with pauses that grow from the first to the last, in seconds.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+
+#: Taking the canary's rows back may take so long, in seconds; a stop does not cut it short.
+TAKE_BACK_WITHIN = 30.0
+
+
+class CanaryGate:
+    """Stands between the canary's slice and the next one; `prove` is what `encode` asks.
+
+    A target that lists late is given `patience` seconds to show rows that it accepted.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        pool: SessionPool[Any],
+        settler: Settler,
+        deliverer: Deliverer[Any],
+        *,
+        retries: dict[str, int],
+        patience: float,
+    ) -> None:
+        self._target = target
+        self._pool = pool
+        self._settler = settler
+        self._deliverer = deliverer
+        self._retries = retries
+        self._patience = patience
+        self._settled: dict[int, tuple[int, Outcome]] = {}  # slice and outcome, by position
+        self._changed = anyio.Event()
+        self.open = False
+        self.keeps_ids: bool | None = None  # whether the target keeps the ids that we send; None: not told
+
+    def settled(self, number: int, outcome: Outcome) -> None:
+        """Hear of a row's outcome; does nothing once the gate is open."""
+        if not self.open:
+            self._settled[outcome.position] = (number, outcome)
+            self._changed.set()
+
+    async def prove(self, piece: Slice) -> bool:
+        """Whether the rest may follow the rows of `piece`; False: none was accepted, another canary is needed.
+
+        Where a row was damaged on its way the run is stopped, with what is to be done in `deliverer.failure`.
+        """
+        while not all(position in self._settled for position in piece.positions):
+            self._changed = anyio.Event()
+            await self._changed.wait()
+        outcomes = {position: self._settled.pop(position) for position in piece.positions}
+        accepted = [r for r in sent_rows(piece, self._retries) if outcomes[r.position][1].status is Status.ACCEPTED]
+        if not accepted:
+            return False
+        try:
+            finding = await self._read_back(accepted)
+        except (TargetUnusable, TargetUnreachable) as error:
+            self._deliverer.stop(error)
+            return False
+        self.keeps_ids = finding.keeps_ids
+        await self._settler.note(
+            "canary", verdict=finding.verdict.value, keeps_ids=finding.keeps_ids, rows=len(accepted), lost=finding.lost
+        )
+        if finding.verdict in (Verdict.FAILED, Verdict.MISSING):
+            await self._fail(accepted, finding, outcomes)
+            return False
+        if finding.verdict is Verdict.UNPROVEN:
+            logger().warning("canary.unproven", reason="the campaign holds too much to be read back; the run goes on")
+        else:
+            logger().info("canary.passed", rows=len(accepted), keeps_ids=finding.keeps_ids)
+        self.open = True
+        return True
+
+    async def _read_back(self, accepted: list[Sent]) -> Finding:
+        lease = self._pool.quiet_lease()
+        deadline = anyio.current_time() + self._patience
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                finding = await ask(lease, self._target.prove, lambda handle: read_back(self._target, handle, accepted))
+            except OutcomeUnknown as error:
+                raise TargetUnusable(
+                    f"the campaign's contacts cannot be read back ({error.reason}), so nothing proves that the target "
+                    "stores what it is sent. Ask its operator, or import with --canary 0."
+                ) from None
+            except NotDelivered as error:
+                raise TargetUnreachable(
+                    f"the target could not be asked for the canary's rows: {error.reason}. Try again later."
+                ) from None
+            if finding.verdict is not Verdict.MISSING or anyio.current_time() + pause > deadline:
+                return finding
+            await anyio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _fail(self, accepted: list[Sent], finding: Finding, outcomes: dict[int, tuple[int, Outcome]]) -> None:
+        """Take the canary's rows back where the target keeps our ids, and stop the run."""
+        taken: list[Sent] = []
+        if finding.keeps_ids:
+            with anyio.move_on_after(TAKE_BACK_WITHIN, shield=True):
+                lease = self._pool.quiet_lease()
+                for row in accepted:
+                    if await self._take_back(lease, row):
+                        taken.append(row)
+                        number, outcome = outcomes[row.position]
+                        self._settler.settle(
+                            number, outcome._replace(status=Status.PENDING, code=None, reason=TAKEN_BACK)
+                        )
+        left = len(accepted) - len(taken)
+        held = "They were taken back." if not left else f"{left} of them could not be taken back and are still there."
+        self._deliverer.stop(
+            TargetUnusable(
+                f"the canary failed: of {len(accepted)} rows that the target accepted, {finding.lost}. {held} Compare "
+                "target.wsdl or target.dialect with the service's own WSDL: a member in the wrong order or namespace "
+                "is lost without a word."
+            )
+        )
+
+    async def _take_back(self, lease: Any, row: Sent) -> bool:
+        call: Callable[[Any], Awaitable[bool]] = lambda handle: self._target.take_back(handle, row.contact_id)  # noqa: E731
+        try:
+            return await ask(lease, self._target.prove, call)
+        except (OutcomeUnknown, NotDelivered, TargetUnusable):
+            return False

@@ -1,0 +1,112 @@
+"""What a run is, for the record: run.toml and the journal's header."""
+
+import getpass
+import hashlib
+import json
+import platform
+import socket
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+
+from pipeline import __version__, configfile
+from pipeline.config import Settings
+from pipeline.ledger import lines
+from pipeline.stages.read import Source, fingerprint
+
+
+def now() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A run as it was begun."""
+
+    run_id: str
+    created: datetime
+    settings: Settings
+    wave: str | None
+    sources: tuple[lines.Source, ...]
+    toml: str
+
+    def header(self, rows: int | None) -> lines.Header:
+        """The first line of the journal; `rows` as the survey counted them."""
+        target = self.settings.target
+        return lines.Header(
+            run_id=self.run_id,
+            created=int(self.created.timestamp() * 1000),
+            mapping=mapping(self.settings),
+            system=target.system,
+            place=target.place,
+            campaign=target.campaign,
+            wave=self.wave or "",
+            sources=self.sources,
+            rows=rows,
+        )
+
+
+def mapping(settings: Settings) -> str:
+    """A hash of everything in the configuration that decides what is sent for a row."""
+    plain = configfile.dump(settings)
+    return hashlib.sha256(json.dumps(plain["contacts"], sort_keys=True).encode()).hexdigest()
+
+
+def describe(
+    settings: Settings, sources: Sequence[Source], command: Sequence[str], wave: str | None, limit: int | None
+) -> Description:
+    """Look at everything once; reads the sources whole for their fingerprints (blocking). Raises SourceError."""
+    run_id = str(uuid.uuid4())
+    created = now()
+    read = [(source, fingerprint(source)) for source in sources]
+    run = {
+        "id": run_id,
+        "created": created,
+        "command": " ".join(command),
+        "user": _user(),
+        "host": socket.gethostname(),
+        "wave": wave or "",
+        "limit": limit or 0,
+    }
+    tables = {
+        "run": run,
+        "versions": {
+            "contact-pipeline": __version__,
+            "python": platform.python_version(),
+            "polars": pl.__version__,
+        },
+        "source": [
+            {
+                "name": source.name,
+                "path": str(source.path.absolute()),
+                "format": source.format,
+                "delimiter": source.delimiter or "",
+                "encoding": source.encoding or "",
+                "size": source.size,
+                "sha256": digest,
+            }
+            for source, digest in read
+        ],
+        "settings": configfile.dump(settings),
+    }
+    return Description(
+        run_id=run_id,
+        created=created,
+        settings=settings,
+        wave=wave,
+        sources=tuple(
+            lines.Source(source.name, str(source.path.absolute()), source.size, digest) for source, digest in read
+        ),
+        toml=configfile.dumps(tables),
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a name for its user
+        return ""

@@ -1,0 +1,105 @@
+"""Looks at runs and targets and changes neither: verify, status, session check."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from pipeline import targets
+from pipeline.config import Settings
+from pipeline.errors import (
+    NotDelivered,
+    OpeningRefused,
+    OutcomeUnknown,
+    TargetUnreachable,
+    TargetUnusable,
+    UsageError,
+)
+from pipeline.ledger.recovery import recover
+from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.ledger.summary import Summary
+from pipeline.ledger.verify import verify
+from pipeline.records import Status
+from pipeline.run.recorded import recorded_sources
+from pipeline.stages.read import batches
+from pipeline.wire import ClientFactory, client_factory
+
+
+def verify_run(run_dir: Path) -> list[str]:
+    """Prove a run's ledger against its source and journal; what does not add up, in words. Empty: proven.
+
+    Raises UsageError where there is no run or its source is gone, MachineFailed where the journal is damaged.
+    """
+    directory = _run(run_dir)
+    recovery = recover(directory.journal)
+    sources, limit = recorded_sources(directory)
+    return verify(run_dir, batches(sources, limit=limit), recovery)
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """Where a run stands, from its files alone."""
+
+    run_dir: Path
+    created: datetime
+    updated: datetime  # when the journal was last written to
+    campaign: str
+    rows: int | None  # of the input; None: not surveyed
+    delivered: dict[Status, int]  # rows that delivery has settled so far
+    finished: bool  # nothing is left to do
+    summary: Summary | None  # of a run that has ended or was stopped
+
+
+def status_of(run_dir: Path) -> RunStatus:
+    """Where a run stands, also while it goes on. Raises UsageError where there is none, MachineFailed on damage."""
+    directory = _run(run_dir)
+    recovery = recover(directory.journal)
+    delivered: Counter[Status] = Counter()
+    for start, stop in recovery.slices.select("start", "stop").iter_rows():
+        for status, count in recovery.outcomes(start, stop)["status"].value_counts().iter_rows():
+            delivered[Status(status)] += count
+    return RunStatus(
+        run_dir=run_dir,
+        created=datetime.fromtimestamp(recovery.header.created / 1000, UTC),
+        updated=datetime.fromtimestamp(directory.journal.stat().st_mtime, UTC),
+        campaign=recovery.header.campaign,
+        rows=recovery.header.rows,
+        delivered=dict(delivered),
+        finished=recovery.finished,
+        summary=Summary.read(run_dir),
+    )
+
+
+async def session_check(settings: Settings, *, clients: ClientFactory | None = None) -> str:
+    """Open one session, prove that it works, close it; says so in a sentence. Raises RunError."""
+    clients = clients or client_factory(settings.http, settings.delivery.timeout)
+    module = targets.module(settings.target.system)
+    target = await anyio.to_thread.run_sync(module.create, settings, clients, None)
+    try:
+        handle: Any = await target.open()
+        try:
+            good = await target.prove(handle)
+        finally:
+            await target.close(handle)
+    except OpeningRefused as error:
+        raise TargetUnusable(
+            f"the target opens no session: {error.reason}. Check account, user name and password."
+        ) from None
+    except (NotDelivered, OutcomeUnknown) as error:
+        raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None
+    if not good:
+        raise TargetUnusable(
+            "a session was opened, but the target answers calls on it with an error. Compare target.wsdl or "
+            "target.dialect with the service's own WSDL."
+        )
+    return "A session was opened, proven and closed."
+
+
+def _run(run_dir: Path) -> RunDirectory:
+    directory = RunDirectory(run_dir)
+    if not directory.holds_run:
+        raise UsageError(f"{run_dir}: there is no run here")
+    return directory

@@ -1,0 +1,92 @@
+"""Distinct destinations to verdicts, each asked once: a bounded memory in front of phonenumbers and email-validator."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import polars as pl
+
+from pipeline.stages.email import Mail, read_mail
+from pipeline.stages.phone import Phone, read_phone
+
+Verdict = TypeVar("Verdict", Phone, Mail)
+
+#: About 400 bytes each.
+_REMEMBERED: Final = 100_000
+
+#: What a text is as a destination, row by row; all null where the text is.
+VERDICTS: Final = pl.Schema(
+    [
+        ("value", pl.String),  # as it is sent; null where it is not valid
+        ("fault", pl.String),  # why it is not valid; null where it is
+        ("landline", pl.Boolean),
+        ("remark", pl.String),  # what to know of a valid one; null: nothing
+    ]
+)
+
+
+class Authorities:
+    """What phonenumbers and email-validator said of each distinct text, shared by all walks of a run.
+
+    At most `limit` phones and as many mails are remembered. A full memory keeps what it has: a second walk comes by
+    in the same order, and would find nothing in one that forgets the oldest first.
+    """
+
+    def __init__(self, *, limit: int = _REMEMBERED) -> None:
+        self._limit = limit
+        self._phones: dict[str | None, dict[str, Phone]] = {}  # by region: it is part of the question
+        self._mails: dict[str, Mail] = {}
+
+    def phones(self, texts: pl.Series, region: str | None, *, remember: bool = True) -> pl.DataFrame:
+        """The verdict on each text, in order: columns as in VERDICTS. `region` is upper case."""
+        known = self._phones.setdefault(region, {})
+        distinct, verdicts = self._ask(texts, known, lambda text: read_phone(text, region), remember=remember)
+        return _spread(
+            texts,
+            distinct,
+            [verdict.number for verdict in verdicts],
+            [verdict.fault for verdict in verdicts],
+            [verdict.landline for verdict in verdicts],
+            [verdict.remark for verdict in verdicts],
+        )
+
+    def mails(self, texts: pl.Series, *, remember: bool = True) -> pl.DataFrame:
+        """The verdict on each text, in order: columns as in VERDICTS."""
+        distinct, verdicts = self._ask(texts, self._mails, read_mail, remember=remember)
+        return _spread(
+            texts,
+            distinct,
+            [verdict.address for verdict in verdicts],
+            [verdict.fault for verdict in verdicts],
+            [False] * len(verdicts),
+            [None] * len(verdicts),
+        )
+
+    def _ask(
+        self, texts: pl.Series, known: dict[str, Verdict], read: Callable[[str], Verdict], *, remember: bool
+    ) -> tuple[list[str], list[Verdict]]:
+        distinct: list[str] = texts.drop_nulls().unique().to_list()
+        verdicts = []
+        for text in distinct:
+            verdict = known.get(text)
+            if verdict is None:
+                verdict = read(text)
+                if remember and len(known) < self._limit:
+                    known[text] = verdict
+            verdicts.append(verdict)
+        return distinct, verdicts
+
+
+def _spread(
+    texts: pl.Series,
+    distinct: list[str],
+    value: list[str | None],
+    fault: list[str | None],
+    landline: list[bool],
+    remark: Sequence[str | None],
+) -> pl.DataFrame:
+    verdicts = pl.DataFrame(
+        {"text": distinct, "value": value, "fault": fault, "landline": landline, "remark": remark},
+        schema={"text": pl.String, **VERDICTS},
+    )
+    asked = pl.DataFrame({"text": texts}, schema={"text": pl.String})
+    return asked.join(verdicts, on="text", how="left", maintain_order="left").select(VERDICTS.names())

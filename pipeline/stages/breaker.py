@@ -1,0 +1,103 @@
+"""The breaker: when answers stop coming, sending pauses, one call at a time tries again, and an outage has an end.
+
+    closed ──a row's outcome is unknown──► open ──probe answered, then one row accepted or refused──► closed
+                                            │  ▲
+                                            └──┘ probe or trial row fails: the pause grows
+
+Rows that were surely not processed (NotDelivered) do not open it, since trying them again puts nothing in doubt; they
+only count towards the outage.
+"""
+
+from collections.abc import Awaitable, Callable
+from random import Random
+
+import anyio
+
+from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnreachable
+from pipeline.logs import logger
+
+#: Pauses between tries grow from the first to the last, in seconds.
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+
+#: That answers stay away is logged at most so often, in seconds.
+QUIET = 30.0
+
+
+class Breaker:
+    """Shared by all workers of a run. `outage` is how long nothing may get through, in seconds."""
+
+    __slots__ = ("_failures", "_outage", "_quiet_until", "_random", "_since", "_stopping", "_turn", "open")
+
+    def __init__(self, outage: float, stopping: anyio.Event, random: Random) -> None:
+        self.open = False
+        self._outage = outage
+        self._stopping = stopping
+        self._random = random
+        self._turn = anyio.Lock()
+        self._since: float | None = None  # when the first failure came that no success has followed
+        self._failures = 0  # in a row
+        self._quiet_until = float("-inf")
+
+    @property
+    def troubled(self) -> bool:
+        """Whether failures have come that no success has followed."""
+        return self._failures > 0
+
+    def succeeded(self) -> None:
+        """An answer came to a row that was sent after the trouble began, or there is no trouble."""
+        if self._failures:
+            self._failures = 0
+            self._since = None
+            self.open = False
+
+    def failed(self, error: NotDelivered | OutcomeUnknown) -> None:
+        """No answer came. Raises TargetUnreachable once that has lasted for the outage."""
+        now = anyio.current_time()
+        if self._since is None:
+            self._since = now
+        self._failures += 1
+        if isinstance(error, OutcomeUnknown) and not self.open:
+            self.open = True
+            if now >= self._quiet_until:  # a row here and there must not fill the log
+                self._quiet_until = now + QUIET
+                logger().warning("target.no_answer", reason=error.reason)
+        if now - self._since >= self._outage:
+            raise TargetUnreachable(
+                f"nothing has got through to the target for {self._outage:g} seconds (last: {error.reason}). "
+                "Try again later."
+            )
+
+    def pause(self, least: float | None = None) -> float:
+        """How long to wait before the next try, in seconds: growing, with jitter, and at least `least`."""
+        grown = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10)) if self._failures else 0.0
+        return max(least or 0.0, grown * (0.5 + self._random.random() / 2))
+
+    async def passage(self, probe: Callable[[], Awaitable[object]]) -> "anyio.Lock | None":
+        """Wait while the breaker is open. Returns None when it is closed, or the turn, held, for one trial row.
+
+        Whoever holds the turn sends one row, reports it by `succeeded` or `failed`, and releases the turn. Raises
+        TargetUnreachable as `failed` does. When the run stops it returns at once.
+        """
+        await self._turn.acquire()
+        try:
+            while self.open and not self._stopping.is_set():
+                if self._failures > 1 and await self.stopped_within(self.pause()):
+                    break
+                try:
+                    await probe()
+                except (NotDelivered, OutcomeUnknown) as error:
+                    self.failed(error)
+                else:
+                    return self._turn
+        except BaseException:
+            self._turn.release()
+            raise
+        self._turn.release()
+        return None
+
+    async def stopped_within(self, seconds: float) -> bool:
+        """Sleep; True as soon as the run stops."""
+        with anyio.move_on_after(seconds):
+            await self._stopping.wait()
+        return self._stopping.is_set()

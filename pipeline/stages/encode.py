@@ -1,0 +1,115 @@
+"""Contacts to request bodies, a batch at a time, by the target's encoder; cut into the slices that are begun as one."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import anyio
+import anyio.to_thread
+import polars as pl
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
+
+from pipeline.records import CHANNELS, Screened
+from pipeline.stages.canary import Sent
+
+#: The body of one row call, cut where the session's own token belongs: `token.join(body)` is what is sent.
+Body: TypeAlias = tuple[bytes, ...]
+
+
+class Encoder(Protocol):
+    """How a target writes a contact. Used off the event loop; must be safe to call from any one thread at a time."""
+
+    @property
+    def forbidden(self) -> str:
+        """A regular expression (Rust syntax) of the characters that the target cannot carry; empty: none."""
+
+    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
+        """Per row, why its message is too large for the target; null where it is not.
+
+        `contacts` has CONTACTS_SCHEMA; rows that are settled already may hold anything.
+        """
+
+    def encode(self, contacts: pl.DataFrame) -> list[Body]:
+        """One body per row, in order. `contacts` has CONTACTS_SCHEMA, and every row of it can be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Consecutive rows of the input, begun together: what the journal says may be sent now."""
+
+    start: int  # position of the first row, settled by screening or not
+    stop: int  # one more than the position of the last
+    positions: list[int]  # of the rows that can be sent
+    bodies: list[Body]  # theirs
+    contacts: pl.DataFrame  # theirs, CONTACTS_SCHEMA
+    digest: str  # over contact ids and contents: a changed source is noticed
+
+
+class Slicer:
+    """Cuts batches into slices: the first `canary` rows that can be sent are one of their own."""
+
+    def __init__(self, encoder: Encoder, *, canary: int, rows: int) -> None:
+        self._encoder = encoder
+        self._next = canary or rows
+        self._rows = rows
+
+    def shrink(self, rows: int) -> None:
+        """Make the next slice one of `rows` rows again: a canary that proved nothing needs another."""
+        self._next = rows
+
+    def slices(self, screened: Screened) -> Iterator[Slice]:
+        """Cut one batch; rows that screening settled belong to the slice that surrounds them."""
+        contacts = screened.contacts.with_row_index("_position", offset=screened.batch.start)
+        sendable = contacts.filter(pl.col("status").is_null())
+        start = screened.batch.start
+        while sendable.height:
+            piece, sendable = sendable.head(self._next), sendable.slice(self._next)
+            self._next = self._rows
+            positions = piece["_position"].to_list()
+            stop = sendable["_position"][0] if sendable.height else screened.batch.stop
+            yield self._slice(start, stop, positions, piece.drop("_position"))
+            start = stop
+
+    def _slice(self, start: int, stop: int, positions: list[int], contacts: pl.DataFrame) -> Slice:
+        digest = hashlib.blake2b(digest_size=16)
+        for column in ("contact_id", "content"):
+            digest.update("\n".join(contacts[column].to_list()).encode())
+        return Slice(start, stop, positions, self._encoder.encode(contacts), contacts, digest.hexdigest())
+
+
+def sent_rows(piece: Slice, retries: dict[str, int]) -> list[Sent]:
+    """A slice's rows as the canary compares them; `retries` by channel."""
+    return [
+        Sent(position, row["contact_id"], {c: (row[c], retries[c]) for c in CHANNELS if row[c] is not None})
+        for position, row in zip(piece.positions, piece.contacts.iter_rows(named=True), strict=True)
+    ]
+
+
+async def encode(
+    receive: ObjectReceiveStream[Screened],
+    send: ObjectSendStream[Slice],
+    slicer: Slicer,
+    prove: Callable[[Slice], Awaitable[bool]] | None = None,
+    *,
+    canary: int = 0,
+    observe: Callable[[Screened], None] | None = None,
+) -> None:
+    """The stage: batches in, slices out; each step in a worker thread, both ends closed.
+
+    While `prove` has not said True of a slice, the next one is a canary of `canary` rows too, and is not even encoded
+    before. `observe` sees every batch that arrives.
+    """
+    proven = prove is None
+    async with receive, send:
+        async for screened in receive:
+            if observe is not None:
+                observe(screened)
+            pieces = slicer.slices(screened)
+            while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
+                await send.send(piece)
+                if not proven:
+                    assert prove is not None
+                    proven = await prove(piece)
+                    if not proven:
+                        slicer.shrink(canary)

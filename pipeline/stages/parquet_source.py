@@ -1,0 +1,117 @@
+"""A Parquet file to frames of text."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from pipeline.errors import SourceError
+from pipeline.stages.csv_text import unreadable
+from pipeline.stages.pieces import Piece
+
+#: Floats below this are exact as whole numbers, and far above every telephone number.
+_WHOLE: Final = 2.0**53
+
+#: Values that are read at once, and the bounds of the rows that they make up.
+_VALUES: Final = 600_000
+_FEWEST: Final = 4096
+_MOST: Final = 65536
+
+
+def inspect(path: Path, name: str) -> tuple[tuple[str, ...], int]:
+    """The names of all columns, and the number of rows, from the file's footer.
+
+    Raises SourceError, also where a column holds something that is no single value.
+    """
+    try:
+        schema = pl.read_parquet_schema(path)
+        rows = int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
+    except OSError as error:
+        raise unreadable(name, error) from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise _broken(name) from error
+    for column, dtype in schema.items():
+        if dtype.is_nested() or dtype in (pl.Object, pl.Unknown):
+            raise SourceError(
+                f'{name}: column "{column}" holds lists or structures; write it as text or leave it out of the file'
+            )
+    if not rows:
+        raise SourceError(f"{name}: has columns and no rows; export the list again, or check the path")
+    names: list[str] = []
+    for number, column in enumerate(schema, start=1):
+        chosen = column or f"column_{number}"
+        while not column and (chosen in schema or chosen in names):
+            chosen += "_"
+        names.append(chosen)
+    return tuple(names), rows
+
+
+def pieces(path: Path, name: str) -> Iterator[Piece]:
+    """The rows of a file with all of its columns. Lines are null.
+
+    What is text elsewhere is text here: whole numbers without ".0" whatever type they are stored in, dates and times as
+    in ISO 8601, "true" and "false"; empty text and NaN are null. Raises SourceError.
+    """
+    names, count = inspect(path, name)
+    # Slices, not a stream: a stream reads ahead of a slow reader, and memory grows with the file.
+    step = max(_FEWEST, min(_MOST, _VALUES // len(names)))
+    try:
+        schema = pl.read_parquet_schema(path)
+        texts = [_text(column, dtype).alias(str(number)) for number, (column, dtype) in enumerate(schema.items())]
+        scan = pl.scan_parquet(path, glob=False)
+        for start in range(0, count, step):
+            frame = scan.slice(start, step).select(texts).collect()
+            frame.columns = list(names)
+            yield _decoded(frame)
+    except OSError as error:
+        raise unreadable(name, error) from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise _broken(name) from error
+
+
+def _broken(name: str) -> SourceError:
+    return SourceError(f"{name}: this Parquet file is incomplete or damaged; write it or fetch it again")
+
+
+def _text(column: str, dtype: pl.DataType) -> pl.Expr:
+    value = pl.col(column)
+    if dtype.is_float():
+        whole = (value == value.floor()) & (value.abs() < _WHOLE)
+        # A column of numbers with gaps is often stored as floats: a telephone number must not end in ".0".
+        number = pl.when(whole).then(value.cast(pl.Int64, strict=False).cast(pl.String))
+        return number.when(value.is_not_nan()).then(value.cast(pl.String))
+    if dtype.is_decimal():
+        return value.cast(pl.String).str.replace(r"\.0+$", "")
+    if isinstance(dtype, pl.Datetime | pl.Time | pl.Duration):
+        return (
+            value.dt.to_string("iso:strict")
+            .str.replace(r"(\.\d*?)0+($|[^\d])", "${1}${2}")
+            .str.replace(r"\.($|[^\d])", "${1}")
+        )
+    return value if dtype == pl.Binary else value.cast(pl.String)
+
+
+def _decoded(frame: pl.DataFrame) -> Piece:
+    """The rows with their bytes as text; a row with bytes that are no text is damaged, and has null there."""
+    nothing = pl.lit(None, dtype=pl.String)
+    problems: list[pl.Expr] = []
+    for column in frame.select(pl.col(pl.Binary)).columns:
+        # polars fails as a whole where one value is no text
+        texts = pl.Series(column, [_decode(value) for value in frame[column]], dtype=pl.String)
+        lost = frame[column].is_not_null() & texts.is_null()
+        problems.append(pl.when(lost).then(pl.lit(f'holds bytes in column "{column}" that are not utf-8')))
+        frame = frame.with_columns(texts)
+    with_nul = pl.any_horizontal(pl.all().str.contains("\0", literal=True))
+    damage = frame.select(
+        pl.coalesce(nothing, *problems, pl.when(with_nul).then(pl.lit("holds a NUL byte"))).alias("damage")
+    ).to_series()
+    lines = pl.repeat(None, frame.height, dtype=pl.UInt64, eager=True).alias("line")
+    return Piece(frame.with_columns(pl.when(pl.all() != "").then(pl.all())), lines, damage)
+
+
+def _decode(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,123 @@
+"""Phone numbers: a text to E.164 or to the reason why not; phonenumbers is the authority."""
+
+import re
+from typing import Final, NamedTuple
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberType, ValidationResult
+
+# What spreadsheets make of numbers. phonenumbers reads the digits that are left, in some countries as a valid number.
+_SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
+_DECIMAL = re.compile(r"\+?\d{7,}[.,]0+")
+
+#: A text with fewer is no number at all to phonenumbers, whatever else is in it.
+_FEWEST_DIGITS: Final = 3
+
+_SEPARATOR = re.compile(r"[/;,|\n]|\b(?:or|ou|oder|and)\b", re.IGNORECASE)
+_PLUS: Final = ("+", "\uff0b")  # the second is the full-width sign of East Asian keyboards
+
+#: Codes that people write where the ISO 3166 code is another one.
+_OFTEN_MEANT: Final = {"UK": "GB", "EN": "GB", "GBR": "GB", "USA": "US", "CAN": "CA", "AUS": "AU", "FRA": "FR"}
+
+
+class Phone(NamedTuple):
+    """What a text is as a phone number. Exactly one of `number` and `fault` is None."""
+
+    number: str | None  # E.164
+    fault: str | None  # why it is not one, in words without any of its digits
+    landline: bool = False  # surely a fixed line; in some countries, as in CA and US, nobody can tell
+    remark: str | None = None  # what to know of a valid one
+
+
+def read_phone(text: str, region: str | None) -> Phone:
+    """Read one number; `region` (ISO 3166, upper case) tells the country of a number without a country code."""
+    damage = _damage(text)
+    try:
+        number = phonenumbers.parse(text, region)
+    except NumberParseException as error:
+        return _refused(damage or _unreadable(text, region, error))
+    if not phonenumbers.is_valid_number(number):
+        return _refused(damage or _not_valid(text, region, number))
+    # The authority is never overruled: what it takes is sent, with a word of doubt.
+    remark = f"the number may be another than was meant{damage}" if damage else None
+    if number.extension:
+        remark = "the number's extension is left out"
+    return Phone(
+        phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
+        None,
+        landline=phonenumbers.number_type(number) == PhoneNumberType.FIXED_LINE,
+        remark=remark,
+    )
+
+
+def check_region(region: str | None) -> str | None:
+    """What is wrong with `contacts.region`, one line; None: nothing is."""
+    if region is None or region.upper() in phonenumbers.SUPPORTED_REGIONS:
+        return None
+    meant = _OFTEN_MEANT.get(region.upper())
+    advice = f"did you mean {meant}?" if meant else "it is a code of two letters such as CA, GB or FR"
+    return f"contacts.region: {region!r} is no region with phone numbers; {advice}"
+
+
+def _damage(text: str) -> str | None:
+    """What a spreadsheet or a program has done to a number, if that shows."""
+    if _SCIENTIFIC.fullmatch(text):
+        return ": a spreadsheet has cut it to scientific notation"
+    if _DECIMAL.fullmatch(text):
+        return ": a spreadsheet or a program has made it a decimal number"
+    return None
+
+
+def _refused(why: str) -> Phone:
+    return Phone(None, "not a valid number" + why)
+
+
+def _unreadable(text: str, region: str | None, error: NumberParseException) -> str:
+    kind = error.error_type
+    digits = sum(character.isdigit() for character in text)
+    if not digits:
+        return ": has no digits"
+    if kind == NumberParseException.INVALID_COUNTRY_CODE:
+        # The same error stands for a country code that does not exist and for none at all.
+        if region is None and not any(plus in text for plus in _PLUS):
+            return ": no country code and contacts.region is not set"
+        return ": no country has its country code"
+    if kind == NumberParseException.TOO_LONG:
+        return ": more than one number" if _SEPARATOR.search(text) else ": too long"
+    if _has_letters(text):
+        return ": has letters"
+    if kind == NumberParseException.TOO_SHORT_AFTER_IDD:
+        return ": too short after the international prefix"
+    if kind == NumberParseException.TOO_SHORT_NSN or digits < _FEWEST_DIGITS:
+        return ": too short"
+    return ": has a character that no number has"
+
+
+def _not_valid(text: str, region: str | None, number: PhoneNumber) -> str:
+    where = _country(region, number)
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    if reason == ValidationResult.TOO_LONG and _SEPARATOR.search(text):
+        return ": more than one number"
+    if _has_letters(text) and not number.extension:
+        return ": has letters"
+    if reason == ValidationResult.TOO_SHORT:
+        return f": too short for a number of region {where}"
+    if reason == ValidationResult.TOO_LONG:
+        return f": too long for a number of region {where}"
+    if reason == ValidationResult.IS_POSSIBLE_LOCAL_ONLY:
+        return ": the area code is missing"
+    if reason == ValidationResult.INVALID_LENGTH:
+        return f": wrong length for a number of region {where}"
+    return f" for its country ({where})"
+
+
+def _country(region: str | None, number: PhoneNumber) -> str:
+    """The country (ISO 3166) of a number. A country code may be shared: +1 is Canada to a Canadian list."""
+    code = number.country_code or 0
+    if region is not None and phonenumbers.country_code_for_region(region) == code:
+        return region
+    return phonenumbers.region_code_for_country_code(code)
+
+
+def _has_letters(text: str) -> bool:
+    return any(character.isalpha() for character in text)

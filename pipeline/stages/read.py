@@ -1,0 +1,169 @@
+"""The first stage: contact lists, CSV or Parquet, as batches of text with row and line numbers."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+
+from pipeline.errors import SourceError
+from pipeline.records import Batch
+from pipeline.stages import csv_head, csv_source, parquet_source
+from pipeline.stages.csv_records import LONGEST_CELL
+from pipeline.stages.csv_text import BLOCK, Form, unreadable
+from pipeline.stages.pieces import Piece, even
+
+#: Columns of our own resubmit file. They say what was wrong with a row last time and are no part of the contact.
+RESERVED: Final = ("_status", "_column", "_reason")
+
+_GZIP: Final = b"\x1f\x8b"
+_PARQUET: Final = b"PAR1"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A contact list that has been looked at: what it is, and how another file like it is written."""
+
+    path: Path  # where it is read from
+    name: str  # as the ledger names it: the path as the user gave it
+    format: str  # "csv" or "parquet"
+    columns: tuple[str, ...]  # in the file's order, without RESERVED
+    delimiter: str | None  # CSV: one character
+    encoding: str | None  # CSV: name of a Python codec; byte order marks are not part of the text
+    compressed: bool  # gzip
+    rows: int | None  # where they are known without reading: Parquet
+    size: int  # bytes on disk
+    line_end: str | None = None  # CSV: "\n", "\r\n" or "\r": what most lines end with
+
+
+def open_source(
+    path: Path, *, name: str | None = None, delimiter: str | None = None, encoding: str | None = None
+) -> Source:
+    """Looks at the head of a file: its format (by content, not by name), its form, its columns.
+
+    `delimiter` and `encoding` (of a CSV file) are guessed where they are not given; a byte order mark wins over
+    `encoding`. Raises SourceError.
+    """
+    name = str(path) if name is None else name
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        size = path.stat().st_size
+    except OSError as error:
+        raise unreadable(name, error) from error
+    compressed = start.startswith(_GZIP)
+    if start == _PARQUET:
+        columns, rows = parquet_source.inspect(path, name)
+        return Source(path, name, "parquet", _kept(columns, name), None, None, False, rows, size)
+    form, columns = csv_head.inspect(path, name, compressed=compressed, delimiter=delimiter, encoding=encoding)
+    return Source(
+        path=path,
+        name=name,
+        format="csv",
+        columns=_kept(columns, name),
+        delimiter=form.delimiter,
+        encoding=form.encoding,
+        compressed=compressed,
+        rows=None,
+        size=size,
+        line_end=form.line_end,
+    )
+
+
+def fingerprint(source: Source) -> str:
+    """SHA-256 of the file's bytes as they lie on disk, in hex. Raises SourceError."""
+    try:
+        with source.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(source.name, error) from error
+
+
+def batches(
+    sources: Sequence[Source],
+    *,
+    batch_rows: int = 8192,
+    limit: int | None = None,
+    block: int = BLOCK,
+    longest_cell: int = LONGEST_CELL,
+) -> Iterator[Batch]:
+    """The rows of all sources, in order. No batch spans two sources; all but the last of a source have `batch_rows`.
+
+    Empty cells are null, quoted or not; blanks are kept. Blank lines are no rows, but count as lines. A row whose
+    structure is broken is one row with `damage`; it keeps of its cells what could be read: missing ones are null,
+    surplus ones are in the last column, joined by the delimiter. `limit`: the first so many rows of all.
+    `block`: bytes read at once; `longest_cell`: bytes after which a quoted cell counts as not closed.
+    Raises SourceError, also midway: a file may turn out to be cut short.
+    """
+    if limit is not None and limit <= 0:
+        return
+    start = 0
+    for source in sources:
+        row = 1
+        pieces = even(_pieces(source, block=block, longest_cell=longest_cell), batch_rows)
+        for frame, lines, damage in pieces:
+            left = frame.height if limit is None else min(frame.height, limit - start)
+            batch = Batch(
+                source=source.name,
+                start=start,
+                row=row,
+                frame=frame.head(left),
+                lines=lines.head(left),
+                damage=damage.head(left),
+            )
+            start, row = start + left, row + left
+            yield batch
+            if start == limit:
+                return
+
+
+async def read(
+    sources: Sequence[Source],
+    send: anyio.abc.ObjectSendStream[Batch],
+    *,
+    batch_rows: int = 8192,
+    limit: int | None = None,
+) -> None:
+    """The stage: sends what `batches` yields and closes `send` at the end, however it ends.
+
+    Files are read and parsed in a worker thread, one batch at a time. Raises SourceError, and what `send` raises where
+    nobody receives any more.
+    """
+    walk = batches(sources, batch_rows=batch_rows, limit=limit)
+    async with send:
+        while (batch := await anyio.to_thread.run_sync(next, walk, None)) is not None:
+            await send.send(batch)
+
+
+def _pieces(source: Source, *, block: int, longest_cell: int) -> Iterator[Piece]:
+    if source.format == "parquet":
+        pieces = parquet_source.pieces(source.path, source.name)
+    else:
+        form = Form(
+            path=source.path,
+            name=source.name,
+            compressed=source.compressed,
+            encoding=source.encoding or "utf-8",
+            delimiter=source.delimiter or ",",
+            line_end=source.line_end or "\n",
+        )
+        pieces = csv_source.pieces(form, block=block, longest=longest_cell)
+    for frame, lines, damage in pieces:
+        if tuple(frame.columns) == source.columns:
+            yield Piece(frame, lines, damage)
+            continue
+        kept = _kept(frame.columns, source.name)
+        if kept != source.columns:
+            raise SourceError(f"{source.name}: its columns changed while it was read; start again")
+        yield Piece(frame.select(kept), lines, damage)
+
+
+def _kept(columns: Sequence[str], name: str) -> tuple[str, ...]:
+    kept = tuple(column for column in columns if column not in RESERVED)
+    if not kept:
+        raise SourceError(f"{name}: has no columns but {', '.join(columns)}; export the list again")
+    return kept

@@ -1,0 +1,262 @@
+"""Fields to contacts: what is invalid, duplicate or suppressed settles here, the rest can be sent."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import anyio
+import anyio.to_thread
+import polars as pl
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
+
+from pipeline.config import ContactsSettings
+from pipeline.errors import ConfigError, SourceError
+from pipeline.records import CHANNELS, CONTACTS_SCHEMA, Batch, Screened, Status
+from pipeline.stages.authorities import Authorities
+from pipeline.stages.channel import Channel, Reading, meets
+from pipeline.stages.columns import check_characters, check_columns, check_mapping, code_point
+from pipeline.stages.duplicates import Duplicates
+from pipeline.stages.identity import contact_ids, contents, destination_keys
+from pipeline.stages.phone import check_region
+from pipeline.stages.suppression import Suppression, load_suppression
+from pipeline.stages.template import blank
+from pipeline.stages.verdicts import Verdicts, first, nothing, say
+
+__all__ = [
+    "Authorities",
+    "Carrier",
+    "Screener",
+    "Suppression",
+    "check_columns",
+    "check_mapping",
+    "check_region",
+    "load_suppression",
+    "screen",
+]
+
+
+class Carrier(Protocol):
+    """What the target can carry; `encode.Encoder` is one."""
+
+    @property
+    def forbidden(self) -> str:
+        """A regular expression (Rust syntax) of the characters that the target cannot carry; empty: none."""
+
+    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
+        """Per row of `contacts` (CONTACTS_SCHEMA), why its message is too large; null where it is not."""
+
+
+class Screener:
+    """One walk over the input: the same input gives the same result, however it is cut into batches.
+
+    It remembers which rows came by, to find duplicates, so every walk takes a new one. Reasons and warnings name
+    columns and causes and never repeat what a cell holds: they go to logs and reports.
+    """
+
+    def __init__(
+        self,
+        contacts: ContactsSettings,
+        *,
+        campaign: str,
+        wave: str | None,
+        carrier: Carrier,
+        authorities: Authorities,
+        suppression: Suppression | None = None,
+    ) -> None:
+        """Raises ConfigError where the mapping cannot work with any source."""
+        if problems := check_mapping(contacts) or check_characters(contacts, carrier.forbidden):
+            raise ConfigError(problems)
+        self._contacts = contacts
+        self._campaign = campaign
+        self._wave = wave
+        self._carrier = carrier
+        self._authorities = authorities
+        self._suppression = suppression or Suppression()
+        self._region = contacts.region.upper() if contacts.region else None
+        self._channels = [
+            Channel.of(name, settings, contacts.phone_type) for name, settings in contacts.channels.items()
+        ]
+        self._retries = {name: settings.retries for name, settings in contacts.channels.items()}
+        self._duplicates = Duplicates(contacts, self._channels)
+
+    def screen(self, batch: Batch) -> Screened:
+        """The contacts of the next batch. Batches come in order; meant for a worker thread.
+
+        Raises SourceError where the batch lacks a column of the mapping.
+        """
+        frame = batch.frame
+        if problems := check_columns(frame.columns, self._contacts, batch.source):
+            raise SourceError("\n".join(problems))
+        verdicts = Verdicts(frame.height)
+        # The cells of a row that is broken may stand in the wrong columns, so none of them is read.
+        verdicts.settle(Status.INVALID, batch.damage)
+        whole = verdicts.open
+        if where := self._contacts.where:
+            verdicts.settle(Status.SUPPRESSED, say(~meets(frame, where), "filtered"), where.column)
+        wanted = verdicts.open
+        keys = self._keys(frame, verdicts)
+        readings = {
+            channel.name: channel.read(frame, wanted, self._authorities, self._region) for channel in self._channels
+        }
+        left_out = self._judge_destinations(readings, verdicts)
+        valid = {name: reading.value for name, reading in readings.items()}
+        if keys is None:
+            keys = destination_keys(_channels_of(valid, frame.height))
+        else:
+            keys = keys.zip_with(whole, nothing(frame.height))
+        self._judge_characters(frame, valid, verdicts)
+        sent = self._judge_consent(frame, valid, verdicts, left_out)
+        self._judge_suppression(keys, valid, verdicts)
+        texts = self._texts(frame, sent, verdicts)
+        remarks = [
+            remark.zip_with(sent[name].is_not_null(), nothing(frame.height))
+            for name, reading in readings.items()
+            for remark in reading.remarks
+        ]
+        made = pl.DataFrame(
+            {
+                "key": keys,
+                "contact_id": contact_ids(self._campaign, self._wave, keys),
+                "content": nothing(frame.height),
+                "status": verdicts.status,
+                "reason": verdicts.reason,
+                "column": verdicts.column,
+                "warnings": pl.select(pl.concat_list([*left_out, *remarks]).list.drop_nulls()).to_series(),
+                **_channels_of(sent, frame.height).to_dict(),
+                **texts,
+            }
+        ).select(CONTACTS_SCHEMA.names())
+        verdicts.settle(Status.INVALID, self._carrier.oversize(made))
+        self._duplicates.judge(batch, made, verdicts)
+        return Screened(batch, self._finish(made, verdicts))
+
+    # --- the rules, in the order in which they are applied ------------------------------------------------------
+
+    def _keys(self, frame: pl.DataFrame, verdicts: Verdicts) -> pl.Series | None:
+        """The configured keys as read; None where the destinations are the key."""
+        names = self._contacts.key
+        if not names:
+            return None
+        empty = [blank(frame[name]) for name in names]
+        for name, cells in zip(names, empty, strict=True):
+            verdicts.settle(Status.INVALID, say(cells, f"column {name!r}: the key is empty"), name)
+        joined = frame.select(pl.concat_str(list(names), separator="|")).to_series()
+        return joined.zip_with(~_any(empty), nothing(frame.height))
+
+    def _judge_destinations(self, readings: dict[str, Reading], verdicts: Verdicts) -> list[pl.Series]:
+        """Settles rows without a valid destination; returns the warnings of the others, a series for each channel."""
+        faults = {name: reading.fault for name, reading in readings.items()}
+        faulty = _any([fault.is_not_null() for fault in faults.values()])
+        usable = _any([reading.value.is_not_null() for reading in readings.values()])
+        every = pl.select(
+            pl.concat_str([name + ": " + fault for name, fault in faults.items()], separator="; ", ignore_nulls=True)
+        ).to_series()
+        refused = faulty if self._contacts.on_invalid == "row" else faulty & ~usable
+        columns = {channel.name: channel.column for channel in self._channels}
+        at_fault = first(*(say(fault.is_not_null(), columns[name] or "") for name, fault in faults.items()))
+        verdicts.settle(Status.INVALID, every.zip_with(refused, nothing(len(refused))), at_fault.replace("", None))
+        names = list(dict.fromkeys(name for channel in self._channels for name in channel.destination.columns))
+        several = len(names) > 1
+        empty = f"no destination: column{'s' * several} {', '.join(names)} {'are' if several else 'is'} empty"
+        verdicts.settle(Status.INVALID, say(~faulty & ~usable, empty), names[0] if len(names) == 1 else None)
+        return [
+            (f"{name} left out: " + fault).zip_with(~refused, nothing(len(refused))) for name, fault in faults.items()
+        ]
+
+    def _judge_characters(self, frame: pl.DataFrame, valid: dict[str, pl.Series], verdicts: Verdicts) -> None:
+        """Refuses characters that the target cannot carry, where they would be sent."""
+        if not (forbidden := self._carrier.forbidden):
+            return
+        sent: dict[str, list[pl.Series]] = {}
+        for channel in self._channels:
+            used = valid[channel.name].is_not_null()
+            for name in (*channel.destination.columns, *(channel.text.columns if channel.text else ())):
+                sent.setdefault(name, []).append(used)
+        for name, senders in sent.items():
+            found = frame[name].str.extract(f"({forbidden})", 1)
+            if not found.is_not_null().any():
+                continue
+            words = found.zip_with(_any(senders), nothing(frame.height)).replace_strict(
+                {
+                    text: f"column {name!r} holds a character ({code_point(text)}) that the target cannot carry"
+                    for text in found.drop_nulls().unique()
+                },
+                return_dtype=pl.String,
+            )
+            verdicts.settle(Status.INVALID, words, name)
+
+    def _judge_consent(
+        self, frame: pl.DataFrame, valid: dict[str, pl.Series], verdicts: Verdicts, left_out: list[pl.Series]
+    ) -> dict[str, pl.Series]:
+        """The destinations that consent allows; suppresses rows where it leaves none, and warns of the others."""
+        sent = dict(valid)
+        columns = []
+        for channel in self._channels:
+            if channel.consent is None:
+                continue
+            withheld = ~channel.consents(frame) & valid[channel.name].is_not_null()
+            name = channel.consent.column
+            left_out.append(say(withheld, f"{channel.name} left out: no consent in column {name!r}"))
+            columns.append(say(withheld, name))
+            sent[channel.name] = valid[channel.name].zip_with(~withheld, nothing(frame.height))
+        had = _any([value.is_not_null() for value in valid.values()])
+        has = _any([value.is_not_null() for value in sent.values()])
+        if columns:
+            verdicts.settle(Status.SUPPRESSED, say(had & ~has, "no consent for any channel"), first(*columns))
+        return sent
+
+    def _judge_suppression(self, keys: pl.Series, valid: dict[str, pl.Series], verdicts: Verdicts) -> None:
+        """Suppresses a row as a whole where its key or any destination of it, consented or not, is on a list."""
+        if not self._suppression:
+            return
+        reason = "on the do-not-contact list "
+        verdicts.settle(Status.SUPPRESSED, reason + self._suppression.keys(keys), next(iter(self._contacts.key), None))
+        for channel in self._channels:
+            held = self._suppression.mails if channel.name == "email" else self._suppression.phones
+            verdicts.settle(Status.SUPPRESSED, reason + held(valid[channel.name]), channel.column)
+
+    def _texts(self, frame: pl.DataFrame, sent: dict[str, pl.Series], verdicts: Verdicts) -> dict[str, pl.Series]:
+        """The texts of the channels that are used; refuses empty ones."""
+        texts = {f"{name}_text": nothing(frame.height) for name in CHANNELS}
+        for channel in self._channels:
+            if channel.text is None:
+                continue
+            used = sent[channel.name].is_not_null()
+            filled = channel.text.fill(frame)
+            texts[f"{channel.name}_text"] = filled.zip_with(used, nothing(frame.height))
+            names = channel.text.columns
+            where = f"column{'s' if len(names) > 1 else ''} {', '.join(repr(name) for name in names)}"
+            verdicts.settle(
+                Status.INVALID,
+                say(used & blank(filled), f"{where}: the text of {channel.name} is empty"),
+                next(iter(names), None),
+            )
+        return texts
+
+    # --- around them --------------------------------------------------------------------------------------------
+
+    def _finish(self, made: pl.DataFrame, verdicts: Verdicts) -> pl.DataFrame:
+        indices = verdicts.open.arg_true()
+        content = made["content"].scatter(indices, contents(made[indices], self._retries))
+        finished = made.with_columns(
+            content.alias("content"),
+            verdicts.status.alias("status"),
+            verdicts.reason.alias("reason"),
+            verdicts.column.alias("column"),
+        )
+        return finished.match_to_schema(CONTACTS_SCHEMA)
+
+
+async def screen(receive: ObjectReceiveStream[Batch], send: ObjectSendStream[Screened], screener: Screener) -> None:
+    """The stage: batches in, screened batches out in the same order, off the event loop. Closes both ends."""
+    async with receive, send:
+        async for batch in receive:
+            await send.send(await anyio.to_thread.run_sync(screener.screen, batch))
+
+
+def _any(conditions: Sequence[pl.Series]) -> pl.Series:
+    return pl.select(pl.any_horizontal(conditions)).to_series()
+
+
+def _channels_of(values: dict[str, pl.Series], height: int) -> pl.DataFrame:
+    """The columns sms, voice, email; null where a channel is not mapped."""
+    return pl.DataFrame({name: values.get(name, nothing(height)) for name in CHANNELS})

@@ -1,0 +1,134 @@
+"""Outcomes to the journal: begin records before a slice's first row leaves, outcomes in group commits.
+
+A commit is one write and one fsync in a worker thread; whatever was noted meanwhile makes up the next one.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import anyio
+import anyio.to_thread
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
+
+from pipeline.ledger.journal import Journal
+from pipeline.records import Outcome, Status
+from pipeline.stages.encode import Slice
+
+#: With so many outcomes not yet durable, workers wait for the disk.
+BACKLOG_LIMIT: Final = 50_000
+
+
+#: Why a row of a slice that was begun is pending.
+UNSENT: Final = "the run stopped before it was sent"
+
+
+class Begun(NamedTuple):
+    """A slice whose rows may be sent: that is on record, durably."""
+
+    number: int
+    piece: Slice
+
+
+class Settler:
+    """The only writer of a run's journal. `counts` holds the rows settled by delivery, by status."""
+
+    def __init__(self, journal: Journal, on_settled: Callable[[int, Outcome], None]) -> None:
+        """`on_settled` hears of every outcome, with its slice's number, before it is durable."""
+        self._journal = journal
+        self._on_settled = on_settled
+        self._handed_over: dict[int, Slice] = {}  # begun, and not yet received by the workers
+        self._noted: defaultdict[int, list[Outcome]] = defaultdict(list)
+        self._backlog = 0
+        self._appended = 0  # commits asked for
+        self._committed = 0
+        self._work = anyio.Event()
+        self._done = anyio.Event()
+        self._closing = False
+        self._failure: Exception | None = None
+        self.counts: Counter[Status] = Counter()
+
+    def settle(self, slice_number: int, outcome: Outcome) -> None:
+        """Note what became of a row; it is durable with the next commit."""
+        self._noted[slice_number].append(outcome)
+        self._backlog += 1
+        self.counts[outcome.status] += 1
+        self._on_settled(slice_number, outcome)
+        if not self._work.is_set():
+            self._work.set()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits for the disk that workers should wait too."""
+        return self._backlog > BACKLOG_LIMIT
+
+    async def begin(self, piece: Slice) -> int:
+        """Put on record, durably, that the rows of a slice may now be sent; returns the slice's number."""
+        number = self._journal.begin(piece.start, piece.stop, len(piece.positions), piece.digest)
+        self._handed_over[number] = piece
+        await self.durable()
+        return number
+
+    def received(self, number: int) -> None:
+        """The workers have a begun slice; its rows are theirs to settle from now on."""
+        del self._handed_over[number]
+
+    def release(self, settled_at: int) -> None:
+        """Settle as pending the rows of slices that were begun and never reached the workers."""
+        for number, piece in self._handed_over.items():
+            for position in piece.positions:
+                self.settle(number, Outcome(position, Status.PENDING, None, UNSENT, 0, None, settled_at, None))
+        self._handed_over.clear()
+
+    async def note(self, event: str, **fields: str | int | float | bool | list[str] | None) -> None:
+        """Put an event of the run on record, durably."""
+        self._journal.note(event, fields)
+        await self.durable()
+
+    async def durable(self) -> None:
+        """Wait until everything noted so far is on disk. Raises MachineFailed where that failed."""
+        self._appended += 1
+        wanted = self._appended
+        self._work.set()
+        while self._committed < wanted:
+            if self._failure is not None:
+                raise self._failure
+            await self._done.wait()
+
+    async def run(self) -> None:
+        """Commit until closed. Raises MachineFailed when the disk does not take it."""
+        try:
+            while True:
+                await self._work.wait()
+                self._work = anyio.Event()
+                wanted = self._appended
+                await self._commit()
+                self._committed = wanted
+                done, self._done = self._done, anyio.Event()
+                done.set()
+                if self._closing and not self._noted and self._committed == self._appended:
+                    return
+        except Exception as error:
+            self._failure = error
+            self._done.set()
+            raise
+
+    async def _commit(self) -> None:
+        noted, self._noted = self._noted, defaultdict(list)
+        for number, outcomes in noted.items():
+            self._journal.settle(number, outcomes)
+        with anyio.CancelScope(shield=True):  # a commit is short, and half a commit helps nobody
+            await anyio.to_thread.run_sync(self._journal.commit)
+        self._backlog -= sum(len(outcomes) for outcomes in noted.values())
+
+    def close(self) -> None:
+        """Let `run` end once everything is durable."""
+        self._closing = True
+        self._work.set()
+
+
+async def begin(receive: ObjectReceiveStream[Slice], send: ObjectSendStream[Begun], settler: Settler) -> None:
+    """The stage before deliver: puts each slice on record; both ends closed."""
+    async with receive, send:
+        async for piece in receive:
+            await send.send(Begun(await settler.begin(piece), piece))

@@ -1,0 +1,62 @@
+"""What a target is, and the register of those we know.
+
+A target is one system that contacts go into. The protocols that each stage needs of it stand beside that stage
+(`SessionProvider` in sessions, `Encoder` in stages.encode, `Sender` in stages.deliver, `ReadBack` in stages.canary); a
+target is the sum of them. A further system is one new module and one line in `_REGISTER`.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from pipeline.config import Settings, TargetSettings
+from pipeline.sessions import SessionProvider
+from pipeline.stages.canary import ReadBack
+from pipeline.stages.deliver import Sender
+from pipeline.stages.encode import Encoder
+from pipeline.wire import ClientFactory
+
+
+class Target(SessionProvider[Any], Encoder, Sender[Any], ReadBack[Any], Protocol):
+    """One system that contacts go into."""
+
+    async def prepare(self, handle: Any) -> None:
+        """Prove that the campaign is there. Raises TargetUnusable where it is not."""
+
+    def learnt(self) -> tuple[str, ...]:
+        """What this run learnt about the target, as lines for the configuration."""
+
+
+class TargetModule(Protocol):
+    """What a target's module offers the register."""
+
+    TARGET_SETTINGS: type[TargetSettings]
+
+    def create(self, settings: Settings, clients: ClientFactory | None, contract: Path | None) -> Target:
+        """Make the target.
+
+        `clients` is None where nothing is sent (`check`). `contract` is a directory of the run that keeps a copy of
+        what describes the target's interface, written on the first use and read on the next; None: keep none.
+        """
+
+
+_REGISTER: Final = {"onc": "pipeline.targets.onc"}
+
+
+def module(system: str) -> TargetModule:
+    """The module of a system. Raises KeyError, whose text is for a person, for an unknown one."""
+    try:
+        name = _REGISTER[system]
+    except KeyError:
+        raise KeyError(f"there is no system {system!r}; known are {', '.join(_REGISTER)}") from None
+    found: Any = import_module(name)
+    return found  # type: ignore[no-any-return]
+
+
+def settings_model(system: str) -> type[TargetSettings]:
+    """The settings model of a system; raises KeyError like `module`."""
+    return module(system).TARGET_SETTINGS
+
+
+TargetFactory = Callable[[Settings, ClientFactory | None, Path | None], Target]

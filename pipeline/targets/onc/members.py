@@ -1,0 +1,124 @@
+"""Values for a message, built along the types of a WSDL: what we give, and what its types insist on."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeAlias, Union
+
+from zeep.xsd import ComplexType, Nil
+from zeep.xsd.elements import Choice, Element, Group
+from zeep.xsd.elements.indicators import Indicator
+from zeep.xsd.types import builtins
+
+#: What to send, by documented member name: text as it is to be written, or the members of a nested type.
+Wanted: TypeAlias = Mapping[str, Union[str, "Wanted"]]
+
+_ZERO_GUID: Final = "00000000-0000-0000-0000-000000000000"
+
+# As text: zeep loses values in a choice that are false to Python. Sub-classes come before their bases. 0001-01-01 is
+# how .NET writes a date that was not set (contract.md).
+_DEFAULTS: Final = (
+    (builtins.Boolean, "false"),
+    (builtins.PositiveInteger, "1"),
+    (builtins.NegativeInteger, "-1"),
+    ((builtins.Decimal, builtins.Float, builtins.Double), "0"),
+    (builtins.DateTime, "0001-01-01T00:00:00"),
+    (builtins.Date, "0001-01-01"),
+    (builtins.Time, "00:00:00"),
+    (builtins.Duration, "PT0S"),
+)
+
+
+class UnknownMember(Exception):
+    """The type at `place` has no member `name`."""
+
+    def __init__(self, place: str, name: str) -> None:
+        self.place = place
+        self.name = name
+        super().__init__(f"{place} has no member {name}")
+
+
+def values_for(xsd_type: Any, wanted: Wanted, place: str) -> dict[str, Any]:
+    """Values of a complex type for zeep: `wanted`, found by local name (exactly, else whatever the case), and nil or a
+    default for every other member that may not be left out. Raises UnknownMember; `place` names the type in it.
+    """
+    if not isinstance(xsd_type, ComplexType):
+        raise UnknownMember(place, next(iter(wanted), ""))
+    names = [element.name for element in _elements(xsd_type)]
+    found = {_match(name, names, place): value for name, value in wanted.items()}
+    values: dict[str, Any] = {}
+    for _, nested in xsd_type.elements_nested:
+        _collect(nested, found, values, place, needed=True)
+    return values
+
+
+def _match(name: str, names: list[str], place: str) -> str:
+    if name in names:
+        return name
+    alike = [each for each in names if each.lower() == name.lower()]
+    if len(alike) != 1:
+        raise UnknownMember(place, name)
+    return alike[0]
+
+
+def _collect(indicator: Any, found: Wanted, values: dict[str, Any], place: str, *, needed: bool) -> None:
+    """Add the values of one group of members; `needed`: it may not be left out whole."""
+    if isinstance(indicator, Group):
+        indicator = indicator.child
+    if not isinstance(indicator, Indicator):
+        return  # an xsd:any, or the text of a simple content: nothing that we know
+    for name, element in _branches(indicator, found, needed=needed):
+        if isinstance(element, Element):
+            if element.name is not None and element.name in found:
+                values[name] = _given(element, found[element.name], f"{place}/{element.name}")
+            elif element.min_occurs > 0 or isinstance(indicator, Choice):  # zeep makes what is in a choice optional
+                values[name] = _left_out(element, place)
+        else:
+            required = element.min_occurs > 0 or _holds(element, found)
+            if required and not element.accepts_multiple:
+                _collect(element, found, values, place, needed=required)
+
+
+def _branches(indicator: Any, found: Wanted, *, needed: bool) -> Iterator[tuple[str, Any]]:
+    """The parts of a group that are sent: all of them, of a choice the one that holds what we give, else the first."""
+    parts = indicator.elements_nested
+    if not isinstance(indicator, Choice):
+        yield from parts
+        return
+    held = [part for part in parts if _holds(part[1], found)]
+    if held or needed:
+        yield from (held or parts)[:1]
+
+
+def _holds(part: Any, found: Wanted) -> bool:
+    if isinstance(part, Element):
+        return part.name in found
+    return any(element.name in found for element in _elements(part))
+
+
+def _elements(part: Any) -> Iterator[Any]:
+    """All member elements below a type or a group, whatever groups lie between."""
+    nested = part.child.elements_nested if isinstance(part, Group) else getattr(part, "elements_nested", ())
+    for _, each in nested:
+        if isinstance(each, Element):
+            yield each
+        else:
+            yield from _elements(each)
+
+
+def _given(element: Any, value: str | Wanted, place: str) -> Any:
+    if isinstance(value, str):
+        if isinstance(element.type, ComplexType):
+            raise UnknownMember(place, "with a single value")
+        return value
+    return values_for(element.type, value, place)
+
+
+def _left_out(element: Any, place: str) -> Any:
+    if element.nillable:
+        return Nil
+    if isinstance(element.type, ComplexType):
+        return values_for(element.type, {}, f"{place}/{element.name}")
+    for kind, default in _DEFAULTS:
+        if isinstance(element.type, kind):
+            return default
+    name = element.type.qname.localname.lower() if element.type.qname is not None else ""
+    return _ZERO_GUID if "guid" in name or "uuid" in name else ""

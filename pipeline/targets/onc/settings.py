@@ -1,0 +1,117 @@
+"""What `[target]` holds for an ONC service; importing it costs nothing but pydantic."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from pipeline.config import SecretText, Section, TargetSettings
+
+_GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
+
+
+def _codes(value: object) -> object:
+    """Result codes are integers (documented); TOML may hold them as numbers or as text."""
+    if not isinstance(value, list | tuple):
+        raise ValueError('is a list of result codes, e.g. [17] or ["17"]')
+    codes = []
+    for code in value:
+        text = str(code).strip() if isinstance(code, int | str) and not isinstance(code, bool) else ""
+        if not re.fullmatch(r"-?[0-9]{1,10}", text):
+            raise ValueError('is a list of result codes, e.g. [17] or ["17"]')
+        if int(text) == 0:
+            raise ValueError("0 always means success")
+        codes.append(str(int(text)))
+    return tuple(dict.fromkeys(codes))
+
+
+ResultCodes = Annotated[tuple[str, ...], BeforeValidator(_codes)]
+
+
+class CodeSettings(Section):
+    """What the target's result codes mean; no table of them is published."""
+
+    session: ResultCodes = Field((), description="the session is gone: renew, send again")
+    transient: ResultCodes = Field((), description="try again later")
+    duplicate: ResultCodes = Field((), description="the contact is there already")
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> "CodeSettings":
+        seen: set[str] = set()
+        for code in (*self.session, *self.transient, *self.duplicate):
+            if code in seen:
+                raise ValueError(f"code {code} is listed with two meanings")
+            seen.add(code)
+        return self
+
+
+class OncSettings(TargetSettings):
+    """An ONC service: where it is, who we are, which campaign, and which contract it speaks."""
+
+    system: Literal["onc"] = "onc"
+    endpoint: str | None = Field(None, description="address of the service; wins whole over the WSDL's")
+    account_id: SecretText
+    username: SecretText
+    password: SecretText
+    campaign_id: str = Field(description="GUID of the campaign")
+    wsdl: str | None = Field(None, description="path or URL of the service's WSDL; else a contract of the package")
+    dialect: Literal["wcf", "asmx"] = Field("wcf", description="which contract of the package, where wsdl is not given")
+    keeps_ids: bool | Literal["ask"] = Field("ask", description="whether the target keeps the ids that we send")
+    codes: CodeSettings = CodeSettings()
+    max_message: int = Field(65_536, ge=1_024, description="largest envelope in bytes (guess: WCF's default limit)")
+
+    @property
+    def campaign(self) -> str:
+        """The campaign's GUID."""
+        return self.campaign_id
+
+    @property
+    def place(self) -> str:
+        """Address, or WSDL where that gives the address, and where the account is named."""
+        return f"{self.endpoint or self.wsdl} {self.account_id.origin}"
+
+    @field_validator("campaign_id")
+    @classmethod
+    def _campaign_is_guid(cls, value: str) -> str:
+        match = _GUID.fullmatch(value.strip())
+        if match is None:
+            raise ValueError("is no GUID such as 7c9e6679-7425-40de-944b-e07fc1f90ae7")
+        return match[1].lower()
+
+    @field_validator("endpoint")
+    @classmethod
+    def _endpoint_is_address(cls, value: str | None) -> str | None:
+        if value is not None and not is_address(value):
+            raise ValueError("is an http or https address such as https://pop.example.com/onc.svc")
+        return value
+
+    @field_validator("wsdl")
+    @classmethod
+    def _wsdl_is_place(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        if not value.strip():
+            raise ValueError("is empty")
+        if "://" in value:
+            if not is_address(value):
+                raise ValueError("is a path, or an http or https address")
+            return value
+        base = (info.context or {}).get("base", Path())
+        return str((Path(base) / Path(value).expanduser()).absolute())
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "OncSettings":
+        if self.endpoint is None and self.wsdl is None:
+            raise ValueError("endpoint is missing: set target.endpoint, or target.wsdl to a WSDL that names an address")
+        return self
+
+
+def is_address(value: str) -> bool:
+    """Whether this is an http or https address with a host."""
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False

@@ -1,0 +1,276 @@
+"""An ONC service as a target: sessions, row calls, reading back."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final, NoReturn
+
+import anyio
+import httpx
+import polars as pl
+
+from pipeline.config import Secret, Settings
+from pipeline.errors import (
+    AlreadyThere,
+    ConfigError,
+    NotDelivered,
+    OutcomeUnknown,
+    PutOff,
+    Refused,
+    RowError,
+    SessionExpired,
+    TargetUnusable,
+)
+from pipeline.stages.canary import Held, ReadBackTooLarge
+from pipeline.stages.encode import Body
+from pipeline.targets.onc.answers import Element
+from pipeline.targets.onc.calls import AnswerTooLarge, Caller, Purpose, number, presence
+from pipeline.targets.onc.codes import CodeBook, Meaning
+from pipeline.targets.onc.contract import Contract
+from pipeline.targets.onc.encoder import ContactEncoder
+from pipeline.targets.onc.members import Wanted
+from pipeline.targets.onc.replies import error_code, held, listed_id, session_token
+from pipeline.targets.onc.settings import OncSettings, is_address
+from pipeline.targets.onc.template import escape, mark
+from pipeline.wire import ANSWER_LIMIT, ClientFactory
+
+#: A list of campaigns larger than this is not read whole; no account is near a million of them.
+_CAMPAIGNS_LIMIT: Final = 64 * 1024 * 1024
+
+
+class OncSession:
+    """An open session and its connection. `token` is the session id as it stands in an envelope; it is never shown."""
+
+    __slots__ = ("client", "token", "trusted")
+
+    def __init__(self, client: httpx.AsyncClient, token: bytes) -> None:
+        self.client = client
+        self.token = token
+        self.trusted = False  # whether a call has succeeded on it
+
+    def __repr__(self) -> str:
+        return "OncSession()"
+
+
+class _Call:
+    """An operation of which all is known but the session id."""
+
+    __slots__ = ("body", "request")
+
+    def __init__(self, contract: Contract, operation: str, wanted: Wanted) -> None:
+        self.request = contract.request(operation, {"sessionId": mark("session"), **wanted}, ["session"])
+        self.body: Body = self.request.template.bind({})
+
+
+class OncTarget:
+    """See `pipeline.targets.Target`. Row calls and questions raise NotDelivered, OutcomeUnknown or TargetUnusable where
+    no answer can be had; what else each raises stands with it.
+    """
+
+    def __init__(
+        self, settings: Settings, target: OncSettings, contract: Contract, clients: ClientFactory | None
+    ) -> None:
+        address = target.endpoint or contract.address
+        if address is None or not is_address(address):
+            raise ConfigError(["target.endpoint: is missing, and the WSDL names no http address: set it"])
+        self._target = target
+        self._clients = clients
+        self._caller = Caller(address)
+        self._codes = CodeBook(target.codes)
+        self._encoder = ContactEncoder(contract, settings.contacts, target.campaign_id, target.max_message)
+        self._accepted: bytes | None = None
+        campaign: Wanted = {"campaignId": target.campaign_id}
+        self._opening = contract.request(
+            "OpenAPISession",
+            {"accountId": mark("account"), "username": mark("user"), "password": mark("password")},
+            ("account", "user", "password"),
+        )
+        self._closing = _Call(contract, "CloseAPISession", {})
+        self._campaigns = _Call(contract, "GetCampaignListing", {})
+        self._campaign = _Call(contract, "GetCampaign", campaign)
+        self._listing = _Call(contract, "GetCampaignContactsListing", campaign)
+        self._contacts = _Call(contract, "GetCampaignContacts", campaign)
+        self._deleting = contract.request(
+            "DeleteCampaignContact",
+            {"sessionId": mark("session"), "contactId": mark("id"), **campaign},
+            ("session", "id"),
+        )
+
+    # --- encoding ---------------------------------------------------------------------------------------------
+
+    @property
+    def forbidden(self) -> str:
+        """A regular expression of the characters that XML 1.0 cannot carry."""
+        return self._encoder.forbidden
+
+    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
+        """Per row, why its envelope is larger than `target.max_message`; null where it is not."""
+        return self._encoder.oversize(contacts)
+
+    def encode(self, contacts: pl.DataFrame) -> list[Body]:
+        """One AddCampaignContact envelope per row, cut where the session id goes."""
+        return self._encoder.encode(contacts)
+
+    # --- sessions ---------------------------------------------------------------------------------------------
+
+    async def open(self) -> OncSession:
+        """Open a session on a connection of its own; secrets are read anew.
+
+        Raises OpeningRefused where the target answers no, ConfigError where a secret cannot be read.
+        """
+        assert self._clients is not None, "this target was made to send nothing"
+        account, user, password = (
+            _read(secret) for secret in (self._target.account_id, self._target.username, self._target.password)
+        )
+        envelope = self._opening.template.fill({"account": account, "user": user, "password": password})
+        client = self._clients()
+        try:
+            payload = await self._caller.call(client, self._opening, envelope, Purpose.OPENING)
+            return OncSession(client, session_token(payload, self._opening, (account, user, password)))
+        except BaseException:
+            await _close(client)
+            raise
+
+    async def prove(self, handle: OncSession) -> bool:
+        """Ask for the list of campaigns: a session that is gone gets null (documented: null is an error)."""
+        payload = await self._ask(handle, self._campaigns, limit=_CAMPAIGNS_LIMIT)
+        good = not presence(payload, self._campaigns.request).null
+        handle.trusted = handle.trusted or good
+        return good
+
+    async def close(self, handle: OncSession) -> None:
+        """Close the session at the target, and its connection whatever happens. Raises Refused where the target does
+        not close it.
+        """
+        try:
+            code = error_code(await self._ask(handle, self._closing, limit=ANSWER_LIMIT))
+        finally:
+            await _close(handle.client)
+        if code:
+            raise Refused(f"the target did not close the session (code {code})", code=str(code))
+
+    async def prepare(self, handle: OncSession) -> None:
+        """Prove that the campaign is there. Raises TargetUnusable where it is not."""
+        if await self._campaign_is_there(handle):
+            return
+        if not await self.prove(handle):
+            raise TargetUnusable(
+                "the target answers null to GetCampaign and GetCampaignListing on a session just opened: the account "
+                "may lack the right to use campaigns."
+            )
+        self._raise_no_campaign()
+
+    # --- rows -------------------------------------------------------------------------------------------------
+
+    async def send(self, handle: OncSession, body: Body) -> str:
+        """Add a contact; gives "0".
+
+        Raises SessionExpired, PutOff, AlreadyThere or Refused by the code's meaning. A code whose meaning cannot be
+        asked is NotDelivered: non-zero is documented as not processed.
+        """
+        answer = await self._caller.post(handle.client, self._encoder.request, handle.token.join(body))
+        # Acceptance looks the same for every row: what has been read once need not be parsed again.
+        if answer.body != self._accepted or answer.status != 200:
+            code = number(self._caller.read(answer, Purpose.ROW), self._encoder.request)
+            if code != 0:
+                await self._settle(handle, str(code))
+            if answer.status == 200:
+                self._accepted = answer.body
+        handle.trusted = True
+        self._codes.accepted()
+        return "0"
+
+    async def _settle(self, handle: OncSession, code: str) -> None:
+        """Raise what a non-zero code means."""
+        meaning = self._codes.meaning(code, trusted=handle.trusted)
+        if meaning is Meaning.TRANSIENT:
+            raise PutOff(f"the target put it off (code {code})", code=code)
+        if meaning is Meaning.DUPLICATE:
+            raise AlreadyThere(f"the target has it already (code {code})", code=code)
+        gone = f"the session is gone (code {code})"
+        if meaning is Meaning.SESSION_GONE:
+            raise SessionExpired(gone, code=code)
+        try:
+            if not await self.prove(handle):
+                self._codes.session_was_gone(code)
+                raise SessionExpired(gone, code=code)
+            if self._codes.row_was_refused(code) and not await self._campaign_is_there(handle):
+                if await self.prove(handle):
+                    self._raise_no_campaign()
+                raise SessionExpired(gone, code=code)
+        except (NotDelivered, OutcomeUnknown) as error:
+            raise NotDelivered(
+                f"the target answered code {code}, and what it means could not be asked: {error.reason}",
+                retry_after=getattr(error, "retry_after", None),
+            ) from None
+        raise Refused(f"the target refused it (code {code})", code=code)
+
+    def learnt(self) -> tuple[str, ...]:
+        """What this run learnt about the target, as lines for the configuration."""
+        return self._codes.learnt()
+
+    # --- what the target holds --------------------------------------------------------------------------------
+
+    async def contact_ids(self, handle: OncSession) -> AsyncGenerator[str]:
+        """The ids of the campaign's contacts, lower case, as a stream; memory stays flat.
+
+        A null list raises OutcomeUnknown, and so does one that breaks off, after its ids: that an id is not among them
+        says something only where the iterator has come to its end.
+        """
+        async for item in self._items(handle, self._listing, limit=None):
+            yield listed_id(item)
+
+    async def read_back(self, handle: OncSession, *, limit: int) -> AsyncGenerator[Held]:
+        """The campaign's contacts as a stream. Raises ReadBackTooLarge after `limit` bytes, and like `contact_ids`."""
+        try:
+            async for item in self._items(handle, self._contacts, limit=limit):
+                yield held(item)
+        except AnswerTooLarge as error:
+            raise ReadBackTooLarge(str(error)) from None
+
+    async def take_back(self, handle: OncSession, contact_id: str) -> bool:
+        """Delete a contact from the campaign. True: the target says that it did."""
+        envelope = handle.token.join(self._deleting.template.bind({"id": contact_id}))
+        try:
+            payload = await self._caller.call(handle.client, self._deleting, envelope, Purpose.ASKING)
+            return number(payload, self._deleting) == 0
+        except RowError:
+            return False
+
+    # --- calls ------------------------------------------------------------------------------------------------
+
+    async def _ask(self, handle: OncSession, call: _Call, *, limit: int) -> Element:
+        return await self._caller.call(
+            handle.client, call.request, handle.token.join(call.body), Purpose.ASKING, limit=limit
+        )
+
+    async def _campaign_is_there(self, handle: OncSession) -> bool:
+        payload = await self._ask(handle, self._campaign, limit=_CAMPAIGNS_LIMIT)
+        there = not presence(payload, self._campaign.request).null
+        handle.trusted = handle.trusted or there
+        return there
+
+    async def _items(self, handle: OncSession, call: _Call, *, limit: int | None) -> AsyncGenerator[Element]:
+        envelope = handle.token.join(call.body)
+        async with aclosing(self._caller.items(handle.client, call.request, envelope, limit=limit)) as items:
+            async for item in items:
+                yield item
+
+    def _raise_no_campaign(self) -> NoReturn:
+        raise TargetUnusable(
+            f"campaign {self._target.campaign_id} is not known to the target: set target.campaign_id to one of the "
+            "account's active campaigns."
+        )
+
+
+async def _close(client: httpx.AsyncClient) -> None:
+    with anyio.CancelScope(shield=True):
+        await client.aclose()
+
+
+def _read(secret: Secret) -> str:
+    value = secret.read()
+    try:
+        escape(value)
+    except ValueError as error:
+        raise ConfigError([f"{secret.place}: {error}"]) from None
+    return value

@@ -1,0 +1,252 @@
+"""The commands from end to end: what they print, write, and end with."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli.kit import Ended
+
+from pipeline import __version__
+from pipeline.cli import contacts, show
+from pipeline.simulator import RunningSimulator
+
+Command = Callable[..., Ended]
+Serve = Callable[..., RunningSimulator]
+Configured = Callable[..., Path]
+
+#: Not one of these may be imported for --help.
+HEAVY = {"polars", "pydantic", "zeep", "lxml", "httpx", "anyio", "rich", "structlog", "msgspec", "starlette"}
+
+
+def test_help_is_quick_and_light() -> None:
+    code = f"""
+import sys, pipeline.cli
+sys.argv[1:] = ["--help"]
+try:
+    pipeline.cli.app(prog_name="contact-pipeline")
+finally:
+    print(*({HEAVY!r} & set(sys.modules)), file=sys.stderr)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stderr.split() == []
+    assert ended.stdout.startswith("Usage: contact-pipeline ")
+
+    def seconds() -> float:
+        """Processor time: other work on the machine is not ours."""
+        before = os.times()
+        subprocess.run([sys.executable, "-m", "pipeline", "--help"], capture_output=True, check=True)
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert min(seconds() for _ in range(5)) < 0.3
+
+
+def test_commands_stand_in_the_order_of_use(command: Command) -> None:
+    ended = command("--help")
+    listed = ended.out.partition("Commands:")[2].splitlines()
+    assert [line.split()[0] for line in listed if line] == [
+        "import",
+        "check",
+        "status",
+        "verify",
+        "session",
+        "simulate",
+    ]
+
+
+def test_version(command: Command) -> None:
+    assert command("--version") == Ended(0, f"contact-pipeline {__version__}\n", "")
+
+
+def test_completion_is_offered() -> None:
+    environment = os.environ | {"_CONTACT_PIPELINE_COMPLETE": "complete_bash", "COMP_WORDS": "x che", "COMP_CWORD": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.stdout.split() == ["check"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("import",), ("nonsense",), ("import", "list.csv"), ("check", "x", "--canary", "3"), ("status",)]
+)
+def test_wrong_usage_ends_with_2(command: Command, arguments: tuple[str, ...]) -> None:
+    ended = command(*arguments)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert "Error: " in ended.err
+
+
+def test_import_status_verify(command: Command, serve: Serve, configured: Configured) -> None:
+    service = serve()
+    ended = command("import", "list.csv", "--config", configured(service), "--run-dir", "runs/first")
+    assert ended.code == 1
+    assert ended.out.splitlines()[0] == "Finished; some rows need a look."
+    assert "  3  accepted\n  1  invalid\n  1  duplicate\n  5  rows in all\n" in ended.out
+    assert "Ledger: runs/first/ledger.parquet, runs/first/ledger.csv\n" in ended.out
+    assert "Resubmit: runs/first/resubmit.csv (1 row to mend and import again)\n" in ended.out
+    assert ended.out.splitlines()[-1] == "Run: runs/first"
+    assert ended.complaints == []
+    assert len(service.contacts()) == 3
+
+    shown = command("status", "runs/first")
+    assert shown.code == 0
+    assert "Campaign 11111111-1111-4111-8111-111111111111; begun " in shown.out
+    assert "  3  accepted\n" in shown.out
+    assert shown.out.splitlines()[-1] == "Run: runs/first"
+    as_json = json.loads(command("status", "runs/first", "--json").out)
+    assert as_json["summary"]["counts"]["accepted"] == 3
+    assert as_json["run_dir"] == "runs/first"
+
+    proven = command("verify", "runs/first")
+    assert (proven.code, proven.err) == (0, "")
+    assert proven.out.startswith("proven: ")
+
+
+def test_verify_finds_a_changed_ledger(command: Command, serve: Serve, configured: Configured) -> None:
+    command("import", "list.csv", "--config", configured(serve()), "--run-dir", "r", "--set", 'ledger.formats=["csv"]')
+    ledger = Path("r/ledger.csv")
+    ledger.write_text(ledger.read_text(encoding="utf-8").replace(",accepted,", ",failed,", 1), encoding="utf-8")
+    ended = command("verify", "r")
+    assert ended.code == 1
+    assert len(ended.out.splitlines()) > 1
+    assert ended.out.splitlines()[-1].startswith("Not proven")
+
+
+@pytest.mark.parametrize("name", ["verify", "status"])
+def test_no_run_ends_with_2(command: Command, desk: Path, name: str) -> None:
+    ended = command(name, "nowhere")
+    assert (ended.code, ended.out, ended.err) == (2, "", "nowhere: there is no run here\n")
+
+
+def test_json_is_alone_on_standard_output(command: Command, serve: Serve, configured: Configured) -> None:
+    ended = command("import", "list.csv", "--config", configured(serve()), "--json", "--tolerate", "1")
+    assert ended.code == 0
+    summary = json.loads(ended.out)
+    assert summary["rows"] == 5
+    assert summary["exit_code"] == 0
+    assert Path(summary["run_dir"]).parent == Path("runs")
+    assert json.loads(Path(summary["run_dir"], "summary.json").read_text(encoding="utf-8")) == summary
+
+
+def test_check_needs_no_secret_and_no_connection(
+    command: Command, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TEST_PASSWORD")
+    ended = command("check", "list.csv", "--config", configured(), "--run-dir", "r")
+    assert ended.code == 1
+    assert ended.out.splitlines()[0] == "Checked: some rows cannot be sent."
+    assert "  3  pending\n" in ended.out
+    assert ended.out.splitlines()[-1] == "Run: r"
+    assert command("check", "list.csv", "--config", configured(), "--limit", "2").code == 0
+
+
+def test_options_reach_the_run(command: Command, serve: Serve, configured: Configured) -> None:
+    service = serve()
+    config = configured(service)
+    options = ("--limit", "2", "--wave", "second", "--sessions", "1", "--canary", "0", "--stream", "--no-progress")
+    Path("more.toml").write_text("[delivery]\nrate = 1000\n", encoding="utf-8")
+    ended = command(
+        "import", "list.csv", "--config", config, "--config", "more.toml", "--set", "contacts.phone_type=off",
+        "--run-dir", "r", *options,
+    )  # fmt: skip
+    assert ended.code == 0
+    assert service.state()["sessions"]["logins"] == 1
+    kept = Path("r/run.toml").read_text(encoding="utf-8")
+    for line in ('wave = "second"', "limit = 2", "sessions = 1", 'phone_type = "off"', "rate = 1000.0"):
+        assert line in kept
+    first = {contact["id"] for contact in service.contacts()}
+    command("import", "list.csv", "--config", config, "--limit", "2")
+    assert len(first | {contact["id"] for contact in service.contacts()}) == 4, "another wave has other ids"
+
+
+def test_delimiter_and_encoding(command: Command, configured: Configured) -> None:
+    rows = "customer_id\tfirst_name\tmobile\temail\n1\tJérôme, Zoë\t4165550101\t\n"
+    Path("list.tsv").write_text(rows, encoding="windows-1252")
+    ended = command("check", "list.tsv", "--config", configured(), "--delimiter", "tab", "--encoding", "windows-1252")
+    assert ended.code == 0
+
+
+def test_several_sources_by_glob(command: Command, configured: Configured) -> None:
+    Path("more.csv").write_text("customer_id,first_name,mobile,email\n9,Eve,4165550109,\n", encoding="utf-8")
+    ended = command("check", "*.csv", "--config", configured(), "--json")
+    assert json.loads(ended.out)["rows"] == 6
+
+
+def test_yes_does_not_ask(
+    command: Command, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(question: str) -> None:
+        pytest.fail(question)
+
+    monkeypatch.setattr(contacts, "interactive", lambda: True)
+    monkeypatch.setattr(contacts, "agreed", fail)
+    assert command("import", "list.csv", "--config", configured(serve()), "--yes").code == 1
+
+
+def test_session_check(command: Command, serve: Serve, configured: Configured) -> None:
+    service = serve()
+    ended = command("session", "check", "--config", configured(service))
+    assert (ended.code, ended.err) == (0, "")
+    assert len(ended.out.splitlines()) == 1
+    assert service.state()["sessions"]["closed"] == 1
+
+
+def test_max_bad_stops_before_the_first_row(command: Command, serve: Serve, configured: Configured) -> None:
+    service = serve()
+    ended = command("import", "list.csv", "--config", configured(service), "--max-bad", "0")
+    assert ended.code == 3
+    assert len(ended.complaints) == 1
+    assert "--max-bad" in ended.complaints[0]
+    assert service.state()["adds"]["received"] == 0
+    assert ended.out.splitlines()[0] == "Stopped: too many bad rows."
+
+
+def test_sigterm_stops_cleanly(serve: Serve, configured: Configured, desk: Path) -> None:
+    service = serve(latency=0.05)
+    rows = "".join(f"{row},Ann,41655501{row % 100:02},ann{row}@example.com\n" for row in range(300))
+    Path("long.csv").write_text("customer_id,first_name,mobile,email\n" + rows, encoding="utf-8")
+    arguments = ("import", "long.csv", "--config", str(configured(service)), "--run-dir", "r", "--json")
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        while "canary.passed" not in process.stderr.readline():
+            assert process.poll() is None
+        process.terminate()
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert "Traceback" not in err
+    summary = json.loads(out)
+    assert summary["exit_code"] == 143
+    assert summary["counts"]["accepted"] == len(service.contacts()) < 300
+    assert summary["counts"]["accepted"] + summary["counts"]["pending"] == 300
+    assert service.state()["sessions"]["open"] == 0
+
+
+def test_progress_without_a_terminal_is_plain_lines(
+    command: Command, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show, "FIRST_LINE", 0.02)
+    arguments = ("import", "list.csv", "--config", configured(serve(latency=0.1)), "--sessions", "1")
+    plain = [line for line in command(*arguments).err.splitlines() if not line.startswith("{")]
+    assert plain
+    assert all(re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ [a-z]+(: \d of 5 rows)?", line) for line in plain)
+    logged = [json.loads(line) for line in command(*arguments, "--log-format", "json").err.splitlines()]
+    told = [line for line in logged if line["event"] == "progress"]
+    assert told
+    assert {"phase", "done", "total", "rate", "left", "counts"} <= set(told[0])
+    assert "progress" not in command(*arguments, "--no-progress", "--log-format", "json").err
+
+
+def test_a_reader_that_leaves_does_not_change_the_end(configured: Configured, desk: Path) -> None:
+    script = f'"{sys.executable}" -m pipeline check list.csv --config {configured()} --tolerate 1; echo $? >&2'
+    ended = subprocess.run(
+        ["bash", "-c", f"( {script} ) | true"], capture_output=True, text=True, check=True
+    )  # `true` reads nothing
+    assert ended.stderr.splitlines()[-1] == "0"
+    assert "BrokenPipe" not in ended.stderr

@@ -1,0 +1,76 @@
+"""The command on a terminal: it shows the plan, asks, and draws its progress."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.simulator import RunningSimulator
+
+if sys.platform == "win32":
+    pytest.skip("there are no pseudo-terminals here", allow_module_level=True)
+
+import pty
+
+Serve = Callable[..., RunningSimulator]
+Configured = Callable[..., Path]
+
+
+def on_terminal(answer: bytes | None, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and what the terminal showed; `answer` is typed when the question stands there."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *arguments],
+        stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, start_new_session=True,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                read = os.read(ours, 65536)
+            except OSError:  # Linux says so when the other side is closed
+                break
+            if not read:
+                break
+            shown += read
+            if answer is not None and b"[y/N] " in shown:
+                os.write(ours, answer)
+                answer = None
+        assert process.stdout is not None
+        out = process.stdout.read().decode()
+    os.close(ours)
+    return process.returncode, out, shown.decode()
+
+
+def test_the_plan_is_shown_and_yes_sends(serve: Serve, configured: Configured) -> None:
+    service = serve()
+    config = str(configured(service))
+    code, out, shown = on_terminal(b"y\n", "import", "list.csv", "--config", config)
+    assert code == 1
+    for part in (
+        "5 rows read, 3 can be sent to campaign 11111111-1111-4111-8111-111111111111.",
+        "Not sent: invalid 1, duplicate 1.",
+        "first in list.csv, line 4",
+        "By channel: sms 2, email 2.",
+        '  - sms to [number]: "Hi Ann"',
+        "    email to [mail]: the campaign's own text",
+        "Send 3 rows? [y/N]",
+    ):
+        assert part in shown
+    assert "555" not in shown, "destinations are masked"
+    assert "\x1b[" in shown, "progress is drawn"
+    assert out.splitlines()[-1].startswith("Run: runs")
+    assert len(service.contacts()) == 3
+
+
+def test_anything_but_yes_sends_nothing(serve: Serve, configured: Configured) -> None:
+    service = serve()
+    code, out, shown = on_terminal(b"\n", "import", "list.csv", "--config", str(configured(service)))
+    assert (code, out) == (2, "")
+    assert "nothing was sent" in shown
+    assert service.state()["calls"] == {}
+    assert not list(Path("runs").glob("*"))

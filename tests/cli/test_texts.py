@@ -1,0 +1,161 @@
+"""The texts that a person reads, made from values: progress, plan, summary, numbers."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli.options import as_given, recorded
+from pipeline.ledger.summary import Seconds, Sessions, Summary
+from pipeline.records import Status
+from pipeline.report.plan import plan
+from pipeline.report.progress import Meter
+from pipeline.report.summary import summary
+from pipeline.report.text import rate, rows, safe, span, tally
+from pipeline.stages.survey import Example, Survey
+
+
+@dataclass
+class Run:
+    phase: str = "starting"
+    rows: int | None = None
+    surveyed: int = 0
+    counts: Counter[Status] = field(default_factory=Counter)
+    open_sessions: int = 0
+    in_flight: int = 0
+    sent: int = 0
+    to_send: int | None = None
+
+
+def test_progress_follows_the_run() -> None:
+    now = 0.0
+    run = Run()
+    meter = Meter(run, clock=lambda: now)
+    assert meter.read().line() == "starting"
+    run.phase, run.surveyed = "surveying", 1000
+    assert meter.read().line() == "surveying: 1,000 rows"
+    now, run.surveyed = 1.0, 51_000
+    assert meter.read().line() == "surveying: 51,000 rows, 50,000 rows/s"
+    run.phase, run.rows, run.to_send = "sending", 60_000, 50_000
+    run.counts = Counter({Status.INVALID: 10_000})
+    assert meter.read().line() == "sending: 10,000 of 60,000 rows; invalid 10,000"
+    now, run.sent, run.open_sessions, run.in_flight = 3.0, 200, 8, 7
+    run.counts[Status.ACCEPTED] += 200
+    assert meter.read().line() == (
+        "sending: 10,200 of 60,000 rows, 100 rows/s, 8 min 18 s left; accepted 200, invalid 10,000; "
+        "sessions 8, in flight 7"
+    )
+
+
+def test_the_rate_is_that_of_the_last_seconds() -> None:
+    now = 0.0
+    run = Run(phase="sending", rows=10_000, to_send=10_000)
+    meter = Meter(run, clock=lambda: now)
+    rates = []
+    for second in range(40):
+        now = float(second)
+        run.sent += 100 if second < 20 else 0
+        rates.append(meter.read().rate)
+    assert rates[15] == pytest.approx(100)
+    assert rates[39] == 0
+    assert meter.read().left is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (42, "42 s"), (59.7, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+)
+def test_spans(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_numbers() -> None:
+    assert [rows(1), rows(12345)] == ["1 row", "12,345 rows"]
+    assert [rate(2.34), rate(1234.5)] == ["2.3 rows/s", "1,234 rows/s"]
+
+
+def test_foreign_text_does_nothing_to_a_terminal() -> None:
+    assert safe("a\x1b[31m\nb\u202e c@example.com") == "a [31m b  [mail]"
+
+
+def test_reasons_that_differ_in_the_row_are_one() -> None:
+    texts = {"the same key as row 1": 2, "empty": 2, "the same key as row 2,001": 1}
+    assert tally(texts, 1) == [(3, "the same key as row ..."), (2, "for 1 other reason")]
+
+
+def test_plan_names_the_ten_commonest_reasons() -> None:
+    survey = Survey(rows=100, counts=Counter({Status.PENDING: 1, Status.INVALID: 99}))
+    for number in range(1, 13):
+        survey.reasons[f"reason {number:02}"] = number
+        survey.examples[f"reason {number:02}"] = Example("list.parquet", number, None)
+    lines = plan(survey, "c").splitlines()
+    assert lines[2] == "  12  reason 12 (first in list.parquet, row 12)"
+    assert lines[11] == "   3  reason 03 (first in list.parquet, row 3)"
+    assert lines[12] == "   3  for 2 other reasons"
+
+
+ENDED = Summary(
+    rows=10,
+    complete=True,
+    counts={status.value: 0 for status in Status} | {"accepted": 10},
+    reasons={},
+    codes={"0": 10},
+    learnt=[],
+    seconds=Seconds(total=2.0, survey=0.1, sending=1.0),
+    rate=10.0,
+    sessions=Sessions(opened=1, closed=1),
+    exit_code=0,
+    run_dir="runs/r",
+    error=None,
+)
+
+
+def test_summary_of_a_good_run() -> None:
+    assert summary(ENDED) == (
+        "Finished.\n  10  accepted\n  10  rows in all\n"
+        "Took 2.0 s; sending 1.0 s at 10 rows/s; sessions opened 1, renewed 0, closed 1.\nRun: runs/r"
+    )
+
+
+def test_summary_warns_of_sending_twice() -> None:
+    counts = ENDED.counts | {"accepted": 5, "pending": 4, "in_doubt": 1}
+    told = {"counts": counts, "exit_code": 5, "codes": {"17": 1}, "learnt": ("target.codes.session = [17]",)}
+    text = summary(Summary(**_fields(ENDED) | told))
+    assert "Do not import the whole list again" in text
+    assert "Rows in doubt" in text
+    assert "Codes of the target: 17 (1 row)." in text
+    assert "configuration:\n  target.codes.session = [17]\n" in text
+    checked = dict.fromkeys(ENDED.counts, 0) | {"pending": 10}
+    assert "again" not in summary(Summary(**{**_fields(ENDED), "counts": checked}), checked=True)
+
+
+def test_summary_names_files_that_are_there(tmp_path: Path) -> None:
+    for name in ("ledger.csv", "resubmit.csv"):
+        (tmp_path / name).touch()
+    text = summary(Summary(**{**_fields(ENDED), "run_dir": str(tmp_path)}))
+    assert f"Ledger: {tmp_path / 'ledger.csv'}\n" in text
+    assert "Resubmit" not in text, "no row needs to be mended"
+
+
+def _fields(ended: Summary) -> dict[str, object]:
+    return {name: getattr(ended, name) for name in ended.__struct_fields__}
+
+
+def test_commands_are_recorded_without_the_values_of_settings() -> None:
+    given = ("import", "a.csv", "--set", "target.password=x=y", "--set=delivery.rate=5", "--limit", "3")
+    assert recorded(given) == (
+        "import",
+        "a.csv",
+        "--set",
+        "target.password=...",
+        "--set=delivery.rate=...",
+        "--limit",
+        "3",
+    )
+
+
+def test_a_problem_is_placed_where_it_was_caused() -> None:
+    assert as_given("--set target.campaign_id: no", None) == "--campaign-id: no"
+    assert as_given("--set target.campaign_id: no", ["target.campaign_id=1"]) == "--set target.campaign_id: no"
+    assert as_given("config.toml:3: target.campaign_id: no", None) == "config.toml:3: target.campaign_id: no"

@@ -1,0 +1,407 @@
+"""Delivery against a target in memory, with a real journal: the recovery table, the breaker, stopping."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from time import time
+from typing import Any
+
+import anyio
+import polars as pl
+import pytest
+
+from pipeline.config import DeliverySettings, SessionsSettings
+from pipeline.errors import (
+    AlreadyThere,
+    NotDelivered,
+    OpeningRefused,
+    OutcomeUnknown,
+    PutOff,
+    Refused,
+    SessionExpired,
+    TargetUnreachable,
+    TargetUnusable,
+)
+from pipeline.ledger.journal import Journal
+from pipeline.ledger.lines import Header
+from pipeline.ledger.recovery import recover
+from pipeline.records import CONTACTS_SCHEMA, Status
+from pipeline.sessions import SessionPool
+from pipeline.stages import breaker
+from pipeline.stages.deliver import RENEWALS_PER_ROW, Deliverer
+from pipeline.stages.encode import Body, Slice
+from pipeline.stages.settle import Begun, Settler, begin
+
+pytestmark = pytest.mark.anyio
+
+Answer = BaseException | str | None
+
+
+@dataclass
+class Target:
+    """Does to each row what `script` says, answer by answer; what it does not name is accepted."""
+
+    script: dict[int, list[Answer]] = field(default_factory=dict)
+    every: Callable[[int], Answer] | None = None
+    calls: list[tuple[int, int]] = field(default_factory=list)  # session and row
+    stored: list[int] = field(default_factory=list)
+    opened: int = 0
+    refuse_from: int = 10**9  # openings from this one on are refused
+    closed: list[int] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)
+    probes: list[Answer] = field(default_factory=list)
+    probed: int = 0
+    in_flight: int = 0
+    most: int = 0
+    on_call: Callable[[int], Any] | None = None
+
+    async def open(self) -> int:
+        if self.opened + 1 >= self.refuse_from:
+            raise OpeningRefused("full", code="9")
+        self.opened += 1
+        return self.opened
+
+    async def prove(self, handle: int) -> bool:
+        self.probed += 1
+        answer = self.probes.pop(0) if self.probes else None
+        if isinstance(answer, BaseException):
+            raise answer
+        return handle not in self.gone
+
+    async def close(self, handle: int) -> None:
+        self.closed.append(handle)
+
+    async def send(self, handle: int, body: Body) -> str:
+        row = int(body[0])
+        self.calls.append((handle, row))
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
+        try:
+            await anyio.lowlevel.checkpoint()
+            if self.on_call is not None:
+                await self.on_call(row)
+            answer = self.script[row].pop(0) if self.script.get(row) else None
+            if answer is None and self.every is not None:
+                answer = self.every(row)
+            if isinstance(answer, BaseException):
+                raise answer
+            self.stored.append(row)
+            return answer or "0"
+        finally:
+            self.in_flight -= 1
+
+
+def header() -> Header:
+    return Header("run", 0, "mapping", "test", "place", "campaign", "", (), None)
+
+
+def pieces(rows: int, size: int) -> list[Slice]:
+    contacts = pl.DataFrame(schema=CONTACTS_SCHEMA)
+    return [
+        Slice(
+            start,
+            min(start + size, rows),
+            list(range(start, min(start + size, rows))),
+            [(str(at).encode(),) for at in range(start, min(start + size, rows))],
+            contacts,
+            "",
+        )
+        for start in range(0, rows, size)
+    ]
+
+
+class Bench:
+    """Everything between a list of slices and the outcomes on record."""
+
+    def __init__(self, directory: Path, target: Target, **delivery: Any) -> None:
+        sessions = delivery.pop("sessions", 3)
+        self.settings = DeliverySettings.model_validate({"sessions": sessions, **delivery})
+        self.target = target
+        self.path = directory / "journal.jsonl"
+        self.journal = Journal.create(self.path, header())
+        self.pool: SessionPool[int] = SessionPool(
+            target, self.settings.sessions, self.settings.calls_per_session, SessionsSettings()
+        )
+        self.heard: list[int] = []
+        self.settler = Settler(self.journal, lambda _, outcome: self.heard.append(outcome.position))
+        self.deliverer: Deliverer[int] = Deliverer(
+            target, self.pool, target.prove, self.settler, self.settings, wall_clock=time, random=Random(7)
+        )
+
+    async def run(
+        self, rows: int, size: int = 7, *, cancel: anyio.Event | None = None
+    ) -> dict[int, tuple[str, Any, int]]:
+        send_slices, slices = anyio.create_memory_object_stream[Slice](100)
+        send_begun, begun = anyio.create_memory_object_stream[Begun](0)
+        for piece in pieces(rows, size):
+            send_slices.send_nowait(piece)
+        send_slices.close()
+        async with anyio.create_task_group() as outer:
+            outer.start_soon(self.settler.run)
+            async with anyio.create_task_group() as group:
+
+                async def feed() -> None:
+                    try:
+                        await begin(slices, send_begun, self.settler)
+                    except anyio.BrokenResourceError:
+                        pass
+
+                async def cancelling() -> None:
+                    await cancel.wait()
+                    group.cancel_scope.cancel()
+
+                if cancel is not None:
+                    group.start_soon(cancelling)
+                group.start_soon(feed)
+                await self.deliverer.run(begun)
+                group.cancel_scope.cancel()
+            self.settler.release(0)
+            self.settler.close()
+        await self.pool.aclose()
+        self.journal.close()
+        outcomes = recover(self.path).outcomes(0, rows)
+        return {
+            row["position"]: (row["status"], row["code"], row["attempts"]) for row in outcomes.iter_rows(named=True)
+        }
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch):
+    """Pauses are what is tested elsewhere; here they only have to happen."""
+    monkeypatch.setattr(breaker, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(breaker, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("pipeline.stages.deliver.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("pipeline.stages.deliver.LONGEST_PAUSE", 0.01)
+
+
+async def test_every_row_is_sent_once_and_on_record(tmp_path):
+    target = Target()
+    outcomes = await Bench(tmp_path, target).run(50)
+    assert sorted(target.stored) == list(range(50))
+    assert outcomes == dict.fromkeys(range(50), ("accepted", "0", 1))
+    assert target.most == 3
+    assert sorted(target.closed) == [1, 2, 3]
+
+
+async def test_a_slice_is_durable_before_its_first_row_leaves(tmp_path):
+    target = Target()
+    bench = Bench(tmp_path, target)
+
+    async def look(row: int) -> None:
+        begun = recover(bench.path).slices
+        assert begun.filter((pl.col("start") <= row) & (pl.col("stop") > row)).height == 1
+
+    target.on_call = look
+    await bench.run(20, 3)
+    assert len(target.stored) == 20
+
+
+async def test_one_row_opens_one_session(tmp_path):
+    target = Target()
+    await Bench(tmp_path, target, sessions=8).run(1)
+    assert target.opened == 1
+
+
+async def test_calls_per_session_share_sessions(tmp_path):
+    target = Target()
+    eight = anyio.Event()
+
+    async def wait_for_eight(_: int) -> None:
+        if target.in_flight == 8:
+            eight.set()
+        await eight.wait()
+
+    target.on_call = wait_for_eight
+    await Bench(tmp_path, target, sessions=2, calls_per_session=4).run(200, 50)
+    assert target.most == 8
+    assert target.opened == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (Refused("no", code="7"), "rejected"),
+        (AlreadyThere("there", code="8"), "duplicate"),
+    ],
+)
+async def test_an_answer_settles_a_row(tmp_path, answer, status):
+    outcomes = await Bench(tmp_path, Target({4: [answer]})).run(9)
+    assert outcomes.pop(4) == (status, answer.code, 1)
+    assert {status for status, _, _ in outcomes.values()} == {"accepted"}
+
+
+async def test_what_was_not_delivered_is_sent_again_and_costs_nothing(tmp_path):
+    target = Target({4: [NotDelivered("refused")] * 3})
+    outcomes = await Bench(tmp_path, target, attempts=1).run(9)
+    assert outcomes[4] == ("accepted", "0", 1)
+    assert sum(row == 4 for _, row in target.calls) == 4
+
+
+async def test_a_row_that_is_put_off_uses_up_its_attempts(tmp_path):
+    target = Target({4: [PutOff("busy", code="901")] * 9, 5: [PutOff("busy", code="901")] * 2})
+    outcomes = await Bench(tmp_path, target, attempts=3).run(9)
+    assert outcomes[4] == ("failed", "901", 3)
+    assert outcomes[5] == ("accepted", "0", 3)
+
+
+async def test_rows_put_off_do_not_stand_in_the_way_of_a_canary(tmp_path):
+    """All rows of the only slice are put off; no further slice comes before they are settled."""
+    target = Target({row: [PutOff("busy", code="901")] for row in range(3)})
+    outcomes = await Bench(tmp_path, target).run(3)
+    assert {status for status, _, _ in outcomes.values()} == {"accepted"}
+
+
+async def test_an_expired_session_is_renewed_and_costs_nothing(tmp_path):
+    target = Target({4: [SessionExpired("gone", code="101")]})
+    bench = Bench(tmp_path, target, sessions=1, attempts=1)
+    outcomes = await bench.run(9)
+    assert outcomes[4] == ("accepted", "0", 1)
+    assert (bench.pool.counts.opened, bench.pool.counts.expired, bench.pool.counts.renewed) == (2, 1, 1)
+
+
+async def test_a_row_whose_session_is_always_gone_fails(tmp_path):
+    target = Target({4: [SessionExpired("gone", code="101")] * 99})
+    outcomes = await Bench(tmp_path, target).run(9)
+    assert outcomes[4] == ("failed", "101", RENEWALS_PER_ROW + 1)
+    assert sum(status == "accepted" for status, _, _ in outcomes.values()) == 8
+
+
+async def test_a_lost_answer_is_in_doubt_and_never_sent_again(tmp_path):
+    target = Target({4: [OutcomeUnknown("cut")]})
+    outcomes = await Bench(tmp_path, target).run(30)
+    assert outcomes[4] == ("in_doubt", None, 1)
+    assert sum(row == 4 for _, row in target.calls) == 1
+    assert sum(status == "accepted" for status, _, _ in outcomes.values()) == 29
+
+
+async def test_a_target_gone_dark_leaves_one_row_in_doubt_per_call_and_goes_on_when_it_is_back(tmp_path):
+    dark = {"from": 20, "probes": 5}
+    target = Target(probes=[])
+
+    def answer(_: int) -> Answer:
+        return OutcomeUnknown("no answer in time") if dark["from"] <= len(target.calls) and dark["probes"] else None
+
+    async def prove(handle: int) -> bool:
+        if len(target.calls) >= dark["from"] and dark["probes"]:
+            dark["probes"] -= 1
+            raise OutcomeUnknown("no answer in time")
+        return True
+
+    target.every = answer
+    target.prove = prove  # type: ignore[method-assign]
+    bench = Bench(tmp_path, target, sessions=4)
+    outcomes = await bench.run(100)
+    doubtful = [at for at, (status, _, _) in outcomes.items() if status == "in_doubt"]
+    assert 1 <= len(doubtful) <= 4
+    assert sum(status == "accepted" for status, _, _ in outcomes.values()) == 100 - len(doubtful)
+    assert bench.deliverer.failure is None
+
+
+async def test_a_target_that_stays_dark_ends_the_run(tmp_path):
+    target = Target()
+    target.every = lambda _: OutcomeUnknown("cut") if len(target.calls) > 20 else None
+
+    async def prove(_: int) -> bool:
+        if len(target.calls) > 20:
+            raise NotDelivered("refused")
+        return True
+
+    target.prove = prove  # type: ignore[method-assign]
+    bench = Bench(tmp_path, target, sessions=4, outage=0.05)
+    outcomes = await bench.run(100)
+    assert isinstance(bench.deliverer.failure, TargetUnreachable)
+    assert sum(status == "in_doubt" for status, _, _ in outcomes.values()) <= 4
+    begun = recover(bench.path).standing(0, 100)
+    assert begun.filter(pl.col("status") == "in_doubt").height <= 4, "rows that were not sent are pending"
+
+
+async def test_a_target_that_answers_probes_but_no_rows_is_tried_row_by_row(tmp_path):
+    """HTTP 500 to every row call: the doubt stays bounded by the pauses, not by the file."""
+    target = Target()
+    target.every = lambda _: OutcomeUnknown("HTTP 500")
+    bench = Bench(tmp_path, target, sessions=4, outage=0.05)
+    await bench.run(5000, 1000)
+    assert isinstance(bench.deliverer.failure, TargetUnreachable)
+    assert len(target.calls) < 100
+
+
+async def test_retry_after_holds_everybody_back(tmp_path):
+    target = Target({0: [NotDelivered("503", retry_after=0.3)]})
+    bench = Bench(tmp_path, target, sessions=1)
+    began = anyio.current_time()
+    await bench.run(3)
+    assert anyio.current_time() - began >= 0.3
+
+
+async def test_rate_is_a_ceiling(tmp_path):
+    bench = Bench(tmp_path, Target(), sessions=4, rate=100)
+    began = anyio.current_time()
+    await bench.run(41)
+    assert anyio.current_time() - began >= 0.25  # 40 intervals of 10 ms, of which ten may be caught up with
+
+
+async def test_an_unusable_target_stops_the_run_and_leaves_the_row_pending(tmp_path):
+    target = Target({10: [TargetUnusable("contract")]})
+    bench = Bench(tmp_path, target)
+    outcomes = await bench.run(50)
+    assert isinstance(bench.deliverer.failure, TargetUnusable)
+    assert outcomes[10][0] == "pending"
+    assert {at for at, (status, _, _) in outcomes.items() if status == "accepted"} == set(target.stored)
+    assert not [status for status, _, _ in outcomes.values() if status == "in_doubt"]
+
+
+async def test_stop_finishes_what_is_in_flight(tmp_path):
+    target = Target()
+    bench = Bench(tmp_path, target)
+
+    async def stop(row: int) -> None:
+        if row == 20:
+            bench.deliverer.stop()
+
+    target.on_call = stop
+    outcomes = await bench.run(60, 10)
+    statuses = {at: status for at, (status, _, _) in outcomes.items()}
+    assert {at for at, status in statuses.items() if status == "accepted"} == set(target.stored)
+    assert 20 in target.stored
+    assert len(target.stored) < 60
+    standing = recover(bench.path).standing(0, 60)
+    assert standing.filter(pl.col("status") == "in_doubt").is_empty(), "nothing begun is left without an outcome"
+
+
+async def test_cancelling_leaves_only_what_was_in_flight_in_doubt(tmp_path):
+    target = Target()
+    bench = Bench(tmp_path, target)
+    cancel = anyio.Event()
+    hanging = []
+
+    async def hang(row: int) -> None:
+        if row >= 20:
+            hanging.append(row)
+            if len(hanging) == 3:
+                cancel.set()
+            await anyio.sleep_forever()
+
+    target.on_call = hang
+    outcomes = await bench.run(60, 10, cancel=cancel)
+    assert {at for at, (status, _, _) in outcomes.items() if status == "in_doubt"} == set(hanging)
+    standing = recover(bench.path).standing(0, 60)
+    assert set(standing.filter(pl.col("status") == "in_doubt")["position"]) == set(hanging)
+
+
+async def test_a_refused_further_session_does_not_lose_rows(tmp_path):
+    target = Target(refuse_from=3)
+    outcomes = await Bench(tmp_path, target, sessions=8).run(50)
+    assert {status for status, _, _ in outcomes.values()} == {"accepted"}
+    assert target.opened == 2
+    assert target.most == 2
+
+
+async def test_a_mistake_of_ours_in_mid_call_leaves_the_row_in_doubt(tmp_path):
+    target = Target({10: [ValueError("a bug")]})
+    bench = Bench(tmp_path, target)
+    with pytest.raises(BaseExceptionGroup):
+        await bench.run(50)
+    bench.settler.close()
+    standing = recover(bench.path).standing(0, 50)
+    assert standing.filter(pl.col("position") == 10)["status"].to_list() == [Status.IN_DOUBT]
