@@ -200,6 +200,7 @@ class TargetSettings(Section):
     """What every target's settings share."""
 
     system: str
+    keeps_ids: bool | Literal["ask"] = Field("ask", description="whether the target keeps the ids that we send")
 
     @property
     def campaign(self) -> str:

@@ -30,6 +30,12 @@ BAD: Final = (Status.INVALID, Status.REJECTED, Status.FAILED)
 #: Why a row is pending again that the target had accepted: the one way back from there.
 TAKEN_BACK: Final = "the canary failed: this row was accepted and then taken back"
 
+
+def told_apart(reason: pl.Expr) -> pl.Expr:
+    """Reasons as they are counted: a duplicate names the row that it repeats, which is another one every time."""
+    return reason.str.replace(r"\brow \d+(?: of .+)?$", "an earlier row")
+
+
 #: The channels in the order in which they are shown. Their names are columns of the ledger.
 CHANNELS: Final = ("sms", "voice", "email")
 

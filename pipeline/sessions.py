@@ -195,8 +195,8 @@ class SessionPool(Generic[H]):
             slot.capped = True
             if self.open_now == 0:
                 self._failure = TargetUnusable(
-                    f"the target opens no session: {refusal.reason}. Check account, user name and password, and that "
-                    "no other program holds the account's sessions."
+                    f"the target opens no session: {refusal.reason.rstrip('.')}. Check account, user name and "
+                    "password, and that no other program holds the account's sessions."
                 )
                 raise self._failure from None
             if not self._capped:
@@ -243,7 +243,9 @@ class SessionPool(Generic[H]):
         except (NotDelivered, OutcomeUnknown) as error:
             if not first:
                 raise NotDelivered(f"no session could be opened: {error.reason}") from None
-            self._failure = TargetUnreachable(f"no session could be opened: {error.reason}. Try again later.")
+            self._failure = TargetUnreachable(
+                f"no session could be opened: {error.reason}. Try again later, or check the target's address."
+            )
             raise self._failure from None
         raise AssertionError("tenacity either returns or raises")
 

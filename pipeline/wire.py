@@ -5,6 +5,7 @@ is translated to `NotDelivered` (nothing reached it), `OutcomeUnknown` (somethin
 person must act).
 """
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -136,11 +137,12 @@ def _certificate(error: BaseException | None) -> str | None:
         if isinstance(error, ssl.SSLError):
             return (error.reason or "handshake failed").replace("_", " ").lower()
         if "SSL" in str(error) or "CERTIFICATE" in str(error):
-            return str(error).partition("] ")[2] or "handshake failed"
+            return _brief(error).partition("] ")[2] or "handshake failed"
         error = error.__cause__ or error.__context__
     return None
 
 
 def _brief(error: BaseException) -> str:
-    """The reason without addresses or paths."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    """The reason without addresses or paths, and without the numbers of errors and source lines."""
+    told = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return re.sub(r"\[Errno -?\d+\] | ?\(_ssl\.c:\d+\)", "", told)

@@ -20,7 +20,7 @@ from pipeline.ledger.masking import masked
 from pipeline.ledger.private import replacing, writing
 from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.resubmit import ResubmitWriter
-from pipeline.records import CHANNELS, LEDGER_SCHEMA, Screened, Status
+from pipeline.records import CHANNELS, LEDGER_SCHEMA, Screened, Status, told_apart
 
 #: Names of the files within the run directory.
 PARQUET: Final = "ledger.parquet"
@@ -173,7 +173,9 @@ class _Counting:
 
     def add(self, rows: pl.DataFrame) -> None:
         for name, counter in self._counters.items():
-            for text, number in rows[name].drop_nulls().value_counts().iter_rows():
+            texts = pl.col(name) if name != "reason" else told_apart(pl.col(name))
+            counts = rows.select(texts).to_series().drop_nulls().value_counts()
+            for text, number in counts.iter_rows():
                 counter[text if text in counter or len(counter) < _COUNTED else OTHERS] += number
 
     def tally(self) -> Tally:

@@ -21,6 +21,13 @@ from pipeline.records import MENDABLE, Screened
 #: The columns that are ours: a row's status, the column at fault (empty: none or several), and why.
 MARKS: Final = ("_status", "_column", "_reason")
 
+#: A row whose structure was broken reads whole once its cells are written out, though they may stand in the wrong
+#: columns. This cell beyond the last column keeps it broken, and so unsent, until a person has looked at it.
+MEND_FIRST: Final = "the fields of this row may stand in the wrong columns: put them right, then delete this cell"
+
+# No column of a source has these names: NUL makes a header unreadable.
+_BROKEN: Final = "\x00broken"
+_RUN: Final = "\x00run"
 _BOM: Final = b"\xef\xbb\xbf"  # without it a spreadsheet reads the file in its own country's encoding
 _MENDABLE: Final = [status.value for status in MENDABLE]
 
@@ -57,7 +64,8 @@ class ResubmitWriter:
         columns = [name for name in frame.columns if name not in MARKS]
         self._columns |= dict.fromkeys(columns)
         marks = (status.alias("_status"), screened.contacts["column"].alias("_column"), reason.alias("_reason"))
-        rows = frame.select(columns).with_columns(marks).filter(pl.col("_status").is_in(_MENDABLE))
+        broken = screened.batch.damage.is_not_null().alias(_BROKEN)
+        rows = frame.select(columns).with_columns(*marks, broken).filter(pl.col("_status").is_in(_MENDABLE))
         if rows.height:
             frames = io.BytesIO()
             rows.write_ipc_stream(frames, compression="lz4")
@@ -73,9 +81,11 @@ class ResubmitWriter:
             names.select(guarded(pl.all())).write_csv(file, include_header=False)
             while length := self._spool.read(8):
                 rows = pl.read_ipc_stream(io.BytesIO(self._spool.read(int.from_bytes(length, "little"))))
-                rows.select(self._cell(name, rows) for name in (*self._columns, *MARKS)).write_csv(
-                    file, include_header=False
-                )
+                cells = [self._cell(name, rows) for name in (*self._columns, *MARKS)]
+                runs = rows.with_columns(pl.col(_BROKEN).rle_id().alias(_RUN)).partition_by(_RUN, maintain_order=True)
+                for run in runs:
+                    more = [pl.lit(MEND_FIRST).alias(_BROKEN)] if run[_BROKEN][0] else []
+                    run.select(*cells, *more).write_csv(file, include_header=False)
 
     def close(self) -> None:
         """Remove what lies beside the file."""

@@ -342,11 +342,17 @@ class _Import:
     def _settled(self, number: int, outcome: Outcome) -> None:
         """Hear of every row that delivery settles."""
         progress = self._progress
+        assert self._deliverer is not None
+        assert self._pool is not None
         progress.counts[outcome.status] += 1
         progress.sent += 1
+        progress.in_flight = self._deliverer.in_flight
+        progress.open_sessions = self._pool.open_now
         assert self._gate is not None
         if not self._gate.open:
             self._gate.settled(number, outcome)
+        elif progress.phase == "canary":
+            progress.phase = "sending"
         if outcome.status is not Status.ACCEPTED:
             self._judge()
 
@@ -431,7 +437,8 @@ class _Import:
 
     def _learnt(self) -> list[str]:
         told = self._gate.keeps_ids if self._gate is not None else None
-        ids = [] if told is None else [f"target.keeps_ids = {str(told).lower()}"]
+        known = self._settings.target.keeps_ids
+        ids = [] if told is None or told == known else [f"target.keeps_ids = {str(told).lower()}"]
         return [*self._target.learnt(), *ids]
 
 

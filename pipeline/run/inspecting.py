@@ -86,7 +86,7 @@ async def session_check(settings: Settings, *, clients: ClientFactory | None = N
             await target.close(handle)
     except OpeningRefused as error:
         raise TargetUnusable(
-            f"the target opens no session: {error.reason}. Check account, user name and password."
+            f"the target opens no session: {error.reason.rstrip('.')}. Check account, user name and password."
         ) from None
     except (NotDelivered, OutcomeUnknown) as error:
         raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None

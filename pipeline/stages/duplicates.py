@@ -2,7 +2,7 @@
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -14,28 +14,43 @@ from pipeline.stages.verdicts import Verdicts
 
 
 class Seen:
-    """The claims of the rows that can be sent, by position in the whole input.
+    """Which row was the first to make a claim, a key or a destination: 24 bytes for each, however long the input.
 
-    A claim is a key or a destination. Only a digest of it is kept, of 16 bytes: two claims of a billion are taken for
-    one with a probability below one in 10^20.
+    Only a digest of 16 bytes is kept: two claims of a billion are taken for one with a probability below one in 10^20.
+    They lie in tables sorted by digest, each at least twice as large as the one behind it, so that a lookup searches
+    few tables and a claim is moved only as often as there are tables.
     """
 
     def __init__(self) -> None:
-        self._first: dict[bytes, int] = {}
+        self._tables: list[pl.DataFrame] = []  # high and low half of the digest, position; sorted by high
 
-    def claim(self, claims: Iterable[str | None], position: int) -> tuple[int, int] | None:
-        """Claim all or none for the row at `position`; nulls are no claims.
+    def holders(self, digests: Sequence[bytes]) -> list[int | None]:
+        """The position of the row that holds each claim; None: it is free."""
+        wanted = _halves(digests)
+        found = pl.select(pl.repeat(None, len(digests), dtype=pl.UInt64)).to_series()
+        for table in self._tables:
+            at = table["high"].search_sorted(wanted["high"]).clip(upper_bound=table.height - 1)
+            there = table[at]
+            same = (there["high"] == wanted["high"]) & (there["low"] == wanted["low"])
+            found = there["position"].zip_with(same, found)
+        return found.to_list()
 
-        Returns None if all were free, else which of them is held (its index) and the position of the row holding it.
-        """
-        digests = [None if claim is None else _digest(claim) for claim in claims]
-        for index, digest in enumerate(digests):
-            if digest is not None and (holder := self._first.get(digest)) is not None:
-                return index, holder
-        for digest in digests:
-            if digest is not None:
-                self._first[digest] = position
-        return None
+    def keep(self, claims: Mapping[bytes, int]) -> None:
+        """Give free claims to the rows at these positions."""
+        if not claims:
+            return
+        table = _halves(list(claims)).with_columns(pl.Series("position", list(claims.values()), dtype=pl.UInt64))
+        while self._tables and self._tables[-1].height < 2 * table.height:
+            table = pl.concat([self._tables.pop(), table])
+        self._tables.append(table.sort("high"))
+
+
+def _halves(digests: Sequence[bytes]) -> pl.DataFrame:
+    whole = pl.Series("digest", digests, dtype=pl.Binary).to_frame()
+    return whole.select(
+        pl.col("digest").bin.slice(start, 8).bin.reinterpret(dtype=pl.UInt64, endianness="little").alias(name)
+        for start, name in ((0, "high"), (8, "low"))
+    )
 
 
 class Rows:
@@ -96,17 +111,23 @@ class Duplicates:
         reasons: list[str | None] = [None] * contacts.height
         columns: list[str | None] = [None] * contacts.height
         indices = verdicts.open.arg_true()
-        claims = zip(*(_claims(contacts[kind.source].gather(indices), kind) for kind in self._kinds), strict=True)
-        for index, claimed in zip(indices.to_list(), claims, strict=True):
-            if held := self._seen.claim(claimed, batch.start + index):
-                kind = self._kinds[held[0]]
-                columns[index] = kind.column
-                reasons[index] = f"{kind.words} {self._rows.name(held[1], batch.source)}"
+        claims = [_claims(contacts[kind.source].gather(indices), kind) for kind in self._kinds]
+        distinct = list({digest for of_kind in claims for digest in of_kind if digest is not None})
+        held = {d: at for d, at in zip(distinct, self._seen.holders(distinct), strict=True) if at is not None}
+        new: dict[bytes, int] = {}
+        for index, row in zip(indices.to_list(), zip(*claims, strict=True), strict=True):
+            for kind, digest in zip(self._kinds, row, strict=True):
+                if digest is not None and (first := held.get(digest, new.get(digest))) is not None:
+                    columns[index] = kind.column
+                    reasons[index] = f"{kind.words} {self._rows.name(first, batch.source)}"
+                    break
+            else:  # it claims all or nothing
+                new.update((digest, batch.start + index) for digest in row if digest is not None)
+        self._seen.keep(new)
         verdicts.settle(Status.DUPLICATE, pl.Series(reasons, dtype=pl.String), pl.Series(columns, dtype=pl.String))
 
 
-def _claims(values: pl.Series, kind: _Kind) -> list[str | None]:
+def _claims(values: pl.Series, kind: _Kind) -> list[bytes | None]:
     """A phone is the same phone on sms and voice, and a mail address the same in any case."""
-    if kind.source == "email":
-        return [value and value.casefold() for value in values]
-    return values.to_list()
+    texts = [value and value.casefold() for value in values] if kind.source == "email" else values.to_list()
+    return [None if text is None else _digest(text) for text in texts]

@@ -9,16 +9,15 @@ from typing import Final
 import anyio
 import anyio.abc
 import anyio.to_thread
+import polars as pl
 
 from pipeline.errors import SourceError
+from pipeline.ledger.resubmit import MARKS, unguarded
 from pipeline.records import Batch
 from pipeline.stages import csv_head, csv_source, parquet_source
 from pipeline.stages.csv_records import LONGEST_CELL
 from pipeline.stages.csv_text import BLOCK, Form, unreadable
 from pipeline.stages.pieces import Piece, even
-
-#: Columns of our own resubmit file. They say what was wrong with a row last time and are no part of the contact.
-RESERVED: Final = ("_status", "_column", "_reason")
 
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
@@ -31,7 +30,7 @@ class Source:
     path: Path  # where it is read from
     name: str  # as the ledger names it: the path as the user gave it
     format: str  # "csv" or "parquet"
-    columns: tuple[str, ...]  # in the file's order, without RESERVED
+    columns: tuple[str, ...]  # in the file's order, without the MARKS of our own resubmit files
     delimiter: str | None  # CSV: one character
     encoding: str | None  # CSV: name of a Python codec; byte order marks are not part of the text
     compressed: bool  # gzip
@@ -159,11 +158,13 @@ def _pieces(source: Source, *, block: int, longest_cell: int) -> Iterator[Piece]
         kept = _kept(frame.columns, source.name)
         if kept != source.columns:
             raise SourceError(f"{source.name}: its columns changed while it was read; start again")
-        yield Piece(frame.select(kept), lines, damage)
+        ours = source.format == "csv" and set(MARKS) <= set(frame.columns)
+        frame = frame.select(kept)
+        yield Piece(frame.select(unguarded(pl.all())) if ours else frame, lines, damage)
 
 
 def _kept(columns: Sequence[str], name: str) -> tuple[str, ...]:
-    kept = tuple(column for column in columns if column not in RESERVED)
+    kept = tuple(column for column in columns if column not in MARKS)
     if not kept:
         raise SourceError(f"{name}: has no columns but {', '.join(columns)}; export the list again")
     return kept

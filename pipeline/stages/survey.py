@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from pipeline.records import CHANNELS, Screened, Status
+from pipeline.records import CHANNELS, Screened, Status, told_apart
 
 #: So many different reasons are told apart; the rest is counted by status alone.
 REASONS_LIMIT = 1000
@@ -46,7 +46,9 @@ class Survey:
         for channel in CHANNELS:
             self.channels[channel] += sendable[channel].count()
         settled = contacts.with_row_index("_row").filter(pl.col("reason").is_not_null())
-        for reason, count, first in settled.group_by("reason").agg(pl.len(), pl.col("_row").min()).iter_rows():
+        for reason, count, first in (
+            settled.group_by(told_apart(pl.col("reason"))).agg(pl.len(), pl.col("_row").min()).iter_rows()
+        ):
             if reason not in self.reasons and len(self.reasons) >= REASONS_LIMIT:
                 continue
             self.reasons[reason] += count

@@ -1,5 +1,6 @@
 """What is read back from a journal: the same as was put in, whatever became of the file behind the durable part."""
 
+import itertools
 import random
 import tempfile
 from dataclasses import dataclass, field
@@ -55,8 +56,9 @@ class Model:
         assert read["position"].to_list() == sorted(self.outcomes)
         standing = found.standing(0, ROWS)
         assert dict(standing.select("position", "status").iter_rows()) == self.standing()
+        walked = recover(found.path)
         for part in range(0, ROWS, 5):  # in parts the same as at once
-            assert found.standing(part, part + 5).equals(
+            assert walked.standing(part, part + 5).equals(
                 standing.filter(standing["position"].is_between(part, part + 4))
             )
 
@@ -285,6 +287,24 @@ def test_outcomes_of_slices_in_any_order_are_found_by_slice(path: Path) -> None:
         found = recover(path)
         assert found.outcomes(start, start + 10)["position"].to_list() == list(range(start, start + 10))
         assert found.record([start // 10])["slice"].unique().to_list() == [start // 10]
+    assert found.record([1, 3, 0])["at"].is_sorted()
+
+
+def test_the_later_line_wins_however_the_rows_are_walked(path: Path) -> None:
+    journal = Journal.create(path, HEADER)
+    first, second = journal.begin(0, 10, 10, ""), journal.begin(5, 15, 10, "")
+    journal.settle(second, [outcome(7, Status.FAILED)])
+    journal.settle(first, [outcome(7), outcome(8)])
+    journal.settle(second, [outcome(8, Status.REJECTED)])
+    journal.commit()
+    journal.close()
+    for parts in ((0, 15), (0, 5, 15), (0, 7, 8, 15)):
+        found = recover(path)
+        walked = [found.outcomes(*part) for part in itertools.pairwise(parts)]
+        assert [list(rows) for frame in walked for rows in frame.select("position", "status").iter_rows()] == [
+            [7, "accepted"],
+            [8, "rejected"],
+        ]
 
 
 def test_lines_reach_over_the_blocks_in_which_the_file_is_read(path: Path) -> None:

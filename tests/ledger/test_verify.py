@@ -93,7 +93,7 @@ def test_many_rows_in_many_parts(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path / "journal.jsonl", HEADER, disk=QuickDisk())
     for start in range(0, 30_000, 8_000):
         number = journal.begin(start, start + 8_000, 8_000, "")
-        journal.settle(number, [outcome(p, reason='a "b",\n') for p in range(start + 5, start + 8_000)])
+        journal.settle(number, [outcome(p, reason='a "b",' + 20 * "\n") for p in range(start + 5, start + 8_000)])
     journal.commit()
     journal.close()
     recovery = recover(tmp_path / "journal.jsonl")

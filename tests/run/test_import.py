@@ -438,3 +438,39 @@ def test_clients_can_be_injected(tmp_path):
     assert result.summary.counts["accepted"] == 30
     assert simulator.state()["adds"]["stored"] == 30
     assert simulator.state()["sessions"]["open"] == 0
+
+
+# --- the resubmit file ---
+
+
+def test_an_unmended_resubmit_file_sends_nothing_and_a_mended_one_completes_the_job(tmp_path):
+    with running() as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        source = contact_list(tmp_path / "list.csv", 20)
+        broken = (
+            "x1,=cmd,12,bad\nx2,Ann,+1 416 555 0199\nx3,Bob,+1 416 555 0198,b@example.com,more\n'x4,Cid,n/a,also bad\n"
+        )
+        source.write_text(source.read_text() + broken)
+        loaded, _ = run.load([config], [], [str(source)])
+
+        def again(name: str, path: Path) -> dict[str, int]:
+            opened = run.load([config], [], [str(path)])[1]
+            result = anyio.run(run.import_contacts, loaded, opened, ImportOptions(run_dir=tmp_path / name))
+            assert run.verify_run(tmp_path / name) == []
+            return {status: count for status, count in result.summary.counts.items() if count}
+
+        assert again("first", source) == {"accepted": 20, "invalid": 4}
+        unmended = tmp_path / "first" / "resubmit.csv"
+        assert again("second", unmended) == {"invalid": 4}
+        ledger = pl.read_parquet(tmp_path / "second" / "ledger.parquet")
+        assert ledger["key"].to_list() == ["x1", None, None, "'x4"], "keys are as the source had them"
+        text = unmended.read_text("utf-8-sig")
+        assert "'=cmd" in text, "a spreadsheet runs no formula"
+        mended = text.replace(",12,bad", ",+1 416 555 0197,good@example.com").replace(
+            ",n/a,also bad", ",,c@example.com"
+        )
+        lines = mended.splitlines()
+        whole = [line for line in lines if "delete this cell" not in line]
+        (tmp_path / "mended.csv").write_text("\n".join(whole) + "\n", "utf-8-sig")
+        assert again("third", tmp_path / "mended.csv") == {"accepted": 2}
+        assert server.state()["adds"]["stored"] == 22

@@ -58,7 +58,6 @@ class OncSettings(TargetSettings):
     campaign_id: str = Field(description="GUID of the campaign")
     wsdl: str | None = Field(None, description="path or URL of the service's WSDL; else a contract of the package")
     dialect: Literal["wcf", "asmx"] = Field("wcf", description="which contract of the package, where wsdl is not given")
-    keeps_ids: bool | Literal["ask"] = Field("ask", description="whether the target keeps the ids that we send")
     codes: CodeSettings = CodeSettings()
     max_message: int = Field(65_536, ge=1_024, description="largest envelope in bytes (guess: WCF's default limit)")
 
