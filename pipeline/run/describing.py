@@ -50,6 +50,16 @@ class Description:
         )
 
 
+def changed(sources: Sequence[Source], recorded: Sequence[lines.Source]) -> list[str]:
+    """The sources whose content is not what is on record of them, by name; reads them whole (blocking).
+
+    Raises SourceError where one cannot be read.
+    """
+    return [
+        source.name for source, told in zip(sources, recorded, strict=True) if fingerprint(source) != told.fingerprint
+    ]
+
+
 def mapping(settings: Settings) -> str:
     """A hash of everything in the configuration that decides what is sent for a row."""
     plain = configfile.dump(settings)

@@ -270,6 +270,7 @@ class _Import:
                     await ask(lease, self._target.prove, self._target.prepare)
             self._interrupt = lambda: None
             if self._received is None:
+                await anyio.to_thread.run_sync(self._check_unchanged)
                 await self._deliver(journal, pool)
         except RunError as error:
             self._failure = error
@@ -277,6 +278,11 @@ class _Import:
             self._failure = TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.")
         finally:
             await pool.aclose()
+
+    def _check_unchanged(self) -> None:
+        """A plan may have been looked at for long: what is sent is what was surveyed."""
+        if changed := describing.changed(self._sources, self._described.sources):
+            raise SourceError(f"{', '.join(changed)}: changed since the run began; nothing was sent. Start a new run.")
 
     async def _deliver(self, journal: Journal, pool: SessionPool[Any]) -> None:
         settler = Settler(journal, self._settled)
@@ -403,13 +409,15 @@ class _Import:
     def _write_ledger(self) -> Tally:
         recovery = recover(self._directory.journal)
         try:
+            if changed := describing.changed(self._sources, self._described.sources):
+                raise SourceError(f"{', '.join(changed)} changed while the run went on")
             return write_ledger(
                 self._directory.path, self._screened(), recovery, self._settings.ledger, self._settings.contacts
             )
         except SourceError as error:
             raise MachineFailed(
-                f"The ledger cannot be written, since the source cannot be read again: {error}. "
-                f"What became of the rows is in {self._directory.journal}."
+                f"The ledger cannot be written, since the source cannot be read again as it was: {error}. "
+                f"What became of the rows that were sent is in {self._directory.journal}."
             ) from None
 
     def _summary(self, tally: Tally) -> Summary:

@@ -23,6 +23,7 @@ from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
 from pipeline.ledger.verify import verify
 from pipeline.records import Status
+from pipeline.run.describing import changed
 from pipeline.run.recorded import recorded_sources
 from pipeline.stages.read import batches
 from pipeline.wire import ClientFactory, client_factory
@@ -36,7 +37,8 @@ def verify_run(run_dir: Path) -> list[str]:
     directory = _run(run_dir)
     recovery = recover(directory.journal)
     sources, limit = recorded_sources(directory)
-    return verify(run_dir, batches(sources, limit=limit), recovery)
+    changes = [f"{name}: is not the file that the run has read" for name in changed(sources, recovery.header.sources)]
+    return changes + verify(run_dir, batches(sources, limit=limit), recovery)
 
 
 @dataclass(frozen=True, slots=True)

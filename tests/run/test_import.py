@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import run
 from pipeline.config import Share
+from pipeline.errors import MachineFailed
 from pipeline.run import ImportOptions, Progress, Result
 from pipeline.simulator import Campaign, Codes, Fault, OncSettings, RunningSimulator, Simulator, running
 
@@ -474,3 +475,48 @@ def test_an_unmended_resubmit_file_sends_nothing_and_a_mended_one_completes_the_
         (tmp_path / "mended.csv").write_text("\n".join(whole) + "\n", "utf-8-sig")
         assert again("third", tmp_path / "mended.csv") == {"accepted": 2}
         assert server.state()["adds"]["stored"] == 22
+
+
+# --- a source that changes ---
+
+
+def test_a_source_that_changes_while_it_is_sent_is_told_and_not_covered_up(tmp_path):
+    progress = Progress()
+    with running(OncSettings(latency=0.01)) as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        source = contact_list(tmp_path / "list.csv", 100)
+        loaded, sources = run.load([config], [], [str(source)])
+
+        async def change() -> None:
+            while progress.sent < 20:  # noqa: ASYNC110 - progress is a plain object without events
+                await anyio.sleep(0.005)
+            source.write_text(source.read_text().replace("p7@", "q7@"))
+
+        async def main() -> None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(change)
+                options = ImportOptions(run_dir=tmp_path / "run")
+                with pytest.raises(MachineFailed, match=r"list\.csv changed while the run went on"):
+                    await run.import_contacts(loaded, sources, options, progress=progress)
+
+        anyio.run(main)
+    assert any("is not the file that the run has read" in problem for problem in run.verify_run(tmp_path / "run"))
+
+
+def test_a_source_that_changes_before_it_is_sent_sends_nothing(tmp_path):
+    with running() as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        source = contact_list(tmp_path / "list.csv", 100)
+        loaded, sources = run.load([config], [], [str(source)])
+
+        async def look(_: object) -> bool:
+            source.write_text(source.read_text().replace("p7@", "q7@"))
+            return True
+
+        async def main() -> None:
+            options = ImportOptions(run_dir=tmp_path / "run")
+            await run.import_contacts(loaded, sources, options, confirm=look)
+
+        with pytest.raises(MachineFailed, match="changed"):
+            anyio.run(main)
+        assert "AddCampaignContact" not in server.state()["calls"]
