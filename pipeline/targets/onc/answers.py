@@ -23,10 +23,25 @@ _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 #: Fault codes that say that our message is not the one that the target reads, by local name.
 _MISMATCHES: Final = frozenset(
-    {"ActionNotSupported", "DeserializationFailed", "VersionMismatch", "MustUnderstand", "DataEncodingUnknown"}
+    {
+        "ActionNotSupported",
+        "DeserializationFailed",
+        "SchemaValidationError",
+        "VersionMismatch",
+        "MustUnderstand",
+        "DataEncodingUnknown",
+    }
 )
 #: ASMX has no fault code of its own for these two; its texts are fixed unless the server speaks another language.
-_MISMATCH_TEXTS: Final = ("HTTP Header SOAPAction", "Server was unable to read request")
+_MISMATCH_TEXTS: Final = (
+    "HTTP Header SOAPAction",
+    "Server was unable to read request",
+    "Unmarshalling Error",
+    "Violation of encoding rules",
+    "cvc-",
+    "Unexpected subelement",
+    "Procedure '",
+)
 
 
 class Presence(Enum):
@@ -60,9 +75,12 @@ class SoapFault(Exception):
 def envelope_payload(body: bytes, parser: "etree.XMLParser") -> Element:
     """The element in an answer's Body. Raises Unreadable, SoapFault."""
     try:
-        root = etree.fromstring(body, parser)
+        # Some servers put blank lines before the declaration.
+        root: Element | None = etree.fromstring(body.lstrip(), parser)
     except (etree.XMLSyntaxError, ValueError):
         raise Unreadable("the answer is not XML") from None
+    if root is None or is_broken(parser.error_log):
+        raise Unreadable("the answer is not XML")
     if has_doctype(root) or local_name(root) != "Envelope":
         raise Unreadable("the answer is not SOAP")
     soap_body = child(root, "Body")
@@ -82,8 +100,13 @@ def has_doctype(root: Element) -> bool:
 def parser() -> "etree.XMLParser":
     """A parser for answers; it may be used again and again, by one thread at a time."""
     return etree.XMLParser(
-        resolve_entities=False, load_dtd=False, no_network=True, remove_comments=True, remove_pis=True
+        resolve_entities=False, load_dtd=False, no_network=True, remove_comments=True, remove_pis=True, recover=True
     )
+
+
+def is_broken(log: Any) -> bool:
+    """Whether a parser that recovers met more than undeclared prefixes: some servers write xsi:nil with one."""
+    return any(entry.type != etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE for entry in log)
 
 
 def result(payload: Element, name: str | None) -> Element | None:
@@ -109,7 +132,11 @@ def presence(element: Element | None) -> Presence:
 def local_name(element: Element) -> str:
     """The name without its namespace; empty for what is no element."""
     tag: Any = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""  # comments have a function there
+    return _local(tag) if isinstance(tag, str) else ""  # comments have a function there
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2].rpartition(":")[2]  # a prefix that nobody declared is part of the name
 
 
 def child(element: Element, name: str) -> Element | None:
@@ -135,8 +162,7 @@ def descendant(element: Element, name: str) -> Element | None:
 def is_nil(element: Element) -> bool:
     """Whether the element is marked as null."""
     return any(
-        str(name).rpartition("}")[2] == "nil" and str(value).strip() in ("true", "1")
-        for name, value in element.attrib.items()
+        _local(str(name)) == "nil" and str(value).strip() in ("true", "1") for name, value in element.attrib.items()
     )
 
 
@@ -223,7 +249,8 @@ def soap_fault(fault: Element) -> SoapFault:
         if local_name(each) in ("faultcode", "Value") and not _below(each, ("Detail", "detail"), fault)
     ]
     words = " ".join(each.text or "" for each in fault.iter() if local_name(each) in ("faultstring", "Text"))
-    mismatch = any(code in _MISMATCHES for code in codes) or any(known in words for known in _MISMATCH_TEXTS)
+    parts = {part for code in codes for part in code.split(".")}
+    mismatch = not _MISMATCHES.isdisjoint(parts) or any(known in words for known in _MISMATCH_TEXTS)
     code = re.sub(r"[^A-Za-z0-9.]", "", codes[-1] if codes else "")[:80]
     return SoapFault(code or "unnamed", mismatch=mismatch)
 

@@ -5,7 +5,7 @@ operation once, with marks in place of values; from then on envelopes are cut an
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -17,6 +17,7 @@ from zeep.wsdl.bindings.soap import Soap11Binding, Soap12Binding
 from zeep.xsd import ComplexType
 
 from pipeline.errors import ConfigError, RunError
+from pipeline.targets.onc import answers
 from pipeline.targets.onc.documents import Documents
 from pipeline.targets.onc.members import UnknownMember, Wanted, values_for
 from pipeline.targets.onc.template import Template
@@ -37,6 +38,9 @@ NEEDED: Final = (
 _BARE_WITH: Final = {"OpenAPISession": "ErrorCode", "CloseAPISession": "ErrorCode", "GetCampaign": "ID"}
 
 
+_XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One operation with its places for values."""
@@ -53,8 +57,9 @@ class Contract:
     `address` is where the WSDL says the service is, None where it does not.
     """
 
-    def __init__(self, port: Any, place: str) -> None:
+    def __init__(self, port: Any, place: str, enumerations: Mapping[str, str]) -> None:
         self._binding = port.binding
+        self._enumerations = enumerations
         self._place = place
         self.address: str | None = (port.binding_options or {}).get("address") or None
 
@@ -80,7 +85,8 @@ class Contract:
         ports = [port for service in document.services.values() for port in service.ports.values() if _is_soap(port)]
         if not ports:
             raise ConfigError([f"{place}: names no SOAP service over HTTP (for the address of a service add ?wsdl)"])
-        contract = min((cls(port, place) for port in ports), key=cls._rank)
+        enumerations = _enumerations(documents.loaded.values())
+        contract = min((cls(port, place, enumerations) for port in ports), key=cls._rank)
         if lacking := contract._lacking():
             raise ConfigError(
                 [f"{place}: lacks {', '.join(lacking)}: it must be the WSDL of the Outbound Notifications service"]
@@ -94,7 +100,7 @@ class Contract:
         bound = self._find(operation)
         assert bound is not None
         try:
-            values = values_for(bound.input.body.type, wanted, operation)
+            values = values_for(bound.input.body.type, wanted, operation, self._enumerations)
             envelope = bound.create(**values).content
         except UnknownMember as error:
             raise ConfigError([f"{self._place}: {error.place} has no member {error.name}, which we send"]) from None
@@ -151,6 +157,21 @@ class Contract:
         return {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'}
 
 
+def _enumerations(documents: Iterable[bytes]) -> dict[str, str]:
+    """The first value of every enumeration, by the local name of its type, or of the element that it stands in: zeep
+    keeps the types and drops their values.
+    """
+    found: dict[str, str] = {}
+    for document in documents:
+        for simple in etree.fromstring(document, answers.parser()).iter("{*}simpleType"):
+            value = simple.find("{*}restriction/{*}enumeration")
+            above = simple.getparent()
+            name = simple.get("name") or (above.get("name") if above is not None else None)
+            if value is not None and name:
+                found.setdefault(name, value.get("value", ""))
+    return found
+
+
 def _is_soap(port: Any) -> bool:
     return isinstance(port.binding, Soap11Binding | Soap12Binding)
 
@@ -159,7 +180,10 @@ def _serialised(envelope: Any) -> str:
     """An envelope as text, every namespace declared once at its root: zeep declares them over and over."""
     spaces = {etree.QName(element).namespace for element in envelope.iter()} - {None}
     spaces |= {etree.QName(name).namespace for element in envelope.iter() for name in element.attrib} - {None}
-    prefixes = {f"n{number}": space for number, space in enumerate(sorted(spaces - {etree.QName(envelope).namespace}))}
+    known = {etree.QName(envelope).namespace, _XSI}
+    prefixes = {f"n{number}": space for number, space in enumerate(sorted(spaces - known))}
+    if _XSI in spaces:
+        prefixes["xsi"] = _XSI  # some servers know it by this prefix alone
     etree.cleanup_namespaces(envelope, top_nsmap=prefixes)
     return etree.tostring(envelope, encoding="unicode")
 

@@ -12,6 +12,7 @@ from pipeline.targets.onc.answers import (
     child,
     children,
     has_doctype,
+    is_broken,
     local_name,
     presence,
     soap_fault,
@@ -42,6 +43,7 @@ class ListReader:
             no_network=True,
             remove_comments=True,
             remove_pis=True,
+            recover=True,
         )
         self._taken = 0
         self._root: Element | None = None
@@ -51,9 +53,13 @@ class ListReader:
 
     def feed(self, chunk: bytes) -> Iterator[Element]:
         """The items that ended before the last one in this piece."""
+        if not self._taken:
+            chunk = chunk.lstrip()  # some servers put blank lines before the declaration
         self._taken += len(chunk)
         try:
             self._parser.feed(chunk)
+            if is_broken(self._parser.feed_error_log):
+                raise Unreadable("the answer is not XML, or breaks off")
             events: Any = self._parser.read_events()
             for _, element in events:
                 self._root = element if self._root is None else self._root
@@ -74,6 +80,8 @@ class ListReader:
         """Confirm that the answer was whole; the items that are left."""
         try:
             self._parser.close()
+            if is_broken(self._parser.feed_error_log):
+                raise Unreadable("the answer is not XML, or breaks off")
         except (etree.XMLSyntaxError, ValueError):
             raise Unreadable("the answer is not XML, or breaks off") from None
         self._check_root()

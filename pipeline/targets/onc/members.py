@@ -27,6 +27,15 @@ _DEFAULTS: Final = (
 )
 
 
+class _Blank(str):
+    """An empty text that zeep does not lose in a choice."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return True
+
+
 class UnknownMember(Exception):
     """The type at `place` has no member `name`."""
 
@@ -36,7 +45,7 @@ class UnknownMember(Exception):
         super().__init__(f"{place} has no member {name}")
 
 
-def values_for(xsd_type: Any, wanted: Wanted, place: str) -> dict[str, Any]:
+def values_for(xsd_type: Any, wanted: Wanted, place: str, enumerations: Mapping[str, str]) -> dict[str, Any]:
     """Values of a complex type for zeep: `wanted`, found by local name (exactly, else whatever the case), and nil or a
     default for every other member that may not be left out. Raises UnknownMember; `place` names the type in it.
     """
@@ -46,7 +55,10 @@ def values_for(xsd_type: Any, wanted: Wanted, place: str) -> dict[str, Any]:
     found = {_match(name, names, place): value for name, value in wanted.items()}
     values: dict[str, Any] = {}
     for _, nested in xsd_type.elements_nested:
-        _collect(nested, found, values, place, needed=True)
+        _collect(nested, found, values, place, enumerations, needed=True)
+    for name, attribute in xsd_type.attributes:
+        if getattr(attribute, "required", False):
+            values[name] = _left_out(attribute, place, enumerations)
     return values
 
 
@@ -59,7 +71,9 @@ def _match(name: str, names: list[str], place: str) -> str:
     return alike[0]
 
 
-def _collect(indicator: Any, found: Wanted, values: dict[str, Any], place: str, *, needed: bool) -> None:
+def _collect(
+    indicator: Any, found: Wanted, values: dict[str, Any], place: str, enumerations: Mapping[str, str], *, needed: bool
+) -> None:
     """Add the values of one group of members; `needed`: it may not be left out whole."""
     if isinstance(indicator, Group):
         indicator = indicator.child
@@ -68,13 +82,13 @@ def _collect(indicator: Any, found: Wanted, values: dict[str, Any], place: str, 
     for name, element in _branches(indicator, found, needed=needed):
         if isinstance(element, Element):
             if element.name is not None and element.name in found:
-                values[name] = _given(element, found[element.name], f"{place}/{element.name}")
+                values[name] = _given(element, found[element.name], f"{place}/{element.name}", enumerations)
             elif element.min_occurs > 0 or isinstance(indicator, Choice):  # zeep makes what is in a choice optional
-                values[name] = _left_out(element, place)
+                values[name] = _left_out(element, place, enumerations)
         else:
             required = element.min_occurs > 0 or _holds(element, found)
             if required and not element.accepts_multiple:
-                _collect(element, found, values, place, needed=required)
+                _collect(element, found, values, place, enumerations, needed=required)
 
 
 def _branches(indicator: Any, found: Wanted, *, needed: bool) -> Iterator[tuple[str, Any]]:
@@ -104,21 +118,25 @@ def _elements(part: Any) -> Iterator[Any]:
             yield from _elements(each)
 
 
-def _given(element: Any, value: str | Wanted, place: str) -> Any:
+def _given(element: Any, value: str | Wanted, place: str, enumerations: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         if isinstance(element.type, ComplexType):
             raise UnknownMember(place, "with a single value")
         return value
-    return values_for(element.type, value, place)
+    return values_for(element.type, value, place, enumerations)
 
 
-def _left_out(element: Any, place: str) -> Any:
-    if element.nillable:
+def _left_out(element: Any, place: str, enumerations: Mapping[str, str]) -> Any:
+    if getattr(element, "nillable", False):
         return Nil
+    if getattr(element, "default", None) is not None:
+        return element.default
     if isinstance(element.type, ComplexType):
-        return values_for(element.type, {}, f"{place}/{element.name}")
+        return values_for(element.type, {}, f"{place}/{element.name}", enumerations)
     for kind, default in _DEFAULTS:
         if isinstance(element.type, kind):
             return default
+    if element.type.qname is not None and element.type.qname.localname in enumerations:
+        return enumerations[element.type.qname.localname]
     name = element.type.qname.localname.lower() if element.type.qname is not None else ""
-    return _ZERO_GUID if "guid" in name or "uuid" in name else ""
+    return _ZERO_GUID if "guid" in name or "uuid" in name else _Blank()

@@ -69,7 +69,7 @@ class OncSettings(TargetSettings):
     @property
     def place(self) -> str:
         """Address, or WSDL where that gives the address, and where the account is named."""
-        return f"{self.endpoint or self.wsdl} {self.account_id.origin}"
+        return f"{(self.endpoint or self.wsdl or '').partition('?')[0]} {self.account_id.origin}"
 
     @field_validator("campaign_id")
     @classmethod
@@ -82,8 +82,10 @@ class OncSettings(TargetSettings):
     @field_validator("endpoint")
     @classmethod
     def _endpoint_is_address(cls, value: str | None) -> str | None:
-        if value is not None and not is_address(value):
-            raise ValueError("is an http or https address such as https://pop.example.com/onc.svc")
+        if value is not None:
+            if not is_address(value):
+                raise ValueError("is an http or https address such as https://pop.example.com/onc.svc")
+            _without_user(value)
         return value
 
     @field_validator("wsdl")
@@ -96,7 +98,7 @@ class OncSettings(TargetSettings):
         if "://" in value:
             if not is_address(value):
                 raise ValueError("is a path, or an http or https address")
-            return value
+            return _without_user(value)
         base = (info.context or {}).get("base", Path())
         return str((Path(base) / Path(value).expanduser()).absolute())
 
@@ -107,6 +109,12 @@ class OncSettings(TargetSettings):
         return self
 
 
+def _without_user(value: str) -> str:
+    if "@" in urlsplit(value).netloc:
+        raise ValueError("holds a user name or password: an address is written to files that others read")
+    return value
+
+
 def is_address(value: str) -> bool:
     """Whether this is an http or https address with a host."""
     try:
@@ -114,3 +122,10 @@ def is_address(value: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
+
+
+def is_plain_abroad(value: str) -> bool:
+    """Whether an address is plain http and not on this machine."""
+    parts = urlsplit(value)
+    here = parts.hostname in ("localhost", "::1") or (parts.hostname or "").startswith("127.")
+    return parts.scheme == "http" and not here

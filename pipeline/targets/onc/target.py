@@ -13,6 +13,7 @@ from pipeline.errors import (
     AlreadyThere,
     ConfigError,
     NotDelivered,
+    OpeningRefused,
     OutcomeUnknown,
     PutOff,
     Refused,
@@ -20,18 +21,19 @@ from pipeline.errors import (
     SessionExpired,
     TargetUnusable,
 )
+from pipeline.logs import logger
 from pipeline.stages.canary import Held, ReadBackTooLarge
 from pipeline.stages.encode import Body
-from pipeline.targets.onc.answers import Element
+from pipeline.targets.onc.answers import Element, Presence
 from pipeline.targets.onc.calls import AnswerTooLarge, Caller, Purpose, number, presence
 from pipeline.targets.onc.codes import CodeBook, Meaning
 from pipeline.targets.onc.contract import Contract
 from pipeline.targets.onc.encoder import ContactEncoder
 from pipeline.targets.onc.members import Wanted
 from pipeline.targets.onc.replies import error_code, held, listed_id, session_token
-from pipeline.targets.onc.settings import OncSettings, is_address
+from pipeline.targets.onc.settings import OncSettings, is_address, is_plain_abroad
 from pipeline.targets.onc.template import escape, mark
-from pipeline.wire import ANSWER_LIMIT, ClientFactory
+from pipeline.wire import ANSWER_LIMIT, ClientFactory, host
 
 #: A list of campaigns larger than this is not read whole; no account is near a million of them.
 _CAMPAIGNS_LIMIT: Final = 64 * 1024 * 1024
@@ -72,6 +74,8 @@ class OncTarget:
         address = target.endpoint or contract.address
         if address is None or not is_address(address):
             raise ConfigError(["target.endpoint: is missing, and the WSDL names no http address: set it"])
+        if clients is not None and is_plain_abroad(address):
+            logger().warning("target.plain_http", host=host(address), advice="credentials and contacts go in clear")
         self._target = target
         self._clients = clients
         self._caller = Caller(address)
@@ -113,29 +117,52 @@ class OncTarget:
     # --- sessions ---------------------------------------------------------------------------------------------
 
     async def open(self) -> OncSession:
-        """Open a session on a connection of its own; secrets are read anew.
+        """Open a session on a connection of its own; secrets are read anew, and a value that changed meanwhile is tried
+        before the target's no counts.
 
         Raises OpeningRefused where the target answers no, ConfigError where a secret cannot be read.
         """
+        given = self._credentials()
+        try:
+            return await self._open(given)
+        except OpeningRefused:
+            changed = self._credentials()
+            if changed == given:
+                raise
+            return await self._open(changed)
+
+    def _credentials(self) -> dict[str, str]:
+        target = self._target
+        return {
+            "account": _read(target.account_id),
+            "user": _read(target.username),
+            "password": _read(target.password),
+        }
+
+    async def _open(self, credentials: dict[str, str]) -> OncSession:
         assert self._clients is not None, "this target was made to send nothing"
-        account, user, password = (
-            _read(secret) for secret in (self._target.account_id, self._target.username, self._target.password)
-        )
-        envelope = self._opening.template.fill({"account": account, "user": user, "password": password})
         client = self._clients()
         try:
+            envelope = self._opening.template.fill(credentials)
             payload = await self._caller.call(client, self._opening, envelope, Purpose.OPENING)
-            return OncSession(client, session_token(payload, self._opening, (account, user, password)))
+            return OncSession(client, session_token(payload, self._opening, tuple(credentials.values())))
         except BaseException:
             await _close(client)
             raise
 
     async def prove(self, handle: OncSession) -> bool:
-        """Ask for the list of campaigns: a session that is gone gets null (documented: null is an error)."""
-        payload = await self._ask(handle, self._campaigns, limit=_CAMPAIGNS_LIMIT)
-        good = not presence(payload, self._campaigns.request).null
-        handle.trusted = handle.trusted or good
+        """Ask for the list of campaigns: a session that is gone gets null (documented: null is an error). Some SOAP
+        servers write null as an empty element, so an empty list proves nothing without the campaign.
+        """
+        good, _ = await self._proof(handle)
         return good
+
+    async def _proof(self, handle: OncSession) -> tuple[bool, Presence]:
+        """Whether the session is good, and what stood where the list of campaigns should be."""
+        found = await self._listed(handle)
+        good = found is Presence.ITEMS or (found is Presence.EMPTY and await self._campaign_is_there(handle))
+        handle.trusted = handle.trusted or good
+        return good, found
 
     async def close(self, handle: OncSession) -> None:
         """Close the session at the target, and its connection whatever happens. Raises Refused where the target does
@@ -152,7 +179,7 @@ class OncTarget:
         """Prove that the campaign is there. Raises TargetUnusable where it is not."""
         if await self._campaign_is_there(handle):
             return
-        if not await self.prove(handle):
+        if (await self._listed(handle)).null:
             raise TargetUnusable(
                 "the target answers null to GetCampaign and GetCampaignListing on a session just opened: the account "
                 "may lack the right to use campaigns."
@@ -190,7 +217,10 @@ class OncTarget:
         if meaning is Meaning.SESSION_GONE:
             raise SessionExpired(gone, code=code)
         try:
-            if not await self.prove(handle):
+            good, listed = await self._proof(handle)
+            if not good:
+                if not handle.trusted and listed is Presence.EMPTY:
+                    self._raise_no_campaign()  # a session that was only just opened is not gone
                 self._codes.session_was_gone(code)
                 raise SessionExpired(gone, code=code)
             if self._codes.row_was_refused(code) and not await self._campaign_is_there(handle):
@@ -216,8 +246,12 @@ class OncTarget:
         A null list raises OutcomeUnknown, and so does one that breaks off, after its ids: that an id is not among them
         says something only where the iterator has come to its end.
         """
+        empty = True
         async for item in self._items(handle, self._listing, limit=None):
+            empty = False
             yield listed_id(item)
+        if empty and not await self.prove(handle):
+            raise OutcomeUnknown("the campaign's list is empty, and so is every answer on this session")
 
     async def read_back(self, handle: OncSession, *, limit: int) -> AsyncGenerator[Held]:
         """The campaign's contacts as a stream. Raises ReadBackTooLarge after `limit` bytes, and like `contact_ids`."""
@@ -243,9 +277,13 @@ class OncTarget:
             handle.client, call.request, handle.token.join(call.body), Purpose.ASKING, limit=limit
         )
 
+    async def _listed(self, handle: OncSession) -> Presence:
+        payload = await self._ask(handle, self._campaigns, limit=_CAMPAIGNS_LIMIT)
+        return presence(payload, self._campaigns.request)
+
     async def _campaign_is_there(self, handle: OncSession) -> bool:
         payload = await self._ask(handle, self._campaign, limit=_CAMPAIGNS_LIMIT)
-        there = not presence(payload, self._campaign.request).null
+        there = presence(payload, self._campaign.request) is Presence.ITEMS  # a campaign has its id at least
         handle.trusted = handle.trusted or there
         return there
 
