@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -16,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -115,7 +117,10 @@ def _prompted(place: str) -> str:
 
 
 def _secret(value: object, info: ValidationInfo) -> object:
-    place = f"target.{info.field_name}"
+    return _secret_at(f"target.{info.field_name}", value, info)
+
+
+def _secret_at(place: str, value: object, info: ValidationInfo) -> object:
     if isinstance(value, str):
         if not value:
             raise ValueError("is empty")
@@ -219,7 +224,18 @@ class HttpSettings(Section):
     ca: ConfigPath | None = Field(None, description="own CA file (PEM); else the system's")
     cert: ConfigPath | None = Field(None, description="client certificate (PEM)")
     key: ConfigPath | None = Field(None, description="its key (PEM)")
-    proxy: str | None = Field(None, description="address of a proxy; else the environment's")
+    proxy: Secret | None = Field(None, description="address of a proxy; else the environment's")
+
+    @field_validator("proxy", mode="before")
+    @classmethod
+    def _proxy_is_address(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, str):
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("is an http or https address such as http://proxy.example.com:3128")
+            if "@" in parts.netloc:
+                raise ValueError('holds a user name or password: keep the address in { env = "NAME" }')
+        return None if value is None else _secret_at("http.proxy", value, info)
 
     @model_validator(mode="before")
     @classmethod

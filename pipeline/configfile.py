@@ -142,7 +142,7 @@ class _Places:
         self._overrides = {override.partition("=")[0].strip() for override in overrides}
 
     def name(self, dotted: str) -> str:
-        if dotted in self._overrides:
+        if dotted in self._overrides or any(name.startswith(f"{dotted}.") for name in self._overrides):
             return f"--set {dotted}"
         for file in reversed(self._files):
             if line := self._line(file, dotted):
@@ -249,6 +249,8 @@ def _plain(value: object) -> object:
         named = ((field.alias or name, getattr(value, name)) for name, field in type(value).model_fields.items())
         return {name: plain for name, item in named if (plain := _plain(item)) is not None}
     if isinstance(value, Secret):
+        if value.place == "http.proxy" and value.literal:
+            return value.literal  # without user name and password: those are refused in a literal
         if value.env:
             return {"env": value.env}
         if value.file:

@@ -4,6 +4,7 @@ State changes are synchronous; only opening, proving and closing wait. One renew
 a lease remembers the generation of the session that it used, and `renew` does nothing where a newer one stands already.
 """
 
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from pipeline.errors import (
     OpeningRefused,
     OutcomeUnknown,
     PipelineError,
+    Refused,
     TargetUnreachable,
     TargetUnusable,
     UsageError,
@@ -28,9 +30,6 @@ H = TypeVar("H")
 
 #: Closing all sessions on the way out may take so long, in seconds.
 CLOSE_WITHIN = 10.0
-
-#: Opening one session may take so long, in seconds; it is not cut off before.
-OPEN_WITHIN = 15.0
 
 #: The first opening is tried so often where the target does not answer. Later ones are the breaker's business.
 FIRST_OPENING_ATTEMPTS = 3
@@ -70,9 +69,19 @@ class _Slot(Generic[H]):
     handle: H | None = None
     generation: int = 0
     last_used: float = 0.0
-    leases: int = 0
+    leases: "list[Lease[H]]" = field(default_factory=list)
     capped: bool = False  # the target refused a session here: the place stays empty
     lock: anyio.Lock = field(default_factory=anyio.Lock)
+    retired: "list[_Retired[H]]" = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Retired(Generic[H]):
+    """A session that was replaced while another lease may still await an answer on it."""
+
+    handle: H
+    generation: int
+    expired: bool
 
 
 class Lease(Generic[H]):
@@ -92,9 +101,12 @@ class Lease(Generic[H]):
         if slot.handle is None or now - slot.last_used >= self._pool.renew_after:
             await self._pool.refresh(slot, slot.generation, expired=False)
         slot.last_used = now
-        self.generation = slot.generation
-        assert slot.handle is not None
-        return slot.handle
+        handle = slot.handle
+        assert handle is not None
+        self.generation = slot.generation  # whatever call was made on an older one has ended
+        if slot.retired:
+            await self._pool.close_retired(slot)
+        return handle
 
     async def renew(self) -> None:
         """The session that `handle` gave is gone: have a new one, once for all who share it."""
@@ -109,8 +121,16 @@ class SessionPool(Generic[H]):
     """
 
     def __init__(
-        self, provider: SessionProvider[H], size: int, calls_per_session: int, settings: SessionsSettings
+        self,
+        provider: SessionProvider[H],
+        size: int,
+        calls_per_session: int,
+        settings: SessionsSettings,
+        *,
+        open_within: float = 60.0,
     ) -> None:
+        """`open_within`: opening one session may take so long, in seconds; it is not cut off before."""
+        self._open_within = open_within
         self._provider = provider
         self._size = size
         self._calls_per_session = calls_per_session
@@ -134,11 +154,12 @@ class SessionPool(Generic[H]):
         if slot is None:
             yield None
             return
-        slot.leases += 1
+        lease = Lease(self, slot)
+        slot.leases.append(lease)
         try:
-            yield Lease(self, slot)
+            yield lease
         finally:
-            slot.leases -= 1
+            slot.leases.remove(lease)
 
     def quiet_lease(self) -> "Lease[H]":
         """A lease on an open session for calls between rows, while no row is in flight on any."""
@@ -150,9 +171,9 @@ class SessionPool(Generic[H]):
         Raises NotDelivered where a further session cannot be opened now.
         """
         async with self._opening:
-            usable = [s for s in self._slots if not s.capped and s.leases < self._calls_per_session]
+            usable = [s for s in self._slots if not s.capped and len(s.leases) < self._calls_per_session]
             if usable:
-                slot = min(usable, key=lambda s: s.leases)
+                slot = min(usable, key=lambda s: len(s.leases))
             elif len(self._slots) < self._size and not self._capped:
                 slot = _Slot()
                 self._slots.append(slot)
@@ -177,7 +198,10 @@ class SessionPool(Generic[H]):
             if old is not None:
                 if expired:
                     self.counts.expired += 1
-                await self._close(old, count=not expired)
+                if sum(lease.generation == slot.generation for lease in slot.leases) > 1:
+                    slot.retired.append(_Retired(old, slot.generation, expired))
+                else:
+                    await self._close(old, count=not expired)
             async with self._opening:
                 if slot.handle is None:
                     await self._open(slot)
@@ -237,9 +261,9 @@ class SessionPool(Generic[H]):
             ):
                 with attempt:
                     # An opening that is cut off would leave a session behind that nobody closes.
-                    with anyio.move_on_after(OPEN_WITHIN, shield=True):
+                    with anyio.move_on_after(self._open_within, shield=True):
                         return await self._provider.open()
-                    raise OutcomeUnknown(f"no answer to the opening of a session within {OPEN_WITHIN:g} seconds")
+                    raise OutcomeUnknown(f"no answer to the opening of a session within {self._open_within:g} seconds")
         except (NotDelivered, OutcomeUnknown) as error:
             if not first:
                 raise NotDelivered(f"no session could be opened: {error.reason}") from None
@@ -255,16 +279,29 @@ class SessionPool(Generic[H]):
                 await self._provider.close(handle)
                 if count:
                     self.counts.closed += 1
+            except Refused:  # it had ended already, and nobody had noticed
+                if count:
+                    self.counts.expired += 1
             except PipelineError as error:
                 if count:  # of an expired session nothing else is to be expected
                     logger().info("session.close_failed", error=type(error).__name__)
 
+    async def close_retired(self, slot: "_Slot[H]") -> None:
+        """Close the sessions of a slot that were replaced and on which no lease can await an answer any more."""
+        in_use = {lease.generation for lease in slot.leases}
+        done = [retired for retired in slot.retired if retired.generation not in in_use]
+        slot.retired = [retired for retired in slot.retired if retired.generation in in_use]
+        for retired in done:
+            await self._close(retired.handle, count=not retired.expired)
+
     async def aclose(self) -> None:
         """Close every session that is open, all at once, shielded from cancellation, within CLOSE_WITHIN."""
-        handles = [slot.handle for slot in self._slots if slot.handle is not None]
+        open_ = [(slot.handle, True) for slot in self._slots if slot.handle is not None]
+        open_ += [(retired.handle, not retired.expired) for slot in self._slots for retired in slot.retired]
         for slot in self._slots:
             slot.handle = None
+            slot.retired = []
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as group:
-                for handle in handles:
-                    group.start_soon(self._close, handle)
+                for handle, count in open_:
+                    group.start_soon(functools.partial(self._close, handle, count=count))

@@ -54,7 +54,7 @@ def client_factory(http: HttpSettings, timeout: float) -> ClientFactory:
     def make() -> httpx.AsyncClient:
         return httpx.AsyncClient(
             verify=context,
-            proxy=http.proxy,
+            proxy=http.proxy.read() if http.proxy else None,
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
             # One session makes few calls at once; httpx's own limits would close idle connections early.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None),
@@ -68,12 +68,13 @@ def client_factory(http: HttpSettings, timeout: float) -> ClientFactory:
 async def exchange(
     client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: bytes, *, limit: int = ANSWER_LIMIT
 ) -> Answer:
-    """POST `body` and read the whole answer, whatever its status, within the client's read timeout.
+    """POST `body` and read the whole answer, whatever its status, within the client's timeouts.
 
     Raises NotDelivered, OutcomeUnknown or TargetUnusable; an answer over `limit` bytes is OutcomeUnknown.
     """
-    # httpx's own timeout starts anew with every byte; an answer that trickles must end too.
-    with anyio.move_on_after(client.timeout.read):
+    # httpx's own timeout starts anew with every byte; an answer that trickles must end too. Time to connect comes on
+    # top, so that no connection in time is told as that: nothing was delivered.
+    with anyio.move_on_after((client.timeout.connect or 0.0) + (client.timeout.read or 0.0)):
         async with streamed(client, url, headers, body) as response:
             chunks = bytearray()
             async for chunk in response.aiter_bytes():
@@ -108,6 +109,8 @@ async def streamed(
         raise OutcomeUnknown("the answer's content encoding cannot be read") from None
     except httpx.UnsupportedProtocol:
         raise TargetUnusable("the endpoint is not an http or https address: set target.endpoint") from None
+    except RuntimeError:  # httpx: the client has been closed
+        raise NotDelivered("the session's connection was closed") from None
     except httpx.TransportError as error:
         raise OutcomeUnknown(f"the connection broke before the answer ({type(error).__name__})") from None
 
@@ -115,7 +118,7 @@ async def streamed(
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """The pause in seconds that a Retry-After header asks for (RFC 9110, 10.2.3), or None."""
     value = headers.get("retry-after", "").strip()
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time())

@@ -4,6 +4,7 @@
 asked for, from the lines of the slices in question.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +173,17 @@ class Recovery:
         places = self._index[rows].sort("at")
         parts = [_frame(part) for part in self._parts(places)]
         return pl.concat([pl.DataFrame(schema=RECORD_SCHEMA), *parts])
+
+    def settled_counts(self) -> dict[str, int]:
+        """Rows by their latest outcome, over the whole journal."""
+        counts: Counter[str] = Counter()
+        edge = 0
+        # Slices of a resumed run may cover rows once more: each row is counted where it is passed first.
+        for start, stop in self.slices.select("start", "stop").sort("start", "stop").iter_rows():
+            if (start := max(start, edge)) < stop:
+                counts.update(dict(self.outcomes(start, stop)["status"].value_counts().iter_rows()))
+                edge = stop
+        return dict(counts)
 
     def history(self, start: int, stop: int) -> pl.DataFrame:
         """Every outcome of rows of [start, stop), by position and then from earliest to latest: RECORD_SCHEMA."""

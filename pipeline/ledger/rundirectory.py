@@ -16,10 +16,12 @@ from pipeline.errors import MachineFailed, UsageError
 from pipeline.ledger import files, summary
 from pipeline.ledger.private import write_private
 
-#: Names of the files within it; the first two say that a run was begun here.
+#: Names of the files within it; the first says that a run was begun here.
 JOURNAL: Final = "journal.jsonl"
 SETTINGS: Final = "run.toml"
-REPORT: Final = "report.html"
+
+#: What is written before a run begins.
+_BEFORE: Final = frozenset({SETTINGS, "contract", "suppress", f".{SETTINGS}.part"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +32,36 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path) -> "RunDirectory":
-        """Make the directory and its parents, or take an empty one; raises UsageError where a run was begun in it."""
+        """Make the directory and its parents, or take an empty one, or one whose run was never begun.
+
+        Raises UsageError where anything else is in it.
+        """
         directory = cls(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir(mode=0o700, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if directory.journal.exists():
+                raise UsageError(f"{path}: holds a run already; choose another directory")
+            if directory._was_never_begun():
+                directory.discard()
+                path.mkdir(mode=0o700, exist_ok=True)
+            if any(path.iterdir()):
+                raise UsageError(f"{path}: is not empty; choose another directory for the run")
             path.chmod(0o700)  # it may have been there, and the umask may have had a say
-        except FileExistsError as error:
-            raise UsageError(f"{error.filename}: is a file; choose another directory for the run") from None
+        except (FileExistsError, NotADirectoryError):
+            file = next((above for above in (path, *path.parents) if above.is_file()), path)
+            raise UsageError(f"{file}: is a file; choose another directory for the run") from None
         except OSError as error:
             raise UsageError(f"{path}: the run directory cannot be made: {error.strerror or error}") from None
-        if directory.holds_run:
-            raise UsageError(f"{path}: holds a run already: resume it, or choose another directory")
         return directory
 
     @property
     def holds_run(self) -> bool:
-        """Whether a run was begun here."""
-        return self.journal.exists() or self.settings.exists()
+        """Whether a run was begun here: from then on there is a journal."""
+        return self.journal.exists()
+
+    def _was_never_begun(self) -> bool:
+        """Whether nothing is here but what is written before a run begins: it was killed before it sent anything."""
+        return self.settings.exists() and {entry.name for entry in self.path.iterdir()} <= _BEFORE
 
     @property
     def journal(self) -> Path:
@@ -73,10 +87,6 @@ class RunDirectory:
     def summary(self) -> Path:
         return self.path / summary.SUMMARY
 
-    @property
-    def report(self) -> Path:
-        return self.path / REPORT
-
     def write_private(self, name: str, content: str | bytes) -> Path:
         """Put a file of mode 0600 in place, whole or not at all; raises MachineFailed."""
         path = self.path / name
@@ -98,10 +108,13 @@ class RunDirectory:
             await anyio.to_thread.run_sync(write_private, folder / f"{number:02}-{original.name}", content)
 
     def discard(self) -> None:
-        """Take away what was written for a run that was never begun; the directory too, if nothing else is in it."""
-        for folder in (self.path / "suppress", self.path / "contract"):
-            shutil.rmtree(folder, ignore_errors=True)
-        self.settings.unlink(missing_ok=True)
+        """Take away what was written for a run that was never begun. Only for a directory that `create` has given."""
+        for name in _BEFORE:
+            entry = self.path / name
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
         with suppress(OSError):  # something of somebody else's is in it
             self.path.rmdir()
 

@@ -1,13 +1,13 @@
-"""One import from source to ledger: survey, canary, the stages in a task group, stop, and the account of it all."""
+"""One import from source to ledger: survey, canary, the stages in a task group, and the account of it all."""
 
 import functools
-import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from time import monotonic, time
+from traceback import extract_tb
 from typing import Any
 
 import anyio
@@ -17,7 +17,6 @@ from anyio.abc import TaskGroup
 from pipeline import targets
 from pipeline.config import Settings, Share, read_secrets
 from pipeline.errors import (
-    Interrupted,
     MachineFailed,
     NotDelivered,
     OutcomeUnknown,
@@ -26,19 +25,19 @@ from pipeline.errors import (
     TargetUnreachable,
     UsageError,
 )
-from pipeline.ledger.files import Tally, write_ledger
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
-from pipeline.ledger.recovery import recover
 from pipeline.ledger.rundirectory import RunDirectory, default_path
-from pipeline.ledger.summary import Seconds, Sessions, Summary
+from pipeline.ledger.summary import Summary
 from pipeline.logs import logger
 from pipeline.records import Batch, Outcome, Screened, Status
 from pipeline.run import describing
+from pipeline.run.accounting import Course, account
 from pipeline.run.asking import ask
 from pipeline.run.canary import CanaryGate
-from pipeline.run.outcome import Threshold, exit_code
+from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
+from pipeline.run.stopping import Stopping
 from pipeline.sessions import SessionPool
 from pipeline.stages.deliver import Deliverer
 from pipeline.stages.encode import Slice, Slicer, encode
@@ -127,27 +126,24 @@ class _Import:
         self._progress = progress
         self._confirm = confirm
         self._clients = clients
+        self._checking = clients is None
         self._threshold = Threshold(options.max_bad)
         self._authorities = Authorities()
         self._suppression = Suppression()
-        self._failure: RunError | None = None
-        self._received: int | None = None  # the first signal
-        self._interrupt: Callable[[], None] = lambda: None  # what a signal does in the present phase
-        self._seconds: dict[str, float] = {"survey": 0.0, "sending": 0.0}
-        self._began = monotonic()
-        self._checking = clients is None
-        self._deliverer: Deliverer[Any] | None = None
-        self._pool: SessionPool[Any] | None = None
-        self._gate: CanaryGate | None = None
+        self._stopping = Stopping()
+        self._course = Course()
+        self._counts: Counter[Status] = Counter()  # rows settled so far, by screening and delivery
+        self._total: int | None = None  # rows of the input, once they are known
         self._target: Target
         self._directory: RunDirectory
+        self._described: describing.Description
 
     async def run(self) -> Result:
         """The whole way, with signals watched beside it where that was asked for."""
         try:
             async with anyio.create_task_group() as group:
                 if self._options.signals:
-                    group.start_soon(self._watch_signals)
+                    group.start_soon(self._stopping.watch)
                 result = await self._run()
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
@@ -162,29 +158,29 @@ class _Import:
         try:
             await anyio.to_thread.run_sync(self._prepare)
             await self._directory.keep("suppress", self._settings.contacts.suppress)
+            self._stopping.check()
             survey = await self._survey()
+            self._stopping.check()
         except RunError:
             self._directory.discard()  # nothing was begun, so there is no run to keep
             raise
-        if survey is not None:
-            self._failure = self._threshold.judge(survey.counts, final=True)
         nothing_to_send = survey is not None and not survey.counts[Status.PENDING]
-        await self._with_journal(survey, send=not (self._checking or self._failure or nothing_to_send))
+        if survey is not None:
+            self._course.failure = self._threshold.judge(survey.counts, survey.rows)
+        await self._with_journal(survey, send=not (self._checking or self._course.failure or nothing_to_send))
         return await self._account(survey)
 
-    # --- before the first row -----------------------------------------------------------------------------------------
+    # --- before the first row ---------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
         """What blocks and may fail before anything is begun: contract, suppression lists, the record of the run."""
-        settings = self._settings
+        settings, options = self._settings, self._options
         if not self._checking:
             read_secrets(settings.target)
         module = targets.module(settings.target.system)
         self._target = module.create(settings, self._clients, self._directory.path / "contract")
         self._suppression = load_suppression(settings.contacts.suppress, settings.contacts, self._authorities)
-        self._described = describing.describe(
-            settings, self._sources, self._options.command, self._options.wave, self._options.limit
-        )
+        self._described = describing.describe(settings, self._sources, options.command, options.wave, options.limit)
         self._directory.write_private("run.toml", self._described.toml)
 
     def _screener(self) -> Screener:
@@ -205,88 +201,83 @@ class _Import:
     async def _survey(self) -> Survey | None:
         if self._options.stream and not self._checking:
             return None
-        self._progress.phase = "surveying"
+        progress = self._progress
+        progress.phase = "surveying"
         began = monotonic()
         survey = Survey()
         walk = self._screened()
-        with anyio.CancelScope() as scope:
-            self._interrupt = scope.cancel
+        with self._stopping.cancelling():
             while (screened := await anyio.to_thread.run_sync(next, walk, None)) is not None:
                 survey.add(screened)
-                self._progress.surveyed = survey.rows
-                self._progress.counts = Counter({s: n for s, n in survey.counts.items() if s is not Status.PENDING})
-            self._progress.rows = survey.rows
-            self._progress.to_send = survey.counts[Status.PENDING]
-            self._seconds["survey"] = monotonic() - began
+                progress.surveyed = survey.rows
+                progress.counts = Counter({s: n for s, n in survey.counts.items() if s is not Status.PENDING})
+            self._counts = progress.counts
+            self._total = progress.rows = survey.rows
+            progress.to_send = survey.counts[Status.PENDING]
+            self._course.survey = monotonic() - began
             if self._confirm is not None and not await self._confirm(survey):
                 raise UsageError("Stopped at the plan: nothing was sent.")
-        self._interrupt = lambda: None
-        if self._received is not None:
-            raise Interrupted(self._received)
         return survey
 
-    # --- sending ------------------------------------------------------------------------------------------------------
+    # --- sending ----------------------------------------------------------------------------------------------------
 
     async def _with_journal(self, survey: Survey | None, *, send: bool) -> None:
-        """Deliver with a journal; whatever ends it early is kept in `_failure`."""
-        path = self._directory.path / "journal.jsonl"
+        """Deliver with a journal; whatever ends it early is kept in the course."""
+        course = self._course
         header = self._described.header(rows=survey.rows if survey else None)
-        journal = await anyio.to_thread.run_sync(functools.partial(Journal.create, path, header))
+        journal = await anyio.to_thread.run_sync(functools.partial(Journal.create, self._directory.journal, header))
         try:
             if send:
                 await self._connected(journal)
-            counts = self._progress.counts
-            done = self._failure is None and self._received is None
-            if done and not counts[Status.PENDING] and not counts[Status.IN_DOUBT]:
+            if course.failure is None and course.received is None and not self._counts[Status.IN_DOUBT]:
                 journal.note(FINISHED, {})
             else:
-                why = type(self._failure).__name__ if self._failure else "Signal"
-                journal.note("stopped", {"why": why if not done else "in doubt"})
+                why = type(course.failure).__name__ if course.failure else "signal" if course.received else "doubt"
+                journal.note("stopped", {"why": why})
             await anyio.to_thread.run_sync(journal.commit)
-        except MachineFailed as error:
-            self._failure = error
-        except BaseExceptionGroup as errors:
-            first = _first(errors)
-            if not isinstance(first, RunError):
-                raise
-            self._failure = first
+        except RunError as error:
+            course.failure = error
+        except Exception as error:  # noqa: BLE001 - whatever happened, the account of the rows must be written
+            first = _first(error) if isinstance(error, BaseExceptionGroup) else error
+            course.failure = first if isinstance(first, RunError) else _unexpected(first)
         finally:
             journal.close()
 
     async def _connected(self, journal: Journal) -> None:
-        delivery = self._settings.delivery
-        assert self._clients is not None
+        """Open a first session, prove the campaign, deliver, and close all sessions whatever happens."""
+        delivery, course = self._settings.delivery, self._course
         pool: SessionPool[Any] = SessionPool(
-            self._target, delivery.sessions, delivery.calls_per_session, self._settings.sessions
+            self._target,
+            delivery.sessions,
+            delivery.calls_per_session,
+            self._settings.sessions,
+            open_within=2 * delivery.timeout,
         )
-        self._pool = pool
-        self._progress.sessions = pool.counts
+        course.sessions = self._progress.sessions = pool.counts
+        self._progress.phase = "connecting"
         try:
-            self._progress.phase = "connecting"
-            with anyio.CancelScope() as scope:
-                self._interrupt = scope.cancel
+            with self._stopping.cancelling():
                 async with pool.lease() as lease:
                     assert lease is not None
                     await ask(lease, self._target.prove, self._target.prepare)
-            self._interrupt = lambda: None
-            if self._received is None:
                 await anyio.to_thread.run_sync(self._check_unchanged)
+            course.received = self._stopping.received
+            if course.received is None:
                 await self._deliver(journal, pool)
-        except RunError as error:
-            self._failure = error
         except (NotDelivered, OutcomeUnknown) as error:
-            self._failure = TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.")
+            raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None
         finally:
             await pool.aclose()
+            course.learnt = (*self._target.learnt(), *course.learnt)
 
     def _check_unchanged(self) -> None:
         """A plan may have been looked at for long: what is sent is what was surveyed."""
-        if changed := describing.changed(self._sources, self._described.sources):
-            raise SourceError(f"{', '.join(changed)}: changed since the run began; nothing was sent. Start a new run.")
+        if names := describing.changed(self._sources, self._described.sources):
+            raise MachineFailed(f"{', '.join(names)} changed since the run began; nothing was sent. Start a new run.")
 
     async def _deliver(self, journal: Journal, pool: SessionPool[Any]) -> None:
+        delivery, options = self._settings.delivery, self._options
         settler = Settler(journal, self._settled)
-        delivery = self._settings.delivery
         deliverer = self._deliverer = Deliverer(
             self._target,
             pool,
@@ -296,33 +287,42 @@ class _Import:
             wall_clock=time,
             random=Random(),  # noqa: S311 - jitter
         )
-        gate = self._gate = CanaryGate(
+        self._pool = pool
+        gate = self._gate = self._canary(pool, settler, deliverer) if options.canary else None
+        self._progress.phase = "canary" if gate else "sending"
+        self._progress.sending_since = monotonic()
+        async with anyio.create_task_group() as group:
+            group.start_soon(settler.run)
+            with (
+                anyio.CancelScope() as scope,
+                self._stopping.acting(functools.partial(self._stop, deliverer, group, scope)),
+            ):
+                await self._stages(settler, deliverer, gate)
+            settler.release(int(time() * 1000))
+            settler.close()
+        course = self._course
+        course.failure, course.received = deliverer.failure, self._stopping.received
+        if deliverer.first_sent is not None and deliverer.last_answer is not None:
+            course.sending = max(0.0, deliverer.last_answer - deliverer.first_sent)
+        known = self._settings.target.keeps_ids
+        if gate is not None and gate.keeps_ids not in (None, known):
+            course.learnt = (f"target.keeps_ids = {str(gate.keeps_ids).lower()}",)
+
+    def _canary(self, pool: SessionPool[Any], settler: Settler, deliverer: Deliverer[Any]) -> CanaryGate:
+        return CanaryGate(
             self._target,
             pool,
             settler,
             deliverer,
             retries={name: channel.retries for name, channel in self._settings.contacts.channels.items()},
-            patience=delivery.late_effect,
+            keeps_ids=self._settings.target.keeps_ids,
+            patience=self._settings.delivery.late_effect,
         )
-        self._progress.phase = "canary" if self._options.canary else "sending"
-        self._progress.sending_since = monotonic()
-        async with anyio.create_task_group() as group:
-            group.start_soon(settler.run)
-            with anyio.CancelScope() as scope:
-                self._interrupt = functools.partial(self._stop, group, scope)
-                await self._stages(settler, deliverer, gate)
-            self._interrupt = lambda: None
-            settler.release(int(time() * 1000))
-            settler.close()
-        self._failure = deliverer.failure
-        if deliverer.first_sent is not None and deliverer.last_answer is not None:
-            self._seconds["sending"] = max(0.0, deliverer.last_answer - deliverer.first_sent)
 
-    async def _stages(self, settler: Settler, deliverer: Deliverer[Any], gate: CanaryGate) -> None:
+    async def _stages(self, settler: Settler, deliverer: Deliverer[Any], gate: CanaryGate | None) -> None:
         options = self._options
         slicer = Slicer(self._target, canary=options.canary, rows=SLICE_ROWS)
-        prove = gate.prove if options.canary else None
-        observe = self._observe if self._progress.to_send is None else None
+        observe = self._observe if self._total is None else None
         to_screen, read_batches = anyio.create_memory_object_stream[Batch](1)
         to_encode, screened = anyio.create_memory_object_stream[Screened](1)
         to_begin, slices = anyio.create_memory_object_stream[Slice](1)
@@ -330,7 +330,7 @@ class _Import:
         stages = (
             functools.partial(read, self._sources, to_screen, limit=options.limit),
             functools.partial(screen, read_batches, to_encode, self._screener()),
-            functools.partial(encode, screened, to_begin, slicer, prove, canary=options.canary, observe=observe),
+            functools.partial(encode, screened, to_begin, slicer, gate, canary=options.canary, observe=observe),
             functools.partial(begin, slices, to_deliver, settler),
         )
         async with anyio.create_task_group() as group:
@@ -342,112 +342,76 @@ class _Import:
     def _observe(self, screened: Screened) -> None:
         """Count what screening settles, where no survey has done so."""
         counts = screened.contacts["status"].drop_nulls().value_counts().iter_rows()
-        self._progress.counts.update({Status(status): count for status, count in counts})
+        self._counts.update({Status(status): count for status, count in counts})
+        self._progress.counts = self._counts
         self._judge()
 
     def _settled(self, number: int, outcome: Outcome) -> None:
         """Hear of every row that delivery settles."""
-        progress = self._progress
-        assert self._deliverer is not None
-        assert self._pool is not None
-        progress.counts[outcome.status] += 1
+        progress, gate = self._progress, self._gate
+        self._counts[outcome.status] += 1
+        self._course.sent += outcome.sent_at is not None
         progress.sent += 1
         progress.in_flight = self._deliverer.in_flight
         progress.open_sessions = self._pool.open_now
-        assert self._gate is not None
-        if not self._gate.open:
-            self._gate.settled(number, outcome)
+        if gate is not None and not gate.open:
+            gate.settled(number, outcome)
         elif progress.phase == "canary":
             progress.phase = "sending"
         if outcome.status is not Status.ACCEPTED:
             self._judge()
 
     def _judge(self) -> None:
-        assert self._deliverer is not None
-        if (error := self._threshold.judge(self._progress.counts)) is not None:
+        if (error := self._threshold.judge(self._counts, self._total)) is not None:
             self._deliverer.stop(error)
 
-    # --- stopping -----------------------------------------------------------------------------------------------------
-
-    async def _watch_signals(self) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for number in signals:
-                if self._received is None:
-                    self._received = int(number)
-                    logger().warning("run.stopping", signal=number.name)
-                self._interrupt()
-
-    def _stop(self, group: TaskGroup, scope: anyio.CancelScope) -> None:
-        """While rows are sent: finish what is in flight; at the second signal, or after a while, give that up too."""
-        assert self._deliverer is not None
+    def _stop(self, deliverer: Deliverer[Any], group: TaskGroup, scope: anyio.CancelScope) -> None:
+        """A signal while rows are sent: finish what is in flight; at the second, or after a while, give that up too."""
         if self._progress.phase == "stopping":
             scope.cancel()
             return
         self._progress.phase = "stopping"
-        self._deliverer.stop()
-        group.start_soon(self._give_up, scope, group)
+        deliverer.stop()
+        group.start_soon(self._give_up, deliverer, scope)
 
-    async def _give_up(self, scope: anyio.CancelScope, _: TaskGroup) -> None:
+    async def _give_up(self, deliverer: Deliverer[Any], scope: anyio.CancelScope) -> None:
         with anyio.move_on_after(self._settings.delivery.stop_within):
-            assert self._deliverer is not None
-            await self._deliverer.ended.wait()
+            await deliverer.ended.wait()
         scope.cancel()
 
     # --- the account ------------------------------------------------------------------------------------------------
 
     async def _account(self, survey: Survey | None) -> Result:
-        """Ledger and summary, from the source and the journal alone."""
+        """Ledger and summary. Raises MachineFailed where they cannot be written."""
         self._progress.phase = "writing"
-        tally = await anyio.to_thread.run_sync(self._write_ledger)
-        summary = self._summary(tally)
-        await anyio.to_thread.run_sync(summary.write, self._directory.path)
+        summary = await anyio.to_thread.run_sync(
+            functools.partial(
+                account,
+                self._directory,
+                self._sources,
+                self._described.sources,
+                self._screened(),
+                self._settings,
+                self._course,
+                tolerate=self._options.tolerate,
+                checking=self._checking,
+            )
+        )
         self._progress.counts = Counter({Status(s): n for s, n in summary.counts.items() if n})
         self._progress.rows = summary.rows
         self._progress.phase = "done"
         return Result(summary, summary.error, survey)
 
-    def _write_ledger(self) -> Tally:
-        recovery = recover(self._directory.journal)
-        try:
-            if changed := describing.changed(self._sources, self._described.sources):
-                raise SourceError(f"{', '.join(changed)} changed while the run went on")
-            return write_ledger(
-                self._directory.path, self._screened(), recovery, self._settings.ledger, self._settings.contacts
-            )
-        except SourceError as error:
-            raise MachineFailed(
-                f"The ledger cannot be written, since the source cannot be read again as it was: {error}. "
-                f"What became of the rows that were sent is in {self._directory.journal}."
-            ) from None
 
-    def _summary(self, tally: Tally) -> Summary:
-        counts = {Status(name): count for name, count in tally.counts.items()}
-        pending = counts.pop(Status.PENDING, 0) if self._checking else counts.get(Status.PENDING, 0)
-        sending = self._seconds["sending"]
-        sessions = self._pool.counts if self._pool is not None else self._progress.sessions
-        return Summary.of(
-            tally,
-            complete=not pending,
-            seconds=Seconds(
-                total=round(monotonic() - self._began, 3),
-                survey=round(self._seconds["survey"], 3),
-                sending=round(sending, 3),
-            ),
-            rate=round(self._progress.sent / sending, 1) if sending else 0.0,
-            sessions=Sessions(sessions.opened, sessions.renewed, sessions.closed, sessions.expired),
-            exit_code=exit_code(
-                counts, failure=self._failure, received=self._received, tolerate=self._options.tolerate
-            ),
-            run_dir=self._directory.path,
-            learnt=self._learnt(),
-            error=str(self._failure) if self._failure else None,
-        )
-
-    def _learnt(self) -> list[str]:
-        told = self._gate.keeps_ids if self._gate is not None else None
-        known = self._settings.target.keeps_ids
-        ids = [] if told is None or told == known else [f"target.keeps_ids = {str(told).lower()}"]
-        return [*self._target.learnt(), *ids]
+def _unexpected(error: BaseException) -> MachineFailed:
+    """A mistake of ours, without its text: that may hold anything."""
+    frames = [frame for frame in extract_tb(error.__traceback__) if "pipeline" in frame.filename]
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    logger().error("run.unexpected", error=type(error).__name__, place=place.strip())
+    return MachineFailed(
+        f"An unexpected {type(error).__name__}{place} ended the run; this is a mistake in contact-pipeline, please "
+        "report it. What became of the rows is in the ledger."
+    )
 
 
 async def _stage(stage: Callable[[], Awaitable[None]], deliverer: Deliverer[Any]) -> None:

@@ -1,6 +1,5 @@
 """Looks at runs and targets and changes neither: verify, status, session check."""
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,17 +58,14 @@ def status_of(run_dir: Path) -> RunStatus:
     """Where a run stands, also while it goes on. Raises UsageError where there is none, MachineFailed on damage."""
     directory = _run(run_dir)
     recovery = recover(directory.journal)
-    delivered: Counter[Status] = Counter()
-    for start, stop in recovery.slices.select("start", "stop").iter_rows():
-        for status, count in recovery.outcomes(start, stop)["status"].value_counts().iter_rows():
-            delivered[Status(status)] += count
+    delivered = {Status(status): count for status, count in recovery.settled_counts().items()}
     return RunStatus(
         run_dir=run_dir,
         created=datetime.fromtimestamp(recovery.header.created / 1000, UTC),
         updated=datetime.fromtimestamp(directory.journal.stat().st_mtime, UTC),
         campaign=recovery.header.campaign,
         rows=recovery.header.rows,
-        delivered=dict(delivered),
+        delivered=delivered,
         finished=recovery.finished,
         summary=Summary.read(run_dir),
     )

@@ -26,12 +26,15 @@ class Threshold:
 
     share: Share | None
 
-    def judge(self, counts: Mapping[Status, int], *, final: bool = False) -> ThresholdReached | None:
-        """The error to stop with, if there are too many bad rows among those settled; `final`: all rows are known."""
+    def judge(self, counts: Mapping[Status, int], total: int | None) -> ThresholdReached | None:
+        """The error to stop with, if there are too many bad rows among those settled.
+
+        `total` is the rows of the whole input; None: not known, a percentage is of the rows settled so far.
+        """
         if self.share is None:
             return None
-        bad, rows = bad_rows(counts), sum(counts.values())
-        if not self.share.exceeded(bad, rows, final=final):
+        bad, rows = bad_rows(counts), sum(counts.values()) if total is None else total
+        if not self.share.exceeded(bad, rows, final=total is not None):
             return None
         bound = f"{self.share.percent:g}%" if self.share.count is None else str(self.share.count)
         return ThresholdReached(

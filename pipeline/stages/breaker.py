@@ -62,10 +62,16 @@ class Breaker:
             if now >= self._quiet_until:  # a row here and there must not fill the log
                 self._quiet_until = now + QUIET
                 logger().warning("target.no_answer", reason=error.reason)
+        asked = (error.retry_after or 0.0) if isinstance(error, NotDelivered) else 0.0
         if now - self._since >= self._outage:
             raise TargetUnreachable(
                 f"nothing has got through to the target for {self._outage:g} seconds (last: {error.reason}). "
                 "Try again later."
+            )
+        if now - self._since + asked >= self._outage:
+            raise TargetUnreachable(
+                f"{error.reason}, and it asks to wait for {asked:g} seconds, which is longer than delivery.outage "
+                "allows. Try again then."
             )
 
     def pause(self, least: float | None = None) -> float:

@@ -58,6 +58,9 @@ class ReadBack(Protocol[H_contra]):
         Raises ReadBackTooLarge after `limit` bytes, a RowError or TargetUnusable where it cannot be read.
         """
 
+    def contact_ids(self, handle: H_contra) -> AsyncGenerator[str, None]:
+        """The ids of the campaign's contacts as a stream: lower case, without braces. Raises like `read_back`."""
+
     async def take_back(self, handle: H_contra, contact_id: str) -> bool:
         """Delete a contact from the campaign. True: it is surely gone."""
 
@@ -68,39 +71,49 @@ class Verdict(Enum):
     PASSED = "passed"  # every canary row is there, whole
     FAILED = "failed"  # a member was lost: nothing more may be sent
     MISSING = "missing"  # a row is not in the list (yet)
-    UNPROVEN = "unproven"  # the campaign is too large to be read back
+    UNPROVEN = "unproven"  # nothing can be told: the rest goes, and that is said
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict, whether the target keeps our ids (None: not told), and what was lost, in words."""
+    """What reading back told."""
 
     verdict: Verdict
-    keeps_ids: bool | None
-    lost: str | None
+    keeps_ids: bool | None  # whether the target keeps the ids that we send; None: not told
+    words: str | None  # what was lost, or why nothing is proven; None: all is well
 
 
 async def read_back(target: ReadBack[H_contra], handle: H_contra, sent: Sequence[Sent]) -> Finding:
-    """Look for every row of `sent` in the campaign, by id, else by its destinations; stop when all are seen."""
+    """Look for every row of `sent` in the campaign, by id, else by its destinations; stop when all are seen whole.
+
+    None of the rows was in the campaign before, as far as is known; a target may still hold several contacts of one id.
+    """
     waiting = {row.contact_id: row for row in sent}
-    strangers: list[Held] = []  # candidates, should the target keep ids of its own
+    damaged: dict[str, str] = {}  # what was lost, by id
+    strangers: list[Held] = []  # candidates, should the target give ids of its own
     by_destination = {_destinations(row.channels): row for row in sent}
-    found_by_id = 0
     try:
         async with aclosing(target.read_back(handle, limit=READ_LIMIT)) as contacts:
             async for held in contacts:
-                row = waiting.pop(held.contact_id or "", None)
-                if row is not None:
-                    found_by_id += 1
-                    if lost := _lost(row, held):
-                        return Finding(Verdict.FAILED, True, lost)
+                row = waiting.get(held.contact_id or "")
+                if row is None:
+                    if _might_be_ours(held, by_destination):
+                        strangers.append(held)
+                elif lost := _lost(row, held):
+                    damaged[row.contact_id] = lost
+                else:
+                    del waiting[row.contact_id]
+                    damaged.pop(row.contact_id, None)
                     if not waiting:
                         return Finding(Verdict.PASSED, True, None)
-                elif _might_be_ours(held, by_destination):
-                    strangers.append(held)
     except ReadBackTooLarge:
-        return Finding(Verdict.UNPROVEN, True if found_by_id else None, None)
-    if found_by_id:
+        if damaged:
+            return Finding(Verdict.FAILED, True, next(iter(damaged.values())))
+        kept = True if len(waiting) < len(sent) else None
+        return Finding(Verdict.UNPROVEN, kept, "the campaign holds too much to be read back")
+    if damaged:
+        return Finding(Verdict.FAILED, True, next(iter(damaged.values())))
+    if len(waiting) < len(sent):
         return Finding(Verdict.MISSING, True, "some accepted rows are not in the campaign's list")
     return _match_strangers(list(waiting.values()), strangers)
 

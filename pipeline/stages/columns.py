@@ -23,7 +23,9 @@ def check_mapping(contacts: ContactsSettings) -> list[str]:
             except ValueError as error:
                 problems.append(f"{place}: {error}")
                 continue
-            if not template.columns and not template.literals.strip():
+            if field == "destination" and not template.columns:
+                problems.append(f"{place}: names no column, so every row would have the same: write {{column}}")
+            elif not template.columns and not template.literals.strip():
                 advice = (
                     "leave it out to send the campaign's own text" if field == "text" else "name a column: {column}"
                 )

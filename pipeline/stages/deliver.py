@@ -33,6 +33,7 @@ from pipeline.errors import (
     Refused,
     RunError,
     SessionExpired,
+    TargetUnreachable,
 )
 from pipeline.records import Outcome, Status
 from pipeline.sessions import Lease, SessionPool
@@ -205,6 +206,7 @@ class Deliverer(Generic[H]):
             Outcome(row.position, status, code, reason, attempts, sent_at, int(now * 1000), latency),
         )
         self._outstanding -= 1
+        assert self._outstanding >= 0, "a row was settled twice"
         if not self._outstanding:
             self._wake()
 
@@ -234,7 +236,7 @@ class Deliverer(Generic[H]):
                             row = None
                             row = await self._take()
                 except NotDelivered as error:  # a further session could not be opened: the row is as good as new
-                    self._breaker.failed(error)
+                    self._failed(error)
                     await self._breaker.stopped_within(self._breaker.pause(error.retry_after))
         except OpeningRefused:
             return  # the target gives this place no new session; the others go on
@@ -273,7 +275,7 @@ class Deliverer(Generic[H]):
             except NotDelivered as error:
                 if error.retry_after:
                     self._not_before = max(self._not_before, anyio.current_time() + error.retry_after)
-                breaker.failed(error)
+                self._failed(error)
                 if not breaker.open:
                     await breaker.stopped_within(breaker.pause(error.retry_after))
             finally:
@@ -307,7 +309,7 @@ class Deliverer(Generic[H]):
         except OutcomeUnknown as error:
             del self._flying[row.position]
             self._note(row, Status.IN_DOUBT, error.code, error.reason, row.attempts + 1, sent_at)
-            self._breaker.failed(error)
+            self._failed(error)
             return
         except PipelineError:
             del self._flying[row.position]  # surely not added; anything else that is raised leaves the row in doubt
@@ -316,6 +318,13 @@ class Deliverer(Generic[H]):
         self._answered(turn)
         latency = round((anyio.current_time() - began) * 1000, 3)
         self._note(row, status, code, reason, row.attempts + 1, sent_at, latency)
+
+    def _failed(self, error: NotDelivered | OutcomeUnknown) -> None:
+        """No answer came. It never raises: what became of the row is settled already, or it is given back."""
+        try:
+            self._breaker.failed(error)
+        except TargetUnreachable as outage:
+            self.stop(outage)
 
     def _answered(self, turn: anyio.Lock | None) -> None:
         """An answer came. While the breaker is open, only the trial row's answer says that the trouble is over."""

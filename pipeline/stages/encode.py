@@ -1,7 +1,7 @@
 """Contacts to request bodies, a batch at a time, by the target's encoder; cut into the slices that are begun as one."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -44,6 +44,16 @@ class Slice:
     bodies: list[Body]  # theirs
     contacts: pl.DataFrame  # theirs, CONTACTS_SCHEMA
     digest: str  # over contact ids and contents: a changed source is noticed
+
+
+class Gate(Protocol):
+    """Decides after a canary whether the rest may follow."""
+
+    async def expect(self, piece: Slice) -> None:
+        """Hear of a canary before it goes."""
+
+    async def prove(self, piece: Slice) -> bool:
+        """Whether the rest may follow; False: another canary is needed."""
 
 
 class Slicer:
@@ -90,26 +100,28 @@ async def encode(
     receive: ObjectReceiveStream[Screened],
     send: ObjectSendStream[Slice],
     slicer: Slicer,
-    prove: Callable[[Slice], Awaitable[bool]] | None = None,
+    gate: Gate | None = None,
     *,
     canary: int = 0,
     observe: Callable[[Screened], None] | None = None,
 ) -> None:
     """The stage: batches in, slices out; each step in a worker thread, both ends closed.
 
-    While `prove` has not said True of a slice, the next one is a canary of `canary` rows too, and is not even encoded
-    before. `observe` sees every batch that arrives.
+    While `gate` has proven nothing, the next slice is a canary of `canary` rows too, and is not even encoded before.
+    `observe` sees every batch that arrives.
     """
-    proven = prove is None
     async with receive, send:
         async for screened in receive:
             if observe is not None:
                 observe(screened)
             pieces = slicer.slices(screened)
             while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
+                if gate is None:
+                    await send.send(piece)
+                    continue
+                await gate.expect(piece)
                 await send.send(piece)
-                if not proven:
-                    assert prove is not None
-                    proven = await prove(piece)
-                    if not proven:
-                        slicer.shrink(canary)
+                if await gate.prove(piece):
+                    gate = None
+                else:
+                    slicer.shrink(canary)

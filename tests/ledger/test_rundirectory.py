@@ -38,22 +38,20 @@ def test_an_open_directory_is_closed_to_others(tmp_path: Path) -> None:
     assert mode(path) == 0o700
 
 
-@pytest.mark.parametrize("name", ["journal.jsonl", "run.toml"])
-def test_a_directory_with_a_run_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "words"), [("journal.jsonl", "holds a run already"), ("notes.txt", "is not empty")])
+def test_a_directory_with_something_in_it_is_refused(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / name).touch()
-    with pytest.raises(UsageError, match="holds a run already"):
+    with pytest.raises(UsageError, match=words):
         RunDirectory.create(tmp_path)
-    assert RunDirectory(tmp_path).holds_run
+    assert RunDirectory(tmp_path).holds_run == (name == "journal.jsonl")
 
 
 def test_what_cannot_be_a_directory_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    for path in (file, file / "below"):
+    for path in (file, file / "below", file / "below" / "there"):
         with pytest.raises(UsageError, match=f"{file}: is a file"):
             RunDirectory.create(path)
-    with pytest.raises(UsageError, match="cannot be made: Not a directory"):
-        RunDirectory.create(file / "below" / "there")
 
 
 def test_a_name_leads_to_no_other_directory(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline import run
 from pipeline.config import Share
-from pipeline.errors import MachineFailed
+from pipeline.errors import UsageError
 from pipeline.run import ImportOptions, Progress, Result
 from pipeline.simulator import Campaign, Codes, Fault, OncSettings, RunningSimulator, Simulator, running
 
@@ -186,8 +186,9 @@ def test_an_unlisted_code_that_means_gone_is_learnt_and_told(tmp_path):
 
 def test_listed_codes_are_believed(tmp_path):
     faults = (Fault("busy", every=9),)
-    with running(OncSettings(faults=faults, duplicate_ids="refuse")) as server:
-        done = Imported(tmp_path, server, 40, "target.codes.transient=[901]", "target.codes.session=[101]")
+    codes = ("target.codes.transient=[901]", "target.codes.session=[101]")
+    with running(OncSettings(faults=faults)) as server:
+        done = Imported(tmp_path, server, 40, *codes, options=ImportOptions(canary=0))
     assert done.counts == {"accepted": 40}
     done.assert_agreement()
     assert done.ledger["attempts"].max() == 2
@@ -441,6 +442,95 @@ def test_clients_can_be_injected(tmp_path):
     assert simulator.state()["sessions"]["open"] == 0
 
 
+# --- what a second look found ---
+
+
+def test_a_percentage_of_bad_rows_is_of_the_whole_input(tmp_path):
+    with running(OncSettings(refuse={"5550101": None})) as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        source = contact_list(tmp_path / "list.csv", 100)
+        bad = "".join(f"bad{row},A,12,a\n" for row in range(1100))
+        source.write_text(source.read_text() + bad)
+        loaded, sources = run.load([config], [], [str(source)])
+        options = ImportOptions(run_dir=tmp_path / "run", max_bad=Share.parse("92%"))
+        result = anyio.run(run.import_contacts, loaded, sources, options)
+    assert result.summary.exit_code == 1, "1,101 of 1,200 rows are 91.75 per cent, however few were sent first"
+    assert result.summary.counts["accepted"] == 99
+
+
+def test_several_calls_on_a_session_that_expires(tmp_path):
+    with running(OncSettings(expire_after_calls=40, latency=0.002)) as server:
+        done = Imported(tmp_path, server, 300, "delivery.sessions=2", "delivery.calls_per_session=4")
+    assert done.counts == {"accepted": 300}
+    assert done.problems == []
+    assert done.state["sessions"]["open"] == 0
+    assert done.summary.sessions.opened == done.summary.sessions.closed + done.summary.sessions.expired
+
+
+def test_contacts_of_an_earlier_run_are_not_the_canarys_to_judge_or_take_back(tmp_path):
+    with running() as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        source = contact_list(tmp_path / "list.csv", 8)
+        loaded, sources = run.load([config], [], [str(source)])
+        anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "first"))
+        source.write_text(source.read_text().replace("p1@", "q1@"))
+        loaded, sources = run.load([config], [], [str(source)])
+        result = anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "second"))
+        assert "DeleteCampaignContact" not in server.state()["calls"]
+    assert result.summary.counts["accepted"] == 8
+    assert "in the campaign before" in (tmp_path / "second" / "journal.jsonl").read_text()
+
+
+def test_without_canary_memory_does_not_hold_outcomes(tmp_path, monkeypatch):
+    def never(*_: object) -> None:
+        raise AssertionError("the gate is not asked")
+
+    monkeypatch.setattr("pipeline.run.canary.CanaryGate.settled", never)
+    with running() as server:
+        done = Imported(tmp_path, server, 30, options=ImportOptions(canary=0))
+    assert done.counts == {"accepted": 30}
+
+
+def test_a_mistake_of_ours_still_leaves_an_account(tmp_path, monkeypatch):
+    with running() as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        source = contact_list(tmp_path / "list.csv", 40)
+        loaded, sources = run.load([config], [], [str(source)])
+
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError("+14165550100")
+
+        monkeypatch.setattr("pipeline.run.canary.CanaryGate.prove", broken)
+        result = anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "run"))
+        assert server.state()["sessions"]["open"] == 0
+    assert result.summary.exit_code == 8
+    assert "ZeroDivisionError" in result.error
+    assert "555" not in result.error
+    assert run.verify_run(tmp_path / "run") == []
+
+
+def test_a_directory_of_the_users_is_left_alone(tmp_path):
+    (tmp_path / "mine" / "contract").mkdir(parents=True)
+    (tmp_path / "mine" / "contract" / "my.wsdl").write_text("x")
+    config = settings(tmp_path / "config.toml", "http://127.0.0.1:9/onc.svc")
+    source = contact_list(tmp_path / "list.csv", 4)
+    loaded, sources = run.load([config], [], [str(source)])
+    with pytest.raises(UsageError, match="is not empty"):
+        anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "mine"))
+    assert (tmp_path / "mine" / "contract" / "my.wsdl").read_text() == "x"
+
+
+def test_what_was_killed_before_it_began_can_be_begun_again(tmp_path):
+    directory = tmp_path / "run"
+    directory.mkdir()
+    (directory / "run.toml").write_text("[run]\n")
+    with running() as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        loaded, sources = run.load([config], [], [str(contact_list(tmp_path / "list.csv", 4))])
+        result = anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=directory))
+    assert result.summary.counts["accepted"] == 4
+
+
 # --- the resubmit file ---
 
 
@@ -492,14 +582,18 @@ def test_a_source_that_changes_while_it_is_sent_is_told_and_not_covered_up(tmp_p
                 await anyio.sleep(0.005)
             source.write_text(source.read_text().replace("p7@", "q7@"))
 
-        async def main() -> None:
+        async def main() -> Result:
             async with anyio.create_task_group() as group:
                 group.start_soon(change)
                 options = ImportOptions(run_dir=tmp_path / "run")
-                with pytest.raises(MachineFailed, match=r"list\.csv changed while the run went on"):
-                    await run.import_contacts(loaded, sources, options, progress=progress)
+                return await run.import_contacts(loaded, sources, options, progress=progress)
+            raise AssertionError
 
-        anyio.run(main)
+        result = anyio.run(main)
+    assert result.summary.exit_code == 8
+    assert "list.csv changed while the run went on" in result.error
+    assert result.summary.counts["accepted"] == 100, "the journal knows"
+    assert not (tmp_path / "run" / "ledger.parquet").exists(), "no ledger is better than a wrong one"
     assert any("is not the file that the run has read" in problem for problem in run.verify_run(tmp_path / "run"))
 
 
@@ -513,10 +607,10 @@ def test_a_source_that_changes_before_it_is_sent_sends_nothing(tmp_path):
             source.write_text(source.read_text().replace("p7@", "q7@"))
             return True
 
-        async def main() -> None:
+        async def main() -> Result:
             options = ImportOptions(run_dir=tmp_path / "run")
-            await run.import_contacts(loaded, sources, options, confirm=look)
+            return await run.import_contacts(loaded, sources, options, confirm=look)
 
-        with pytest.raises(MachineFailed, match="changed"):
-            anyio.run(main)
+        result = anyio.run(main)
+        assert result.summary.exit_code == 8
         assert "AddCampaignContact" not in server.state()["calls"]

@@ -326,6 +326,27 @@ async def test_a_target_that_answers_probes_but_no_rows_is_tried_row_by_row(tmp_
     assert len(target.calls) < 100
 
 
+async def test_an_outage_that_ends_with_a_lost_answer_leaves_that_row_in_doubt(tmp_path):
+    """The last failure settles its row and ends the run; the row must not be given back as unsent."""
+    target = Target()
+    target.every = lambda _: OutcomeUnknown("no answer in time")
+    bench = Bench(tmp_path, target, sessions=1, outage=0.02)
+    outcomes = await bench.run(2000, 500)
+    assert isinstance(bench.deliverer.failure, TargetUnreachable)
+    sent = {row for _, row in target.calls}
+    assert {at for at, (status, _, _) in outcomes.items() if status == "in_doubt"} == sent
+    assert len(target.calls) == len(sent)
+
+
+async def test_a_pause_longer_than_the_outage_ends_the_run(tmp_path):
+    target = Target({3: [NotDelivered("the target is busy", retry_after=86_400)]})
+    bench = Bench(tmp_path, target, sessions=1)
+    with anyio.fail_after(10):
+        await bench.run(9)
+    assert isinstance(bench.deliverer.failure, TargetUnreachable)
+    assert "86400 seconds" in str(bench.deliverer.failure)
+
+
 async def test_retry_after_holds_everybody_back(tmp_path):
     target = Target({0: [NotDelivered("503", retry_after=0.3)]})
     bench = Bench(tmp_path, target, sessions=1)

@@ -1,0 +1,93 @@
+"""The account of a run: ledger files and summary, made from the source and the journal alone."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+from pipeline.config import Settings, Share
+from pipeline.errors import MachineFailed, RunError, SourceError
+from pipeline.ledger import lines
+from pipeline.ledger.files import Tally, write_ledger
+from pipeline.ledger.recovery import recover
+from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.ledger.summary import Seconds, Sessions, Summary
+from pipeline.records import Screened, Status
+from pipeline.run.describing import changed
+from pipeline.run.outcome import exit_code
+from pipeline.sessions import Counts
+from pipeline.stages.read import Source
+
+
+@dataclass(slots=True)
+class Course:
+    """How a run went, as far as neither source nor journal say."""
+
+    began: float = field(default_factory=monotonic)
+    survey: float = 0.0  # seconds
+    sending: float = 0.0  # seconds, first to last answer
+    sent: int = 0  # rows that were sent
+    sessions: Counts = field(default_factory=Counts)
+    learnt: tuple[str, ...] = ()
+    failure: RunError | None = None
+    received: int | None = None  # number of the signal that stopped it
+
+
+def account(
+    directory: RunDirectory,
+    sources: Sequence[Source],
+    recorded: Sequence[lines.Source],
+    screened: Iterable[Screened],
+    settings: Settings,
+    course: Course,
+    *,
+    tolerate: Share | None,
+    checking: bool,
+) -> Summary:
+    """Write ledger, resubmit file and summary (blocking). `checking`: pending rows are what could be sent.
+
+    Raises MachineFailed where the files cannot be written, or where the source is not any more what was sent: no ledger
+    is better than a wrong one. The summary then tells what the journal knows.
+    """
+    recovery = recover(directory.journal)
+    try:
+        if names := changed(sources, recorded):
+            raise SourceError(f"{', '.join(names)} changed while the run went on")
+        tally = write_ledger(directory.path, screened, recovery, settings.ledger, settings.contacts)
+    except SourceError as error:
+        course.failure = MachineFailed(
+            f"The ledger cannot be written, since the source cannot be read again as it was: {error}. "
+            f"What became of the rows that were sent is in {directory.journal}."
+        )
+        tally = told(recovery.settled_counts())
+    summary = _summary(directory, tally, course, tolerate, checking=checking)
+    summary.write(directory.path)
+    return summary
+
+
+def told(counts: dict[str, int]) -> Tally:
+    """A tally of what the journal alone knows."""
+    return Tally(sum(counts.values()), {status.value: counts.get(status.value, 0) for status in Status}, {}, {})
+
+
+def _summary(
+    directory: RunDirectory, tally: Tally, course: Course, tolerate: Share | None, *, checking: bool
+) -> Summary:
+    counts = {Status(name): count for name, count in tally.counts.items()}
+    if checking:
+        counts.pop(Status.PENDING, None)
+    sessions = course.sessions
+    return Summary.of(
+        tally,
+        complete=not counts.get(Status.PENDING) and not isinstance(course.failure, MachineFailed),
+        seconds=Seconds(
+            total=round(monotonic() - course.began, 3),
+            survey=round(course.survey, 3),
+            sending=round(course.sending, 3),
+        ),
+        rate=round(course.sent / course.sending, 1) if course.sending else 0.0,
+        sessions=Sessions(sessions.opened, sessions.renewed, sessions.closed, sessions.expired),
+        exit_code=exit_code(counts, failure=course.failure, received=course.received, tolerate=tolerate),
+        run_dir=directory.path,
+        learnt=course.learnt,
+        error=str(course.failure) if course.failure else None,
+    )

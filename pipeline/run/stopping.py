@@ -1,0 +1,53 @@
+"""Signals: the first stops the present phase cleanly, the second gives up what is in flight."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import anyio
+
+from pipeline.errors import Interrupted
+from pipeline.logs import logger
+
+
+class Stopping:
+    """Knows the first signal that came, and what a signal does in the present phase of a run."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None  # number of the first signal that stopped anything
+        self._act: Callable[[], None] | None = None
+        self._waiting: int | None = None  # a signal that came while nothing could be stopped
+
+    async def watch(self) -> None:
+        """React to SIGINT and SIGTERM until cancelled."""
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                logger().warning("run.stopping", signal=number.name)
+                if self._act is None:
+                    self._waiting = self._waiting or int(number)
+                    continue
+                self.received = self.received or int(number)
+                self._act()
+
+    @contextmanager
+    def acting(self, act: Callable[[], None]) -> Iterator[None]:
+        """Within the block a signal calls `act`; one that came before does so at once."""
+        self._act = act
+        if self._waiting is not None:
+            self.received, self._waiting = self._waiting, None
+            act()
+        try:
+            yield
+        finally:
+            self._act = None
+
+    @contextmanager
+    def cancelling(self) -> Iterator[None]:
+        """Within the block a signal cancels it; afterwards `received` tells."""
+        with anyio.CancelScope() as scope, self.acting(scope.cancel):
+            yield
+
+    def check(self) -> None:
+        """Raise Interrupted where a signal came before anything was begun."""
+        if number := self.received or self._waiting:
+            raise Interrupted(number)
