@@ -168,6 +168,10 @@ class Share:
             pass
         raise ValueError(f"{text!r} is neither a number of rows (50) nor a percentage (5%)")
 
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        return f"{self.percent:g}%" if self.count is None else str(self.count)
+
     def exceeded(self, bad: int, rows: int, *, final: bool = False) -> bool:
         """Whether `bad` of `rows` is more than this; `final`: all rows are known, so a percentage counts at once."""
         if self.count is not None:

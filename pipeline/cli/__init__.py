@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline import __version__
-from pipeline.cli.contacts import check, import_
+from pipeline.cli.contacts import check, import_, resume
 from pipeline.cli.runs import status, verify
 from pipeline.cli.simulate import simulate
 from pipeline.cli.target import session
@@ -18,7 +18,7 @@ __all__ = ["app"]
 class _InOrder(TyperGroup):
     """Lists commands in the order of use; groups would come last otherwise."""
 
-    ORDER = ("import", "check", "status", "verify", "session", "simulate")
+    ORDER = ("import", "check", "resume", "status", "verify", "session", "simulate")
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=self.ORDER.index)
@@ -53,6 +53,7 @@ def main(
 
 app.command("import")(import_)
 app.command("check")(check)
+app.command("resume")(resume)
 app.command("verify")(verify)
 app.command("status")(status)
 app.add_typer(session, name="session")

@@ -1,4 +1,4 @@
-"""The commands that read a contact list: `import` and `check`."""
+"""The commands that read a contact list: `import`, `check` and `resume`."""
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +15,7 @@ from pipeline.cli.terminal import agreed, complain, interactive, run_async, say,
 
 if TYPE_CHECKING:
     from pipeline.config import Settings, Share
+    from pipeline.records import Status
     from pipeline.run import Result
     from pipeline.stages.read import Source
     from pipeline.stages.survey import Survey
@@ -121,6 +122,48 @@ def check(
         with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON):
             result = run_async(partial(run.check_contacts, settings, opened, chosen, progress=progress))
         _finish(result, as_json=json_, checked=True)
+
+
+def resume(
+    run_dir: options.RunDirectory,
+    again: Annotated[
+        str | None,
+        typer.Option("--again", metavar="STATUS,...", help="Send rows of these statuses once more: failed, rejected."),
+    ] = None,
+    set_: options.Set = None,
+    json_: options.Json = False,
+    no_progress: options.NoProgress = False,
+    log_format: options.Logs = None,
+) -> None:
+    """Go on with a run that was stopped, killed or has crashed.
+
+    Settles what is in doubt by asking the target, then sends the rest. On a finished run it changes nothing. --set
+    takes delivery.*, sessions.*, http.* and secrets.
+
+    Exit codes: as `import`; 2 also where source, mapping or campaign changed; 7 where another process is at work on
+    the run.
+    """
+    with ending():
+        start_logs(log_format)
+        from pipeline import run
+
+        progress = run.Progress()
+        with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON):
+            result = run_async(
+                partial(run.resume_run, run_dir, set_ or (), again=_again(again), signals=True, progress=progress)
+            )
+        _finish(result, as_json=json_)
+
+
+def _again(given: str | None) -> "tuple[Status, ...]":
+    from pipeline.errors import UsageError
+    from pipeline.run import AGAIN
+
+    names = [name.strip() for name in (given or "").split(",") if name.strip()]
+    known = {status.value: status for status in AGAIN}
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"--again: {unknown[0]} cannot be sent again; can be: {', '.join(known)}")
+    return tuple(known[name] for name in names)
 
 
 def _load(

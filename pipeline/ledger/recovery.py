@@ -174,6 +174,15 @@ class Recovery:
         parts = [_frame(part) for part in self._parts(places)]
         return pl.concat([pl.DataFrame(schema=RECORD_SCHEMA), *parts])
 
+    def slice_of(self, position: int) -> int:
+        """The number of the first slice that covers a row: it was handed to delivery with that one, whereas later ones
+        may pass over it. Raises KeyError where none does.
+        """
+        covering = self._covering(position, position + 1)
+        if covering.is_empty():
+            raise KeyError(position)
+        return int(covering["number"].min())  # type: ignore[arg-type]
+
     def settled_counts(self) -> dict[str, int]:
         """Rows by their latest outcome, over the whole journal."""
         counts: Counter[str] = Counter()

@@ -2,8 +2,8 @@
 
 import re
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,17 +11,19 @@ from typing import Final
 
 import aiofiles
 import anyio.to_thread
+from filelock import FileLock, Timeout
 
-from pipeline.errors import MachineFailed, UsageError
+from pipeline.errors import Busy, MachineFailed, UsageError
 from pipeline.ledger import files, summary
 from pipeline.ledger.private import write_private
 
 #: Names of the files within it; the first says that a run was begun here.
 JOURNAL: Final = "journal.jsonl"
 SETTINGS: Final = "run.toml"
+LOCK: Final = ".lock"
 
 #: What is written before a run begins.
-_BEFORE: Final = frozenset({SETTINGS, "contract", "suppress", f".{SETTINGS}.part"})
+_BEFORE: Final = frozenset({SETTINGS, LOCK, "contract", "suppress", f".{SETTINGS}.part"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +34,16 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path) -> "RunDirectory":
-        """Make the directory and its parents, or take an empty one, or one whose run was never begun.
-
-        Raises UsageError where anything else is in it.
+        """Make the directory and its parents, or take an empty one, or one whose run was killed before it was begun:
+        lock it and `clear` it then. Raises UsageError where anything else is in it.
         """
         directory = cls(path)
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if directory.journal.exists():
-                raise UsageError(f"{path}: holds a run already; choose another directory")
-            if directory._was_never_begun():
-                directory.discard()
-                path.mkdir(mode=0o700, exist_ok=True)
-            if any(path.iterdir()):
+                raise UsageError(f"{path}: holds a run already: resume it, or choose another directory")
+            entries = {entry.name for entry in path.iterdir()}
+            if entries and not (LOCK in entries and entries <= _BEFORE):
                 raise UsageError(f"{path}: is not empty; choose another directory for the run")
             path.chmod(0o700)  # it may have been there, and the umask may have had a say
         except (FileExistsError, NotADirectoryError):
@@ -58,10 +57,6 @@ class RunDirectory:
     def holds_run(self) -> bool:
         """Whether a run was begun here: from then on there is a journal."""
         return self.journal.exists()
-
-    def _was_never_begun(self) -> bool:
-        """Whether nothing is here but what is written before a run begins: it was killed before it sent anything."""
-        return self.settings.exists() and {entry.name for entry in self.path.iterdir()} <= _BEFORE
 
     @property
     def journal(self) -> Path:
@@ -96,7 +91,7 @@ class RunDirectory:
         return path
 
     async def keep(self, name: str, originals: Sequence[Path]) -> None:
-        """Copy files into the folder `name`, numbered, for their owner alone; raises UsageError, MachineFailed."""
+        """Copy files into numbered folders of `name`, for their owner alone. Raises UsageError, MachineFailed."""
         folder = self.path / name
         for number, original in enumerate(originals, 1):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -105,16 +100,39 @@ class RunDirectory:
                     content = await source.read()
             except OSError as error:
                 raise UsageError(f"{original}: cannot be read: {error.strerror or error}") from None
-            await anyio.to_thread.run_sync(write_private, folder / f"{number:02}-{original.name}", content)
+            (folder / f"{number:02}").mkdir(mode=0o700, exist_ok=True)
+            await anyio.to_thread.run_sync(write_private, folder / f"{number:02}" / original.name, content)
 
-    def discard(self) -> None:
-        """Take away what was written for a run that was never begun. Only for a directory that `create` has given."""
-        for name in _BEFORE:
+    def kept(self, name: str) -> tuple[Path, ...]:
+        """The copies that `keep` made, in order."""
+        return tuple(sorted((self.path / name).glob("*/*")))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only process at work here; the lock ends with the process, however it ends. Raises Busy."""
+        lock = FileLock(self.path / LOCK, timeout=0, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise Busy(f"{self.path}: another process is at work on this run; nothing was sent") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def clear(self) -> None:
+        """Take away what was written for a run that was never begun. Only while it is locked."""
+        for name in _BEFORE - {LOCK}:
             entry = self.path / name
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
             else:
                 entry.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """The same, and the directory too where nothing else is in it."""
+        self.clear()
+        (self.path / LOCK).unlink(missing_ok=True)
         with suppress(OSError):  # something of somebody else's is in it
             self.path.rmdir()
 

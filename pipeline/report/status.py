@@ -1,6 +1,7 @@
 """Where a run stands, on one screen or as JSON, from its files alone."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,8 @@ class Standing(Protocol):
     @property
     def delivered(self) -> Mapping[Status, int]: ...
     @property
+    def begun(self) -> int: ...
+    @property
     def finished(self) -> bool: ...
     @property
     def summary(self) -> Summary | None: ...
@@ -47,6 +50,11 @@ def text(standing: Standing, now: datetime | None = None) -> str:
     lines = [head, f"Not ended: it goes on, or was killed. Sent so far{of}:"]
     lines += table([(standing.delivered[status], word(status)) for status in Status if standing.delivered.get(status)])
     lines += table([(sum(standing.delivered.values()), "rows settled by sending")])
+    if standing.begun:
+        lines.append(
+            f"{rows(standing.begun)} may have been sent and have no outcome on record. If the run was killed: "
+            f"contact-pipeline resume {shlex.quote(str(standing.run_dir))}"
+        )
     return "\n".join([*lines, f"Run: {standing.run_dir}"])
 
 
@@ -61,6 +69,7 @@ def as_json(standing: Standing) -> str:
             "updated": standing.updated.isoformat(),
             "finished": standing.finished,
             "rows": standing.rows,
+            "begun": standing.begun,
             "delivered": {status.value: standing.delivered.get(status, 0) for status in Status},
             "summary": None if ended is None else json.loads(ended.to_json()),
         },

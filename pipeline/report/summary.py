@@ -1,5 +1,6 @@
 """How a run ended, in words: counts, reasons, speed, and where its files lie."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -32,7 +33,7 @@ def summary(ended: Summary, *, checked: bool = False) -> str:
     lines = [
         _headline(ended, checked=checked),
         *_counts(ended.counts, ended.rows),
-        *_advice(ended.counts),
+        *_advice(ended, checked=checked),
         *_reasons(ended),
         *_codes(ended),
         *_learnt(ended),
@@ -56,18 +57,18 @@ def _counts(by_status: dict[str, int], total: int) -> list[str]:
     return table([*shown, (total, "rows in all")])
 
 
-def _advice(by_status: dict[str, int]) -> list[str]:
-    """What must not be done with a list that was sent in part."""
-    lines = []
-    if by_status.get(Status.IN_DOUBT):
+def _advice(ended: Summary, *, checked: bool) -> list[str]:
+    """How to go on with a run that is not done."""
+    left = ended.counts.get(Status.PENDING, 0) + ended.counts.get(Status.IN_DOUBT, 0)
+    if checked or not left:
+        return []
+    lines = [f"Go on with: contact-pipeline resume {shlex.quote(ended.run_dir)}"]
+    if ended.counts.get(Status.IN_DOUBT):
         lines.append(
-            "Rows in doubt were sent and not answered: look for them in the campaign before sending them again."
+            "Rows in doubt were sent and not answered; resume asks the target before it sends one of them again."
         )
-    if by_status.get(Status.PENDING) and (by_status.get(Status.ACCEPTED) or by_status.get(Status.IN_DOUBT)):
-        lines.append(
-            "Do not import the whole list again, or what was sent is sent twice: take the rows that the ledger calls "
-            "pending."
-        )
+    if ended.counts.get(Status.ACCEPTED) or ended.counts.get(Status.IN_DOUBT):
+        lines.append("Do not import the whole list again: what was sent would be sent twice.")
     return lines
 
 

@@ -4,8 +4,10 @@ from pipeline.run.importing import Confirm, ImportOptions, Result, check_contact
 from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, session_check, status_of, verify_run
 from pipeline.run.progress import Progress
+from pipeline.run.resuming import AGAIN, resume_run
 
 __all__ = [
+    "AGAIN",
     "Confirm",
     "ImportOptions",
     "Progress",
@@ -15,6 +17,7 @@ __all__ = [
     "import_contacts",
     "load",
     "load_settings",
+    "resume_run",
     "session_check",
     "status_of",
     "verify_run",

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from pipeline import __version__, configfile
-from pipeline.config import Settings
+from pipeline.config import Settings, Share
 from pipeline.ledger import lines
 from pipeline.stages.read import Source, fingerprint
 
@@ -67,7 +67,13 @@ def mapping(settings: Settings) -> str:
 
 
 def describe(
-    settings: Settings, sources: Sequence[Source], command: Sequence[str], wave: str | None, limit: int | None
+    settings: Settings,
+    sources: Sequence[Source],
+    command: Sequence[str],
+    *,
+    wave: str | None,
+    limit: int | None,
+    tolerate: Share | None,
 ) -> Description:
     """Look at everything once; reads the sources whole for their fingerprints (blocking). Raises SourceError."""
     run_id = str(uuid.uuid4())
@@ -81,6 +87,7 @@ def describe(
         "host": socket.gethostname(),
         "wave": wave or "",
         "limit": limit or 0,
+        "tolerate": str(tolerate or ""),
     }
     tables = {
         "run": run,

@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import polars as pl
 from anyio.abc import TaskGroup
 
 from pipeline import targets
@@ -25,13 +26,15 @@ from pipeline.errors import (
     TargetUnreachable,
     UsageError,
 )
+from pipeline.ledger import lines
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
+from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory, default_path
 from pipeline.ledger.summary import Summary
 from pipeline.logs import logger
 from pipeline.records import Batch, Outcome, Screened, Status
-from pipeline.run import describing
+from pipeline.run import describing, reconciling
 from pipeline.run.accounting import Course, account
 from pipeline.run.asking import ask
 from pipeline.run.canary import CanaryGate
@@ -39,6 +42,7 @@ from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.stopping import Stopping
 from pipeline.sessions import SessionPool
+from pipeline.stages.canary import Verdict
 from pipeline.stages.deliver import Deliverer
 from pipeline.stages.encode import Slice, Slicer, encode
 from pipeline.stages.read import Source, batches, read
@@ -50,6 +54,9 @@ from pipeline.wire import ClientFactory, client_factory
 
 #: Rows of a slice; one durable record stands before each.
 SLICE_ROWS = 8192
+
+#: A resumed run asks the target what became of rows in doubt before it sends, and once more afterwards.
+ROUNDS = 2
 
 Confirm = Callable[[Survey], Awaitable[bool]]
 
@@ -108,8 +115,31 @@ async def check_contacts(
     return await _Import(settings, sources, options or ImportOptions(), progress or Progress(), None, None).run()
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A run that was begun and is gone on with."""
+
+    directory: RunDirectory
+    recovery: Recovery
+    again: tuple[Status, ...]  # rows of these statuses are sent once more
+
+
+async def resume_contacts(
+    settings: Settings,
+    sources: Sequence[Source],
+    options: ImportOptions,
+    earlier: Earlier,
+    *,
+    progress: Progress | None = None,
+    clients: ClientFactory | None = None,
+) -> Result:
+    """Go on with a run that was stopped, killed or has crashed: settle what is in doubt, then send the rest."""
+    clients = clients or client_factory(settings.http, settings.delivery.timeout)
+    return await _Import(settings, sources, options, progress or Progress(), None, clients, earlier).run()
+
+
 class _Import:
-    """The state of one import. `clients` is None for a check."""
+    """The state of one import. `clients` is None for a check, `earlier` for a run that is not resumed."""
 
     def __init__(
         self,
@@ -119,7 +149,9 @@ class _Import:
         progress: Progress,
         confirm: Confirm | None,
         clients: ClientFactory | None,
+        earlier: Earlier | None = None,
     ) -> None:
+        self._earlier = earlier
         self._settings = settings
         self._sources = list(sources)
         self._options = options
@@ -136,7 +168,9 @@ class _Import:
         self._total: int | None = None  # rows of the input, once they are known
         self._target: Target
         self._directory: RunDirectory
-        self._described: describing.Description
+        self._recorded: tuple[lines.Source, ...]  # the sources as they were when the run began
+        self._gate: CanaryGate | None = None
+        self._recovery: Recovery | None = None  # where rows stand that were begun before
 
     async def run(self) -> Result:
         """The whole way, with signals watched beside it where that was asked for."""
@@ -151,37 +185,69 @@ class _Import:
         return result
 
     async def _run(self) -> Result:
+        if self._earlier is not None:
+            return await self._resume(self._earlier)
         options = self._options
         source = Path(self._sources[0].name).name
         self._directory = RunDirectory.create(options.run_dir or default_path(describing.now(), source))
         self._progress.run_dir = self._directory.path
-        try:
-            await anyio.to_thread.run_sync(self._prepare)
-            await self._directory.keep("suppress", self._settings.contacts.suppress)
-            self._stopping.check()
-            survey = await self._survey()
-            self._stopping.check()
-        except RunError:
-            self._directory.discard()  # nothing was begun, so there is no run to keep
-            raise
-        nothing_to_send = survey is not None and not survey.counts[Status.PENDING]
-        if survey is not None:
-            self._course.failure = self._threshold.judge(survey.counts, survey.rows)
-        await self._with_journal(survey, send=not (self._checking or self._course.failure or nothing_to_send))
-        return await self._account(survey)
+        with self._directory.locked():
+            self._directory.clear()
+            try:
+                await self._directory.keep("suppress", self._settings.contacts.suppress)
+                description = await anyio.to_thread.run_sync(self._prepare)
+                self._stopping.check()
+                survey = await self._survey()
+                self._stopping.check()
+            except RunError:
+                self._directory.discard()  # nothing was begun, so there is no run to keep
+                raise
+            nothing_to_send = survey is not None and not survey.counts[Status.PENDING]
+            if survey is not None:
+                self._course.failure = self._threshold.judge(survey.counts, survey.rows)
+            header = description.header(rows=survey.rows if survey else None)
+            await self._with_journal(
+                functools.partial(Journal.create, self._directory.journal, header),
+                send=not (self._checking or self._course.failure or nothing_to_send),
+            )
+            return await self._account(survey)
+
+    async def _resume(self, earlier: Earlier) -> Result:
+        """The same way from where the journal ends."""
+        self._directory = earlier.directory
+        self._recorded = earlier.recovery.header.sources
+        self._total = earlier.recovery.header.rows
+        self._progress.run_dir, self._progress.rows = earlier.directory.path, self._total
+        await anyio.to_thread.run_sync(self._make_target)
+        await self._with_journal(functools.partial(Journal.resume, earlier.recovery), send=True)
+        return await self._account(None)
 
     # --- before the first row ---------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> describing.Description:
         """What blocks and may fail before anything is begun: contract, suppression lists, the record of the run."""
-        settings, options = self._settings, self._options
+        options = self._options
+        self._make_target()
+        description = describing.describe(
+            self._settings,
+            self._sources,
+            options.command,
+            wave=options.wave,
+            limit=options.limit,
+            tolerate=options.tolerate,
+        )
+        self._recorded = description.sources
+        self._directory.write_private("run.toml", description.toml)
+        return description
+
+    def _make_target(self) -> None:
+        settings = self._settings
         if not self._checking:
             read_secrets(settings.target)
         module = targets.module(settings.target.system)
         self._target = module.create(settings, self._clients, self._directory.path / "contract")
-        self._suppression = load_suppression(settings.contacts.suppress, settings.contacts, self._authorities)
-        self._described = describing.describe(settings, self._sources, options.command, options.wave, options.limit)
-        self._directory.write_private("run.toml", self._described.toml)
+        lists = self._directory.kept("suppress")
+        self._suppression = load_suppression(lists, settings.contacts, self._authorities)
 
     def _screener(self) -> Screener:
         return Screener(
@@ -221,11 +287,10 @@ class _Import:
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
-    async def _with_journal(self, survey: Survey | None, *, send: bool) -> None:
+    async def _with_journal(self, open_journal: Callable[[], Journal], *, send: bool) -> None:
         """Deliver with a journal; whatever ends it early is kept in the course."""
         course = self._course
-        header = self._described.header(rows=survey.rows if survey else None)
-        journal = await anyio.to_thread.run_sync(functools.partial(Journal.create, self._directory.journal, header))
+        journal = await anyio.to_thread.run_sync(open_journal)
         try:
             if send:
                 await self._connected(journal)
@@ -262,17 +327,51 @@ class _Import:
                     await ask(lease, self._target.prove, self._target.prepare)
                 await anyio.to_thread.run_sync(self._check_unchanged)
             course.received = self._stopping.received
-            if course.received is None:
+            if course.received is not None:
+                return
+            if self._earlier is None:
                 await self._deliver(journal, pool)
+            else:
+                await self._take_up(self._earlier, journal, pool)
         except (NotDelivered, OutcomeUnknown) as error:
             raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None
         finally:
             await pool.aclose()
             course.learnt = (*self._target.learnt(), *course.learnt)
 
+    async def _take_up(self, earlier: Earlier, journal: Journal, pool: SessionPool[Any]) -> None:
+        """Settle what is in doubt, then send the rest; once more, as what was sent may be the control that lacked."""
+        course, late = self._course, self._settings.delivery.late_effect
+        # Nobody knows when the last request of a killed process left, but it was before this one began.
+        not_before = time() - (monotonic() - course.began) + late
+        recovery, again = earlier.recovery, earlier.again
+        for _ in range(ROUNDS):
+            self._progress.phase = "reconciling"
+            with self._stopping.cancelling():
+                standing = await anyio.to_thread.run_sync(reconciling.survey, self._screened(), recovery, again)
+                await reconciling.reconcile(
+                    standing, recovery, journal, self._target, pool.quiet_lease(), self._settings, not_before
+                )
+            course.received = self._stopping.received
+            if course.received is not None:
+                return
+            self._recovery = recovery = await anyio.to_thread.run_sync(recover, earlier.directory.journal)
+            self._counts, again = Counter(), ()
+            sent = course.sent
+            await self._deliver(journal, pool)
+            if self._ended or not self._counts[Status.IN_DOUBT]:
+                return
+            if course.sent > sent:
+                not_before = time() + late
+            recovery = await anyio.to_thread.run_sync(recover, earlier.directory.journal)
+
+    @property
+    def _ended(self) -> bool:
+        return self._course.failure is not None or self._course.received is not None
+
     def _check_unchanged(self) -> None:
         """A plan may have been looked at for long: what is sent is what was surveyed."""
-        if names := describing.changed(self._sources, self._described.sources):
+        if names := describing.changed(self._sources, self._recorded):
             raise MachineFailed(f"{', '.join(names)} changed since the run began; nothing was sent. Start a new run.")
 
     async def _deliver(self, journal: Journal, pool: SessionPool[Any]) -> None:
@@ -288,7 +387,8 @@ class _Import:
             random=Random(),  # noqa: S311 - jitter
         )
         self._pool = pool
-        gate = self._gate = self._canary(pool, settler, deliverer) if options.canary else None
+        gate = self._canary(pool, settler, deliverer) if options.canary and not self._proven else None
+        self._gate = gate or self._gate
         self._progress.phase = "canary" if gate else "sending"
         self._progress.sending_since = monotonic()
         async with anyio.create_task_group() as group:
@@ -308,6 +408,15 @@ class _Import:
         if gate is not None and gate.keeps_ids not in (None, known):
             course.learnt = (f"target.keeps_ids = {str(gate.keeps_ids).lower()}",)
 
+    @property
+    def _proven(self) -> bool:
+        """Whether a canary of this run was read back already, or could not be."""
+        if self._gate is not None and self._gate.open:
+            return True
+        notes = self._earlier.recovery.notes if self._earlier is not None else ()
+        ends = (Verdict.PASSED.value, Verdict.UNPROVEN.value)
+        return any(note.event == "canary" and note.fields.get("verdict") in ends for note in notes)
+
     def _canary(self, pool: SessionPool[Any], settler: Settler, deliverer: Deliverer[Any]) -> CanaryGate:
         return CanaryGate(
             self._target,
@@ -321,8 +430,9 @@ class _Import:
 
     async def _stages(self, settler: Settler, deliverer: Deliverer[Any], gate: CanaryGate | None) -> None:
         options = self._options
-        slicer = Slicer(self._target, canary=options.canary, rows=SLICE_ROWS)
-        observe = self._observe if self._total is None else None
+        standing = self._recovery.standing if self._recovery is not None else None
+        slicer = Slicer(self._target, canary=options.canary if gate else 0, rows=SLICE_ROWS, standing=standing)
+        observe = self._observe if self._total is None or self._earlier is not None else None
         to_screen, read_batches = anyio.create_memory_object_stream[Batch](1)
         to_encode, screened = anyio.create_memory_object_stream[Screened](1)
         to_begin, slices = anyio.create_memory_object_stream[Slice](1)
@@ -340,9 +450,16 @@ class _Import:
             group.cancel_scope.cancel()  # whatever stands before has nobody to work for any more
 
     def _observe(self, screened: Screened) -> None:
-        """Count what screening settles, where no survey has done so."""
-        counts = screened.contacts["status"].drop_nulls().value_counts().iter_rows()
-        self._counts.update({Status(status): count for status, count in counts})
+        """Count what screening settles, and what was settled before, where no survey has done so."""
+        counts = dict(screened.contacts["status"].drop_nulls().value_counts().iter_rows())
+        self._counts.update({Status(status): count for status, count in counts.items()})
+        if self._recovery is not None:
+            batch = screened.batch
+            sendable = screened.contacts["status"].is_null().arg_true() + batch.start
+            told = self._recovery.standing(batch.start, batch.stop)
+            told = told.filter(pl.col("position").is_in(sendable.cast(pl.UInt64).implode()))
+            counts = dict(told["status"].value_counts().iter_rows())
+            self._counts.update({Status(s): count for s, count in counts.items() if s != Status.PENDING.value})
         self._progress.counts = self._counts
         self._judge()
 
@@ -389,7 +506,7 @@ class _Import:
                 account,
                 self._directory,
                 self._sources,
-                self._described.sources,
+                self._recorded,
                 self._screened(),
                 self._settings,
                 self._course,

@@ -17,7 +17,7 @@ from pipeline.errors import (
     TargetUnusable,
     UsageError,
 )
-from pipeline.ledger.recovery import recover
+from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
 from pipeline.ledger.verify import verify
@@ -50,6 +50,7 @@ class RunStatus:
     campaign: str
     rows: int | None  # of the input; None: not surveyed
     delivered: dict[Status, int]  # rows that delivery has settled so far
+    begun: int  # rows that may have been sent and are not settled: in flight, or in doubt if the run was killed
     finished: bool  # nothing is left to do
     summary: Summary | None  # of a run that has ended or was stopped
 
@@ -66,9 +67,19 @@ def status_of(run_dir: Path) -> RunStatus:
         campaign=recovery.header.campaign,
         rows=recovery.header.rows,
         delivered=delivered,
+        begun=max(0, _begun(recovery) - sum(delivered.values())),
         finished=recovery.finished,
         summary=Summary.read(run_dir),
     )
+
+
+def _begun(recovery: Recovery) -> int:
+    """Rows of the first slices that cover them; those of a resumed run cover some once more."""
+    rows, edge = 0, 0
+    for start, stop, count in recovery.slices.select("start", "stop", "rows").iter_rows():
+        if start >= edge:
+            rows, edge = rows + count, stop
+    return rows
 
 
 async def session_check(settings: Settings, *, clients: ClientFactory | None = None) -> str:

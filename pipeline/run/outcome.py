@@ -36,9 +36,8 @@ class Threshold:
         bad, rows = bad_rows(counts), sum(counts.values()) if total is None else total
         if not self.share.exceeded(bad, rows, final=total is not None):
             return None
-        bound = f"{self.share.percent:g}%" if self.share.count is None else str(self.share.count)
         return ThresholdReached(
-            f"{bad} of {rows} rows are invalid, rejected or failed; --max-bad allows {bound}. "
+            f"{bad} of {rows} rows are invalid, rejected or failed; --max-bad allows {self.share}. "
             "See resubmit.csv for the rows and why."
         )
 

@@ -12,7 +12,7 @@ from pipeline.sessions import Counts
 class Progress:
     """Filled by the run on the event loop; whoever shows it only reads."""
 
-    phase: str = "starting"  # starting, surveying, connecting, canary, sending, stopping, writing, done
+    phase: str = "starting"  # starting, surveying, connecting, reconciling, canary, sending, stopping, writing, done
     run_dir: Path | None = None
     rows: int | None = None  # rows of the input, once they are known
     surveyed: int = 0  # rows that the survey has seen

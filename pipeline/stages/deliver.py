@@ -150,7 +150,8 @@ class Deliverer(Generic[H]):
                     self._settler.received(number)
                     self._outstanding += len(piece.positions)
                     self._ready.extend(
-                        Row(at, number, body) for at, body in zip(piece.positions, piece.bodies, strict=True)
+                        Row(at, number, body, piece.attempts.get(at, 0))
+                        for at, body in zip(piece.positions, piece.bodies, strict=True)
                     )
                     self._wake()
                     while len(self._ready) > low:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import anyio
@@ -10,7 +10,7 @@ import anyio.to_thread
 import polars as pl
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
-from pipeline.records import CHANNELS, Screened
+from pipeline.records import CHANNELS, Screened, Status
 from pipeline.stages.canary import Sent
 
 #: The body of one row call, cut where the session's own token belongs: `token.join(body)` is what is sent.
@@ -44,6 +44,7 @@ class Slice:
     bodies: list[Body]  # theirs
     contacts: pl.DataFrame  # theirs, CONTACTS_SCHEMA
     digest: str  # over contact ids and contents: a changed source is noticed
+    attempts: dict[int, int] = field(default_factory=dict)  # sends in earlier runs, by position, where there were any
 
 
 class Gate(Protocol):
@@ -57,10 +58,17 @@ class Gate(Protocol):
 
 
 class Slicer:
-    """Cuts batches into slices: the first `canary` rows that can be sent are one of their own."""
+    """Cuts batches into slices: the first `canary` rows that can be sent are one of their own.
 
-    def __init__(self, encoder: Encoder, *, canary: int, rows: int) -> None:
+    `standing` gives, for a range of positions, where rows stand that were begun before (position, status, attempts):
+    only the pending ones of them are sent.
+    """
+
+    def __init__(
+        self, encoder: Encoder, *, canary: int, rows: int, standing: Callable[[int, int], pl.DataFrame] | None = None
+    ) -> None:
         self._encoder = encoder
+        self._standing = standing
         self._next = canary or rows
         self._rows = rows
 
@@ -72,20 +80,30 @@ class Slicer:
         """Cut one batch; rows that screening settled belong to the slice that surrounds them."""
         contacts = screened.contacts.with_row_index("_position", offset=screened.batch.start)
         sendable = contacts.filter(pl.col("status").is_null())
+        attempts: dict[int, int] = {}
+        if self._standing is not None:
+            told = self._standing(screened.batch.start, screened.batch.stop)
+            pending = told["status"] == Status.PENDING.value
+            done = told["position"].filter(~pending)
+            sendable = sendable.filter(~pl.col("_position").cast(pl.UInt64).is_in(done.implode()))
+            attempts = dict(told.filter(pending).select("position", "attempts").iter_rows())
         start = screened.batch.start
         while sendable.height:
             piece, sendable = sendable.head(self._next), sendable.slice(self._next)
             self._next = self._rows
             positions = piece["_position"].to_list()
             stop = sendable["_position"][0] if sendable.height else screened.batch.stop
-            yield self._slice(start, stop, positions, piece.drop("_position"))
+            before = {at: attempts[at] for at in positions if attempts.get(at)}
+            yield self._slice(start, stop, positions, piece.drop("_position"), before)
             start = stop
 
-    def _slice(self, start: int, stop: int, positions: list[int], contacts: pl.DataFrame) -> Slice:
+    def _slice(
+        self, start: int, stop: int, positions: list[int], contacts: pl.DataFrame, attempts: dict[int, int]
+    ) -> Slice:
         digest = hashlib.blake2b(digest_size=16)
         for column in ("contact_id", "content"):
             digest.update("\n".join(contacts[column].to_list()).encode())
-        return Slice(start, stop, positions, self._encoder.encode(contacts), contacts, digest.hexdigest())
+        return Slice(start, stop, positions, self._encoder.encode(contacts), contacts, digest.hexdigest(), attempts)
 
 
 def sent_rows(piece: Slice, retries: dict[str, int]) -> list[Sent]:

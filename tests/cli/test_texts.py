@@ -124,6 +124,7 @@ def test_summary_warns_of_sending_twice() -> None:
     text = summary(Summary(**_fields(ENDED) | told))
     assert "Do not import the whole list again" in text
     assert "Rows in doubt" in text
+    assert "Go on with: contact-pipeline resume runs/r\n" in text
     assert "Codes of the target: 17 (1 row)." in text
     assert "configuration:\n  target.codes.session = [17]\n" in text
     checked = dict.fromkeys(ENDED.counts, 0) | {"pending": 10}

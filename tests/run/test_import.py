@@ -520,10 +520,15 @@ def test_a_directory_of_the_users_is_left_alone(tmp_path):
     assert (tmp_path / "mine" / "contract" / "my.wsdl").read_text() == "x"
 
 
-def test_what_was_killed_before_it_began_can_be_begun_again(tmp_path):
+@pytest.mark.parametrize("left", [(), ("suppress/01",), ("suppress/01", "contract"), ("contract", "run.toml")])
+def test_what_was_killed_before_it_began_can_be_begun_again(tmp_path, left):
     directory = tmp_path / "run"
     directory.mkdir()
-    (directory / "run.toml").write_text("[run]\n")
+    for name in (".lock", *left):
+        if "." in name:
+            (directory / name).touch()
+        else:
+            (directory / name).mkdir(parents=True)
     with running() as server:
         config = settings(tmp_path / "config.toml", server.url)
         loaded, sources = run.load([config], [], [str(contact_list(tmp_path / "list.csv", 4))])

@@ -18,12 +18,16 @@ from .test_import import CAMPAIGN, contact_list, settings
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 
 
-def start(directory: Path, server: RunningSimulator, *options: str, rows: int = 400) -> subprocess.Popen[str]:
-    config = settings(directory / "config.toml", server.url)
-    source = contact_list(directory / "list.csv", rows)
-    command = [sys.executable, "-m", "pipeline", "import", str(source), "--config", str(config)]
+def start(
+    directory: Path, server: RunningSimulator, *options: str, rows: int = 400, command: list[str] | None = None
+) -> subprocess.Popen[str]:
+    if command is None:
+        config = settings(directory / "config.toml", server.url)
+        source = contact_list(directory / "list.csv", rows)
+        command = [sys.executable, "-m", "pipeline", "import", str(source), "--config", str(config)]
+        command += ["--run-dir", str(directory / "run"), "--no-progress"]
     return subprocess.Popen(
-        [*command, "--run-dir", str(directory / "run"), "--no-progress", *options],
+        [*command, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,0 +1,202 @@
+"""Runs that were stopped, killed or lost answers are gone on with: every row is there once, and the ledger says so."""
+
+import os
+import signal
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import polars as pl
+import pytest
+
+from pipeline import run
+from pipeline.errors import Busy, ConfigError, UsageError
+from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.records import Status
+from pipeline.run import ImportOptions, Result
+from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
+
+from .test_import import CAMPAIGN, contact_list, settings
+from .test_stopping import start, when_sent
+
+#: Literal secrets are on no record, and no request of these tests takes effect late.
+SETTABLE = ("delivery.late_effect=0.1", "target.account_id=account", "target.username=user", "target.password=password")
+
+
+def imported(directory: Path, server: RunningSimulator, rows: int, *overrides: str, **options: Any) -> Result:
+    config = settings(directory / "config.toml", server.url)
+    loaded, sources = run.load([config], list(overrides), [str(contact_list(directory / "list.csv", rows))])
+    return anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=directory / "run", **options))
+
+
+def resumed(directory: Path, *overrides: str, again: tuple[Status, ...] = ()) -> Result:
+    return anyio.run(partial(run.resume_run, directory / "run", (*SETTABLE, *overrides), again=again))
+
+
+def counts(result: Result) -> dict[str, int]:
+    return {status: count for status, count in result.summary.counts.items() if count}
+
+
+def assert_every_row_is_there_once(directory: Path, server: RunningSimulator) -> None:
+    assert run.verify_run(directory / "run") == []
+    ledger = pl.read_parquet(directory / "run" / "ledger.parquet")
+    assert set(ledger["status"]) == {"accepted"}
+    held = Counter(contact["id"] for contact in server.contacts(CAMPAIGN))
+    assert held == Counter(ledger["contact_id"].to_list())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [1, 5, 60, 200])
+def test_what_was_stopped_or_killed_is_completed(tmp_path, number, sent):
+    with running(OncSettings(latency=0.005)) as server:
+        process = start(tmp_path, server)
+        when_sent(server, process, sent)
+        os.kill(process.pid, number)
+        process.communicate(timeout=30)
+        before = server.state()["adds"]["stored"]
+        status = run.status_of(tmp_path / "run")
+        if number == signal.SIGKILL:
+            assert status.summary is None
+            assert before <= sum(status.delivered.values()) + status.begun, "what may be there is told"
+        result = resumed(tmp_path)
+        assert result.summary.exit_code == 0, result.error
+        assert_every_row_is_there_once(tmp_path, server)
+        assert before < 400
+
+
+def test_killed_again_and_again(tmp_path):
+    with running(OncSettings(latency=0.005)) as server:
+        process = start(tmp_path, server)
+        when_sent(server, process, 50)
+        process.kill()
+        process.communicate(timeout=30)
+        for sent in (110, 170, 230):
+            command = [sys.executable, "-m", "pipeline", "resume", str(tmp_path / "run"), "--no-progress"]
+            for override in SETTABLE:
+                command += ["--set", override]
+            process = start(tmp_path, server, command=command)
+            when_sent(server, process, sent)
+            process.kill()
+            process.communicate(timeout=30)
+        assert resumed(tmp_path).summary.exit_code == 0
+        assert_every_row_is_there_once(tmp_path, server)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_lost_answers_are_settled_by_asking(tmp_path, stored):
+    with running(OncSettings(faults=(Fault("cut", every=11, stored=stored),))) as server:
+        first = imported(tmp_path, server, 80)
+        assert first.summary.exit_code == 4
+        doubtful = counts(first)["in_doubt"]
+        server.control(faults=[])
+        result = resumed(tmp_path)
+        assert counts(result) == {"accepted": 80}
+        assert result.summary.exit_code == 0
+        assert_every_row_is_there_once(tmp_path, server)
+        assert server.state()["adds"]["received"] == 80 + (0 if stored else doubtful)
+    ledger = pl.read_parquet(tmp_path / "run" / "ledger.parquet")
+    assert set(ledger["attempts"]) == ({1} if stored else {1, 2})
+
+
+def test_absence_is_no_proof_where_the_target_keeps_no_ids(tmp_path):
+    with running(OncSettings(own_ids=True, faults=(Fault("cut", every=11),))) as server:
+        first = imported(tmp_path, server, 80)
+        server.control(faults=[])
+        received = server.state()["adds"]["received"]
+        result = resumed(tmp_path)
+        assert server.state()["adds"]["received"] == received, "nothing is sent on a guess"
+    assert result.summary.exit_code == 4
+    assert counts(result) == counts(first)
+
+
+def test_absence_is_no_proof_while_the_list_lags(tmp_path):
+    with running(OncSettings(faults=(Fault("cut", first=30, last=31, stored=True),))) as server:
+        first = imported(tmp_path, server, 80)
+        assert counts(first)["in_doubt"] == 2
+        server.control(faults=[], null_lists=True)
+        assert resumed(tmp_path).summary.exit_code in (4, 6)
+        server.control(null_lists=False)
+        result = resumed(tmp_path)
+        assert result.summary.exit_code == 0
+        assert_every_row_is_there_once(tmp_path, server)
+
+
+def test_refused_rows_are_sent_again_on_request(tmp_path):
+    with running(OncSettings(refuse={"55501(11|12)": None})) as server:
+        first = imported(tmp_path, server, 80)
+        assert counts(first) == {"accepted": 78, "rejected": 2}
+        unchanged = resumed(tmp_path)
+        assert counts(unchanged) == counts(first)
+        assert unchanged.summary.exit_code == 1
+        server.control(refuse={})
+        result = resumed(tmp_path, again=(Status.REJECTED,))
+        assert counts(result) == {"accepted": 80}
+        assert_every_row_is_there_once(tmp_path, server)
+
+
+def test_a_finished_run_is_left_alone(tmp_path):
+    with running() as server:
+        first = imported(tmp_path, server, 20)
+        calls = server.state()["calls"]
+        journal = (tmp_path / "run" / "journal.jsonl").read_bytes()
+        assert resumed(tmp_path).summary == first.summary
+        assert server.state()["calls"] == calls
+    assert (tmp_path / "run" / "journal.jsonl").read_bytes() == journal
+
+
+def test_a_ledger_that_was_never_written_is_made(tmp_path):
+    with running() as server:
+        imported(tmp_path, server, 20)
+        for name in ("ledger.parquet", "ledger.csv", "resubmit.csv", "summary.json"):
+            (tmp_path / "run" / name).unlink()
+        assert counts(resumed(tmp_path)) == {"accepted": 20}
+        assert_every_row_is_there_once(tmp_path, server)
+
+
+def test_an_outage_is_taken_up_again(tmp_path):
+    with running(OncSettings(faults=(Fault("unavailable", first=30, retry_after=None),))) as server:
+        first = imported(tmp_path, server, 80, "delivery.outage=0.5")
+        assert first.summary.exit_code == 5
+        server.control(faults=[])
+        assert resumed(tmp_path).summary.exit_code == 0
+        assert_every_row_is_there_once(tmp_path, server)
+
+
+def test_a_canary_that_failed_is_tried_again(tmp_path):
+    with running(OncSettings(drop_members=frozenset({"Destination"}))) as server:
+        first = imported(tmp_path, server, 30)
+        assert counts(first) == {"pending": 30}
+        result = resumed(tmp_path)
+        assert result.summary.exit_code == 6
+        assert counts(result) == {"pending": 30}
+        assert server.state()["campaigns"][CAMPAIGN]["contacts"] == 0
+
+
+def test_what_changed_since_is_refused(tmp_path):
+    with running(OncSettings(faults=(Fault("unavailable", first=10, retry_after=None),))) as server:
+        imported(tmp_path, server, 40, "delivery.outage=0.3")
+        source, recorded = tmp_path / "list.csv", tmp_path / "run" / "run.toml"
+        for override in ("contacts.sms.retries=4", 'target.campaign_id="x"', "target.endpoint=http://127.0.0.1:9/"):
+            with pytest.raises(ConfigError, match="cannot be changed for a run that was begun"):
+                resumed(tmp_path, override)
+        text = recorded.read_text()
+        recorded.write_text(text.replace("retries = 7", "retries = 8"))
+        with pytest.raises(UsageError, match="the mapping is not that of the journal"):
+            resumed(tmp_path)
+        recorded.write_text(text)
+        source.write_text(source.read_text() + "new,Ann,+1 416 555 0100,new@example.com\n")
+        with pytest.raises(UsageError, match=r"list\.csv: is not the file that the run has read"):
+            resumed(tmp_path)
+    with pytest.raises(UsageError, match="there is no run here"):
+        anyio.run(run.resume_run, tmp_path)
+
+
+def test_one_process_at_a_time(tmp_path):
+    with running(OncSettings(faults=(Fault("unavailable", first=10, retry_after=None),))) as server:
+        imported(tmp_path, server, 40, "delivery.outage=0.3")
+        with RunDirectory(tmp_path / "run").locked(), pytest.raises(Busy, match="another process"):
+            resumed(tmp_path)
