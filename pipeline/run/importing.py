@@ -5,15 +5,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from time import monotonic, time
 from traceback import extract_tb
 from typing import Any
 
 import anyio
 import anyio.to_thread
-import polars as pl
-from anyio.abc import TaskGroup
 
 from pipeline import targets
 from pipeline.config import Settings, Share, read_secrets
@@ -22,7 +19,6 @@ from pipeline.errors import (
     NotDelivered,
     OutcomeUnknown,
     RunError,
-    SourceError,
     TargetUnreachable,
     UsageError,
 )
@@ -33,27 +29,21 @@ from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory, default_path
 from pipeline.ledger.summary import Summary
 from pipeline.logs import logger
-from pipeline.records import Batch, Outcome, Screened, Status
+from pipeline.records import Screened, Status
 from pipeline.run import describing, reconciling
 from pipeline.run.accounting import Course, account
 from pipeline.run.asking import ask
-from pipeline.run.canary import CanaryGate
+from pipeline.run.delivering import Delivery
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.stopping import Stopping
 from pipeline.sessions import SessionPool
 from pipeline.stages.canary import Verdict
-from pipeline.stages.deliver import Deliverer
-from pipeline.stages.encode import Slice, Slicer, encode
 from pipeline.stages.read import Source, batches, read
-from pipeline.stages.screen import Authorities, Screener, Suppression, load_suppression, screen
-from pipeline.stages.settle import Begun, Settler, begin
+from pipeline.stages.screen import Authorities, Screener, Suppression, load_suppression
 from pipeline.stages.survey import Survey
 from pipeline.targets import Target
 from pipeline.wire import ClientFactory, client_factory
-
-#: Rows of a slice; one durable record stands before each.
-SLICE_ROWS = 8192
 
 #: A resumed run asks the target what became of rows in doubt before it sends, and once more afterwards.
 ROUNDS = 2
@@ -169,7 +159,7 @@ class _Import:
         self._target: Target
         self._directory: RunDirectory
         self._recorded: tuple[lines.Source, ...]  # the sources as they were when the run began
-        self._gate: CanaryGate | None = None
+        self._canary_passed = False
         self._recovery: Recovery | None = None  # where rows stand that were begun before
 
     async def run(self) -> Result:
@@ -375,126 +365,35 @@ class _Import:
             raise MachineFailed(f"{', '.join(names)} changed since the run began; nothing was sent. Start a new run.")
 
     async def _deliver(self, journal: Journal, pool: SessionPool[Any]) -> None:
-        delivery, options = self._settings.delivery, self._options
-        settler = Settler(journal, self._settled)
-        deliverer = self._deliverer = Deliverer(
+        """Send whatever may be sent and was not settled before."""
+        options, course, target = self._options, self._course, self._settings.target
+        delivery = Delivery(
+            self._settings,
             self._target,
             pool,
-            self._target.prove,
-            settler,
-            delivery,
-            wall_clock=time,
-            random=Random(),  # noqa: S311 - jitter
+            journal,
+            functools.partial(read, self._sources, limit=options.limit),
+            self._screener(),
+            stopping=self._stopping,
+            course=course,
+            progress=self._progress,
+            threshold=self._threshold,
+            counts=self._counts,
+            total=self._total,
+            standing=self._recovery.standing if self._recovery is not None else None,
+            canary=0 if self._proven else options.canary,
         )
-        self._pool = pool
-        gate = self._canary(pool, settler, deliverer) if options.canary and not self._proven else None
-        self._gate = gate or self._gate
-        self._progress.phase = "canary" if gate else "sending"
-        self._progress.sending_since = monotonic()
-        async with anyio.create_task_group() as group:
-            group.start_soon(settler.run)
-            with (
-                anyio.CancelScope() as scope,
-                self._stopping.acting(functools.partial(self._stop, deliverer, group, scope)),
-            ):
-                await self._stages(settler, deliverer, gate)
-            settler.release(int(time() * 1000))
-            settler.close()
-        course = self._course
-        course.failure, course.received = deliverer.failure, self._stopping.received
-        if deliverer.first_sent is not None and deliverer.last_answer is not None:
-            course.sending = max(0.0, deliverer.last_answer - deliverer.first_sent)
-        known = self._settings.target.keeps_ids
-        if gate is not None and gate.keeps_ids not in (None, known):
-            course.learnt = (f"target.keeps_ids = {str(gate.keeps_ids).lower()}",)
+        await delivery.run(observing=self._total is None or self._earlier is not None)
+        self._canary_passed = self._canary_passed or delivery.proven
+        if delivery.keeps_ids not in (None, target.keeps_ids):
+            course.learnt = (f"target.keeps_ids = {str(delivery.keeps_ids).lower()}",)
 
     @property
     def _proven(self) -> bool:
         """Whether a canary of this run was read back already, or could not be."""
-        if self._gate is not None and self._gate.open:
-            return True
         notes = self._earlier.recovery.notes if self._earlier is not None else ()
         ends = (Verdict.PASSED.value, Verdict.UNPROVEN.value)
-        return any(note.event == "canary" and note.fields.get("verdict") in ends for note in notes)
-
-    def _canary(self, pool: SessionPool[Any], settler: Settler, deliverer: Deliverer[Any]) -> CanaryGate:
-        return CanaryGate(
-            self._target,
-            pool,
-            settler,
-            deliverer,
-            retries={name: channel.retries for name, channel in self._settings.contacts.channels.items()},
-            keeps_ids=self._settings.target.keeps_ids,
-            patience=self._settings.delivery.late_effect,
-        )
-
-    async def _stages(self, settler: Settler, deliverer: Deliverer[Any], gate: CanaryGate | None) -> None:
-        options = self._options
-        standing = self._recovery.standing if self._recovery is not None else None
-        slicer = Slicer(self._target, canary=options.canary if gate else 0, rows=SLICE_ROWS, standing=standing)
-        observe = self._observe if self._total is None or self._earlier is not None else None
-        to_screen, read_batches = anyio.create_memory_object_stream[Batch](1)
-        to_encode, screened = anyio.create_memory_object_stream[Screened](1)
-        to_begin, slices = anyio.create_memory_object_stream[Slice](1)
-        to_deliver, begun = anyio.create_memory_object_stream[Begun](0)
-        stages = (
-            functools.partial(read, self._sources, to_screen, limit=options.limit),
-            functools.partial(screen, read_batches, to_encode, self._screener()),
-            functools.partial(encode, screened, to_begin, slicer, gate, canary=options.canary, observe=observe),
-            functools.partial(begin, slices, to_deliver, settler),
-        )
-        async with anyio.create_task_group() as group:
-            for stage in stages:
-                group.start_soon(_stage, stage, deliverer)
-            await deliverer.run(begun)
-            group.cancel_scope.cancel()  # whatever stands before has nobody to work for any more
-
-    def _observe(self, screened: Screened) -> None:
-        """Count what screening settles, and what was settled before, where no survey has done so."""
-        counts = dict(screened.contacts["status"].drop_nulls().value_counts().iter_rows())
-        self._counts.update({Status(status): count for status, count in counts.items()})
-        if self._recovery is not None:
-            batch = screened.batch
-            sendable = screened.contacts["status"].is_null().arg_true() + batch.start
-            told = self._recovery.standing(batch.start, batch.stop)
-            told = told.filter(pl.col("position").is_in(sendable.cast(pl.UInt64).implode()))
-            counts = dict(told["status"].value_counts().iter_rows())
-            self._counts.update({Status(s): count for s, count in counts.items() if s != Status.PENDING.value})
-        self._progress.counts = self._counts
-        self._judge()
-
-    def _settled(self, number: int, outcome: Outcome) -> None:
-        """Hear of every row that delivery settles."""
-        progress, gate = self._progress, self._gate
-        self._counts[outcome.status] += 1
-        self._course.sent += outcome.sent_at is not None
-        progress.sent += 1
-        progress.in_flight = self._deliverer.in_flight
-        progress.open_sessions = self._pool.open_now
-        if gate is not None and not gate.open:
-            gate.settled(number, outcome)
-        elif progress.phase == "canary":
-            progress.phase = "sending"
-        if outcome.status is not Status.ACCEPTED:
-            self._judge()
-
-    def _judge(self) -> None:
-        if (error := self._threshold.judge(self._counts, self._total)) is not None:
-            self._deliverer.stop(error)
-
-    def _stop(self, deliverer: Deliverer[Any], group: TaskGroup, scope: anyio.CancelScope) -> None:
-        """A signal while rows are sent: finish what is in flight; at the second, or after a while, give that up too."""
-        if self._progress.phase == "stopping":
-            scope.cancel()
-            return
-        self._progress.phase = "stopping"
-        deliverer.stop()
-        group.start_soon(self._give_up, deliverer, scope)
-
-    async def _give_up(self, deliverer: Deliverer[Any], scope: anyio.CancelScope) -> None:
-        with anyio.move_on_after(self._settings.delivery.stop_within):
-            await deliverer.ended.wait()
-        scope.cancel()
+        return self._canary_passed or any(n.event == "canary" and n.fields.get("verdict") in ends for n in notes)
 
     # --- the account ------------------------------------------------------------------------------------------------
 
@@ -529,19 +428,6 @@ def _unexpected(error: BaseException) -> MachineFailed:
         f"An unexpected {type(error).__name__}{place} ended the run; this is a mistake in contact-pipeline, please "
         "report it. What became of the rows is in the ledger."
     )
-
-
-async def _stage(stage: Callable[[], Awaitable[None]], deliverer: Deliverer[Any]) -> None:
-    """Run a stage; when it fails, what is in flight still finishes."""
-    try:
-        await stage()
-    except anyio.BrokenResourceError:
-        pass  # the stages behind it have ended
-    except SourceError as error:
-        # Rows may have been sent already, so this is no mistake of usage any more.
-        deliverer.stop(MachineFailed(f"The source could not be read to its end: {error}"))
-    except RunError as error:
-        deliverer.stop(error)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

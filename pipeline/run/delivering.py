@@ -1,0 +1,196 @@
+"""Sends the rows of one walk: the stages in a task group, the canary before the rest, thresholds, and stopping."""
+
+import functools
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from random import Random
+from time import monotonic, time
+from typing import Any
+
+import anyio
+import polars as pl
+from anyio.abc import ObjectSendStream, TaskGroup
+
+from pipeline.config import Settings
+from pipeline.errors import MachineFailed, RunError, SourceError
+from pipeline.ledger.journal import Journal
+from pipeline.records import Batch, Outcome, Screened, Status
+from pipeline.run.accounting import Course
+from pipeline.run.canary import CanaryGate
+from pipeline.run.outcome import Threshold
+from pipeline.run.progress import Progress
+from pipeline.run.stopping import Stopping
+from pipeline.sessions import SessionPool
+from pipeline.stages.deliver import Deliverer
+from pipeline.stages.encode import Slice, Slicer, encode
+from pipeline.stages.screen import Screener, screen
+from pipeline.stages.settle import Begun, Settler, begin
+from pipeline.targets import Target
+
+#: Rows of a slice; one durable record stands before each.
+SLICE_ROWS = 8192
+
+
+class Delivery:
+    """One walk that sends; made anew for each. How it went is told to `course` and `progress`.
+
+    `read` is the first stage. `counts` are the rows settled so far, by status; `total` is how many there are, None: not
+    known. `standing` tells where rows stand that were begun before (see `Slicer`). `canary`: so many rows go first; 0:
+    none do.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        target: Target,
+        pool: SessionPool[Any],
+        journal: Journal,
+        read: Callable[[ObjectSendStream[Batch]], Awaitable[None]],
+        screener: Screener,
+        *,
+        stopping: Stopping,
+        course: Course,
+        progress: Progress,
+        threshold: Threshold,
+        counts: Counter[Status],
+        total: int | None,
+        standing: Callable[[int, int], pl.DataFrame] | None,
+        canary: int,
+    ) -> None:
+        self._target = target
+        self._pool = pool
+        self._read = read
+        self._screener = screener
+        self._stopping = stopping
+        self._course = course
+        self._progress = progress
+        self._threshold = threshold
+        self._counts = counts
+        self._total = total
+        self._standing = standing
+        self._canary = canary
+        self._stop_within = settings.delivery.stop_within
+        self._settler = Settler(journal, self._settled)
+        self._deliverer: Deliverer[Any] = Deliverer(
+            target,
+            pool,
+            target.prove,
+            self._settler,
+            settings.delivery,
+            wall_clock=time,
+            random=Random(),  # noqa: S311 - jitter
+        )
+        self._gate = CanaryGate(
+            target,
+            pool,
+            self._settler,
+            self._deliverer,
+            retries={name: channel.retries for name, channel in settings.contacts.channels.items()},
+            keeps_ids=settings.target.keeps_ids,
+            patience=settings.delivery.late_effect,
+        )
+
+    @property
+    def proven(self) -> bool:
+        """Whether the canary's rows were read back, or could not be."""
+        return self._gate.open
+
+    @property
+    def keeps_ids(self) -> bool | None:
+        """What the canary told: whether the target keeps the ids that we send; None: nothing."""
+        return self._gate.keeps_ids
+
+    async def run(self, *, observing: bool) -> None:
+        """Send the rows. `observing`: count what screening settles on the way, since no survey has done so."""
+        course, deliverer = self._course, self._deliverer
+        self._progress.phase = "canary" if self._canary else "sending"
+        self._progress.sending_since = monotonic()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._settler.run)
+            with anyio.CancelScope() as scope, self._stopping.acting(functools.partial(self._stop, group, scope)):
+                await self._stages(self._observe if observing else None)
+            self._settler.release(int(time() * 1000))
+            self._settler.close()
+        course.failure, course.received = deliverer.failure, self._stopping.received
+        if deliverer.first_sent is not None and deliverer.last_answer is not None:
+            course.sending += max(0.0, deliverer.last_answer - deliverer.first_sent)
+
+    async def _stages(self, observe: Callable[[Screened], None] | None) -> None:
+        canary = self._canary
+        gate = self._gate if canary else None
+        slicer = Slicer(self._target, canary=canary, rows=SLICE_ROWS, standing=self._standing)
+        to_screen, read_batches = anyio.create_memory_object_stream[Batch](1)
+        to_encode, screened = anyio.create_memory_object_stream[Screened](1)
+        to_begin, slices = anyio.create_memory_object_stream[Slice](1)
+        to_deliver, begun = anyio.create_memory_object_stream[Begun](0)
+        stages = (
+            functools.partial(self._read, to_screen),
+            functools.partial(screen, read_batches, to_encode, self._screener),
+            functools.partial(encode, screened, to_begin, slicer, gate, canary=canary, observe=observe),
+            functools.partial(begin, slices, to_deliver, self._settler),
+        )
+        async with anyio.create_task_group() as group:
+            for stage in stages:
+                group.start_soon(_stage, stage, self._deliverer)
+            await self._deliverer.run(begun)
+            group.cancel_scope.cancel()  # whatever stands before has nobody to work for any more
+
+    def _observe(self, screened: Screened) -> None:
+        """Count what screening settles, and what was settled before, where no survey has done so."""
+        counts = dict(screened.contacts["status"].drop_nulls().value_counts().iter_rows())
+        self._counts.update({Status(status): count for status, count in counts.items()})
+        if self._standing is not None:
+            batch = screened.batch
+            sendable = screened.contacts["status"].is_null().arg_true() + batch.start
+            told = self._standing(batch.start, batch.stop)
+            told = told.filter(pl.col("position").is_in(sendable.cast(pl.UInt64).implode()))
+            counts = dict(told["status"].value_counts().iter_rows())
+            self._counts.update({Status(s): count for s, count in counts.items() if s != Status.PENDING.value})
+        self._progress.counts = self._counts
+        self._judge()
+
+    def _settled(self, number: int, outcome: Outcome) -> None:
+        """Hear of every row that delivery settles."""
+        progress = self._progress
+        self._counts[outcome.status] += 1
+        self._course.sent += outcome.sent_at is not None
+        progress.sent += 1
+        progress.in_flight = self._deliverer.in_flight
+        progress.open_sessions = self._pool.open_now
+        if self._canary and not self._gate.open:
+            self._gate.settled(number, outcome)
+        elif progress.phase == "canary":
+            progress.phase = "sending"
+        if outcome.status is not Status.ACCEPTED:
+            self._judge()
+
+    def _judge(self) -> None:
+        if (error := self._threshold.judge(self._counts, self._total)) is not None:
+            self._deliverer.stop(error)
+
+    def _stop(self, group: TaskGroup, scope: anyio.CancelScope) -> None:
+        """A signal while rows are sent: finish what is in flight; at the second, or after a while, give that up too."""
+        if self._progress.phase == "stopping":
+            scope.cancel()
+            return
+        self._progress.phase = "stopping"
+        self._deliverer.stop()
+        group.start_soon(self._give_up, scope)
+
+    async def _give_up(self, scope: anyio.CancelScope) -> None:
+        with anyio.move_on_after(self._stop_within):
+            await self._deliverer.ended.wait()
+        scope.cancel()
+
+
+async def _stage(stage: Callable[[], Awaitable[None]], deliverer: Deliverer[Any]) -> None:
+    """Run a stage; when it fails, what is in flight still finishes."""
+    try:
+        await stage()
+    except anyio.BrokenResourceError:
+        pass  # the stages behind it have ended
+    except SourceError as error:
+        # Rows may have been sent already, so this is no mistake of usage any more.
+        deliverer.stop(MachineFailed(f"The source could not be read to its end: {error}"))
+    except RunError as error:
+        deliverer.stop(error)
