@@ -6,7 +6,7 @@ A target brings its own model for `[target]`; this module knows none.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
@@ -70,6 +70,7 @@ class Secret:
     env: str | None = None
     file: Path | None = None
     prompt: bool = False
+    public: bool = False  # a name: its literal stands in the configuration for all to read, and may in run.toml
 
     def __repr__(self) -> str:
         return f"Secret({self.origin})"
@@ -140,7 +141,16 @@ def _secret_at(place: str, value: object, info: ValidationInfo) -> object:
     raise ValueError('takes text, { env = "NAME" }, { file = "PATH" } or { prompt = true }')
 
 
+def _name(value: object, info: ValidationInfo) -> object:
+    made = _secret(value, info)
+    return replace(made, public=True) if isinstance(made, Secret) else made
+
+
+#: Passwords and keys.
 SecretText = Annotated[Secret, BeforeValidator(_secret)]
+
+#: Account ids and user names: taken in the same ways, but no secrets.
+NameText = Annotated[Secret, BeforeValidator(_name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +249,8 @@ class HttpSettings(Section):
                 raise ValueError("is an http or https address such as http://proxy.example.com:3128")
             if "@" in parts.netloc:
                 raise ValueError('holds a user name or password: keep the address in { env = "NAME" }')
-        return None if value is None else _secret_at("http.proxy", value, info)
+        made = None if value is None else _secret_at("http.proxy", value, info)
+        return replace(made, public=True) if isinstance(made, Secret) else made
 
     @model_validator(mode="before")
     @classmethod

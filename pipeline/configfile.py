@@ -233,7 +233,7 @@ def _words(detail: Any, model: type[Section]) -> str:
 
 
 def dump(settings: Settings) -> dict[str, Any]:
-    """The settings as plain tables for TOML: defaults included, secrets by reference, literal secrets left out."""
+    """The settings as plain tables for TOML: defaults included, secrets by reference, literal passwords left out."""
     plain = _plain(settings)
     assert isinstance(plain, dict)
     return plain
@@ -249,8 +249,8 @@ def _plain(value: object) -> object:
         named = ((field.alias or name, getattr(value, name)) for name, field in type(value).model_fields.items())
         return {name: plain for name, item in named if (plain := _plain(item)) is not None}
     if isinstance(value, Secret):
-        if value.place == "http.proxy" and value.literal:
-            return value.literal  # without user name and password: those are refused in a literal
+        if value.public and value.literal is not None:
+            return value.literal
         if value.env:
             return {"env": value.env}
         if value.file:

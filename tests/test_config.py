@@ -144,12 +144,18 @@ def test_a_prompt_needs_a_terminal():
         Secret("target.password", prompt=True).read()
 
 
+def test_a_literal_password_is_written_nowhere(tmp_path):
+    settings = load(tmp_path / "c.toml", GOOD, "target.password=hunter2").settings
+    assert "hunter2" not in configfile.dumps(configfile.dump(settings))
+    assert "password" not in configfile.dump(settings)["target"]
+
+
 def test_what_is_written_to_run_toml_reads_back_the_same_without_literal_secrets(tmp_path):
     settings = load(tmp_path / "c.toml", GOOD).settings
     tables = configfile.dump(settings)
     assert tables["target"]["username"] == {"env": "ONC_USER"}
-    assert "account_id" not in tables["target"], "a literal may be a secret"
-    again = load(tmp_path / "again.toml", configfile.dumps(tables), "target.account_id=acme").settings
+    assert tables["target"]["account_id"] == "acme", "a name is no secret"
+    again = load(tmp_path / "again.toml", configfile.dumps(tables)).settings
     assert configfile.dump(again) == tables
     assert again.contacts == settings.contacts
     assert again.delivery == settings.delivery

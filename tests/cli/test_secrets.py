@@ -136,7 +136,9 @@ def test_nothing_planted_is_seen(
     assert bool(files) == (case != "bad config")
     for path in files:
         personal = path.name in PERSONAL or SUPPRESS in path.parts
-        scan(str(path), path.read_bytes(), secrets + ([] if personal else DESTINATIONS))
+        # Names that stand in the configuration stand in the record of the settings too, and nowhere else.
+        kept = secrets if path.name != "run.toml" else [secret for secret in secrets if secret not in (ACCOUNT, USER)]
+        scan(str(path), path.read_bytes(), kept + ([] if personal else DESTINATIONS))
     if files:
         # The test sees what it looks for where that is allowed.
         assert b"5550171" in Path("runs/r/ledger.csv").read_bytes()

@@ -22,8 +22,8 @@ from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 from .test_import import CAMPAIGN, contact_list, settings
 from .test_stopping import start, when_sent
 
-#: Literal secrets are on no record, and no request of these tests takes effect late.
-SETTABLE = ("delivery.late_effect=0.1", "target.account_id=account", "target.username=user", "target.password=password")
+#: A literal password is on no record, and no request of these tests takes effect late.
+SETTABLE = ("delivery.late_effect=0.1", "target.password=password")
 
 
 def imported(directory: Path, server: RunningSimulator, rows: int, *overrides: str, **options: Any) -> Result:

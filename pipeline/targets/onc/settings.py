@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config import SecretText, Section, TargetSettings
+from pipeline.config import NameText, SecretText, Section, TargetSettings
 
 _GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 
@@ -52,8 +52,8 @@ class OncSettings(TargetSettings):
 
     system: Literal["onc"] = "onc"
     endpoint: str | None = Field(None, description="address of the service; wins whole over the WSDL's")
-    account_id: SecretText
-    username: SecretText
+    account_id: NameText
+    username: NameText
     password: SecretText
     campaign_id: str = Field(description="GUID of the campaign")
     wsdl: str | None = Field(None, description="path or URL of the service's WSDL; else a contract of the package")
