@@ -209,7 +209,10 @@ class _Import:
         self._total = earlier.recovery.header.rows
         self._progress.run_dir, self._progress.rows = earlier.directory.path, self._total
         await anyio.to_thread.run_sync(self._make_target)
-        await self._with_journal(functools.partial(Journal.resume, earlier.recovery), send=True)
+        # From here on it says less than the journal, and a kill must not leave it standing as the verdict.
+        self._directory.summary.unlink(missing_ok=True)
+        to_send = bool(earlier.again) or not earlier.recovery.finished
+        await self._with_journal(functools.partial(Journal.resume, earlier.recovery), send=to_send)
         return await self._account(None)
 
     # --- before the first row ---------------------------------------------------------------------------------------

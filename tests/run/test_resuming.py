@@ -148,6 +148,27 @@ def test_a_finished_run_is_left_alone(tmp_path):
     assert (tmp_path / "run" / "journal.jsonl").read_bytes() == journal
 
 
+def test_a_kill_before_the_account_leaves_no_old_verdict(tmp_path, monkeypatch):
+    """The resumed run finished, and was killed between its last outcome and its summary."""
+    with running(OncSettings(faults=(Fault("cut", every=11, stored=True),))) as server:
+        first = imported(tmp_path, server, 80)
+        assert first.summary.exit_code == 4
+        server.control(faults=[])
+        with monkeypatch.context() as patch:
+
+            def killed(*_: object, **__: object) -> None:
+                raise SystemError("killed here")
+
+            patch.setattr("pipeline.run.importing.account", killed)
+            with pytest.raises(SystemError):
+                resumed(tmp_path)
+        calls = server.state()["calls"]
+        result = resumed(tmp_path)
+        assert server.state()["calls"] == calls, "nothing was left to ask or send"
+        assert result.summary.exit_code == 0
+        assert_every_row_is_there_once(tmp_path, server)
+
+
 def test_a_ledger_that_was_never_written_is_made(tmp_path):
     with running() as server:
         imported(tmp_path, server, 20)
