@@ -5,7 +5,6 @@ A target is one system that contacts go into. The protocols that each stage need
 target is the sum of them. A further system is one new module and one line in `_REGISTER`.
 """
 
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -57,6 +56,3 @@ def module(system: str) -> TargetModule:
 def settings_model(system: str) -> type[TargetSettings]:
     """The settings model of a system; raises KeyError like `module`."""
     return module(system).TARGET_SETTINGS
-
-
-TargetFactory = Callable[[Settings, ClientFactory | None, Path | None], Target]
