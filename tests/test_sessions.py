@@ -104,13 +104,18 @@ async def test_one_renewal_however_many_notice_the_expiry():
     assert sessions.counts.opened == sessions.counts.closed + sessions.counts.expired
 
 
-async def test_renews_before_the_idle_limit():
+async def test_renews_before_the_idle_limit(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr("pipeline.sessions.anyio.current_time", lambda: clock[0])
     provider = Provider()
-    sessions = pool(provider, idle_limit=0.2, renew_margin=0.15)
+    sessions = pool(provider, idle_limit=1200, renew_margin=120)
     async with sessions.lease() as lease:
         assert await lease.handle() == 1
+        clock[0] += 1079  # every use begins the idle time anew
         assert await lease.handle() == 1
-        await anyio.sleep(0.06)  # the limit is what is tested; no other event tells of it
+        clock[0] += 1079
+        assert await lease.handle() == 1
+        clock[0] += 1080
         assert await lease.handle() == 2
     assert provider.closed == [1]
     assert (sessions.counts.renewed, sessions.counts.expired) == (1, 0)
