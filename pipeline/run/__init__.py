@@ -5,6 +5,7 @@ from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, session_check, status_of, verify_run
 from pipeline.run.progress import Progress
 from pipeline.run.resuming import AGAIN, resume_run
+from pipeline.run.surroundings import Surroundings
 
 __all__ = [
     "AGAIN",
@@ -13,6 +14,7 @@ __all__ = [
     "Progress",
     "Result",
     "RunStatus",
+    "Surroundings",
     "check_contacts",
     "import_contacts",
     "load",

@@ -7,6 +7,7 @@ from time import monotonic
 from pipeline.config import Settings, Share
 from pipeline.errors import MachineFailed, RunError, SourceError
 from pipeline.ledger import lines
+from pipeline.ledger.disk import Disk
 from pipeline.ledger.files import Tally, write_ledger
 from pipeline.ledger.recovery import recover
 from pipeline.ledger.rundirectory import RunDirectory
@@ -42,13 +43,14 @@ def account(
     *,
     tolerate: Share | None,
     checking: bool,
+    disk: Disk,
 ) -> Summary:
     """Write ledger, resubmit file and summary (blocking). `checking`: pending rows are what could be sent.
 
     Raises MachineFailed where the files cannot be written, or where the source is not any more what was sent: no ledger
     is better than a wrong one. The summary then tells what the journal knows.
     """
-    recovery = recover(directory.journal)
+    recovery = recover(directory.journal, disk=disk)
     try:
         if names := changed(sources, recorded):
             raise SourceError(f"{', '.join(names)} changed while the run went on")

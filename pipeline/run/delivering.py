@@ -3,8 +3,7 @@
 import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from random import Random
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -19,16 +18,13 @@ from pipeline.run.accounting import Course
 from pipeline.run.canary import CanaryGate
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
-from pipeline.run.stopping import Stopping
+from pipeline.run.surroundings import Surroundings
 from pipeline.sessions import SessionPool
 from pipeline.stages.deliver import Deliverer
 from pipeline.stages.encode import Slice, Slicer, encode
 from pipeline.stages.screen import Screener, screen
 from pipeline.stages.settle import Begun, Settler, begin
 from pipeline.targets import Target
-
-#: Rows of a slice; one durable record stands before each.
-SLICE_ROWS = 8192
 
 
 class Delivery:
@@ -48,7 +44,7 @@ class Delivery:
         read: Callable[[ObjectSendStream[Batch]], Awaitable[None]],
         screener: Screener,
         *,
-        stopping: Stopping,
+        surroundings: Surroundings,
         course: Course,
         progress: Progress,
         threshold: Threshold,
@@ -61,7 +57,8 @@ class Delivery:
         self._pool = pool
         self._read = read
         self._screener = screener
-        self._stopping = stopping
+        self._surroundings = surroundings
+        self._stopping = surroundings.stopping
         self._course = course
         self._progress = progress
         self._threshold = threshold
@@ -77,8 +74,8 @@ class Delivery:
             target.prove,
             self._settler,
             settings.delivery,
-            wall_clock=time,
-            random=Random(),  # noqa: S311 - jitter
+            wall_clock=surroundings.wall_clock,
+            random=surroundings.random,
         )
         self._gate = CanaryGate(
             target,
@@ -109,7 +106,7 @@ class Delivery:
             group.start_soon(self._settler.run)
             with anyio.CancelScope() as scope, self._stopping.acting(functools.partial(self._stop, group, scope)):
                 await self._stages(self._observe if observing else None)
-            self._settler.release(int(time() * 1000))
+            self._settler.release(int(self._surroundings.wall_clock() * 1000))
             self._settler.close()
         course.failure, course.received = deliverer.failure, self._stopping.received
         if deliverer.first_sent is not None and deliverer.last_answer is not None:
@@ -118,7 +115,7 @@ class Delivery:
     async def _stages(self, observe: Callable[[Screened], None] | None) -> None:
         canary = self._canary
         gate = self._gate if canary else None
-        slicer = Slicer(self._target, canary=canary, rows=SLICE_ROWS, standing=self._standing)
+        slicer = Slicer(self._target, canary=canary, rows=self._surroundings.slice_rows, standing=self._standing)
         to_screen, read_batches = anyio.create_memory_object_stream[Batch](1)
         to_encode, screened = anyio.create_memory_object_stream[Screened](1)
         to_begin, slices = anyio.create_memory_object_stream[Slice](1)

@@ -5,14 +5,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 from traceback import extract_tb
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
-from pipeline import targets
 from pipeline.config import Settings, Share, read_secrets
 from pipeline.errors import (
     MachineFailed,
@@ -36,14 +35,14 @@ from pipeline.run.asking import ask
 from pipeline.run.delivering import Delivery
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
-from pipeline.run.stopping import Stopping
+from pipeline.run.surroundings import Surroundings
 from pipeline.sessions import SessionPool
 from pipeline.stages.canary import Verdict
 from pipeline.stages.read import Source, batches, read
-from pipeline.stages.screen import Authorities, Screener, Suppression, load_suppression
+from pipeline.stages.screen import Screener, Suppression, load_suppression
 from pipeline.stages.survey import Survey
 from pipeline.targets import Target
-from pipeline.wire import ClientFactory, client_factory
+from pipeline.wire import client_factory
 
 #: A resumed run asks the target what became of rows in doubt before it sends, and once more afterwards.
 ROUNDS = 2
@@ -82,16 +81,14 @@ async def import_contacts(
     *,
     progress: Progress | None = None,
     confirm: Confirm | None = None,
-    clients: ClientFactory | None = None,
+    surroundings: Surroundings | None = None,
 ) -> Result:
     """Import `sources` into the target's campaign, and write of every row what became of it.
 
-    `confirm` is shown the survey and may decline (UsageError, nothing was sent). `clients` replaces the HTTP clients
-    made from the settings. Raises RunError only where there is no run to give account of.
+    `confirm` is shown the survey and may decline (UsageError, nothing was sent). Raises RunError only where there is no
+    run to give account of.
     """
-    chosen = options or ImportOptions()
-    clients = clients or client_factory(settings.http, settings.delivery.timeout)
-    return await _Import(settings, sources, chosen, progress or Progress(), confirm, clients).run()
+    return await _Import(settings, sources, options, progress, surroundings, confirm=confirm).run()
 
 
 async def check_contacts(
@@ -100,9 +97,10 @@ async def check_contacts(
     options: ImportOptions | None = None,
     *,
     progress: Progress | None = None,
+    surroundings: Surroundings | None = None,
 ) -> Result:
     """Everything but the target: `pending` in the ledger are the rows that would be sent."""
-    return await _Import(settings, sources, options or ImportOptions(), progress or Progress(), None, None).run()
+    return await _Import(settings, sources, options, progress, surroundings, checking=True).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,49 +119,51 @@ async def resume_contacts(
     earlier: Earlier,
     *,
     progress: Progress | None = None,
-    clients: ClientFactory | None = None,
+    surroundings: Surroundings | None = None,
 ) -> Result:
     """Go on with a run that was stopped, killed or has crashed: settle what is in doubt, then send the rest."""
-    clients = clients or client_factory(settings.http, settings.delivery.timeout)
-    return await _Import(settings, sources, options, progress or Progress(), None, clients, earlier).run()
+    return await _Import(settings, sources, options, progress, surroundings, earlier=earlier).run()
 
 
 class _Import:
-    """The state of one import. `clients` is None for a check, `earlier` for a run that is not resumed."""
+    """The state of one import. `earlier` is None for a run that is not resumed."""
 
     def __init__(
         self,
         settings: Settings,
         sources: Sequence[Source],
-        options: ImportOptions,
-        progress: Progress,
-        confirm: Confirm | None,
-        clients: ClientFactory | None,
+        options: ImportOptions | None,
+        progress: Progress | None,
+        surroundings: Surroundings | None,
+        *,
+        confirm: Confirm | None = None,
+        checking: bool = False,
         earlier: Earlier | None = None,
     ) -> None:
         self._earlier = earlier
         self._settings = settings
         self._sources = list(sources)
-        self._options = options
-        self._progress = progress
+        self._options = options = options or ImportOptions()
+        self._progress = progress or Progress()
+        self._surroundings = surroundings or Surroundings()
         self._confirm = confirm
-        self._clients = clients
-        self._checking = clients is None
+        self._checking = checking
         self._threshold = Threshold(options.max_bad)
-        self._authorities = Authorities()
         self._suppression = Suppression()
-        self._stopping = Stopping()
+        self._stopping = self._surroundings.stopping
         self._course = Course()
         self._counts: Counter[Status] = Counter()  # rows settled so far, by screening and delivery
         self._total: int | None = None  # rows of the input, once they are known
         self._target: Target
         self._directory: RunDirectory
         self._recorded: tuple[lines.Source, ...]  # the sources as they were when the run began
+        self._began: float  # on the loop's clock
         self._canary_passed = False
         self._recovery: Recovery | None = None  # where rows stand that were begun before
 
     async def run(self) -> Result:
         """The whole way, with signals watched beside it where that was asked for."""
+        self._began = anyio.current_time()
         try:
             async with anyio.create_task_group() as group:
                 if self._options.signals:
@@ -197,7 +197,7 @@ class _Import:
                 self._course.failure = self._threshold.judge(survey.counts, survey.rows)
             header = description.header(rows=survey.rows if survey else None)
             await self._with_journal(
-                functools.partial(Journal.create, self._directory.journal, header),
+                functools.partial(Journal.create, self._directory.journal, header, disk=self._surroundings.disk),
                 send=not (self._checking or self._course.failure or nothing_to_send),
             )
             return await self._account(survey)
@@ -212,7 +212,9 @@ class _Import:
         # From here on it says less than the journal, and a kill must not leave it standing as the verdict.
         self._directory.summary.unlink(missing_ok=True)
         to_send = bool(earlier.again) or not earlier.recovery.finished
-        await self._with_journal(functools.partial(Journal.resume, earlier.recovery), send=to_send)
+        await self._with_journal(
+            functools.partial(Journal.resume, earlier.recovery, disk=self._surroundings.disk), send=to_send
+        )
         return await self._account(None)
 
     # --- before the first row ---------------------------------------------------------------------------------------
@@ -234,13 +236,15 @@ class _Import:
         return description
 
     def _make_target(self) -> None:
-        settings = self._settings
+        settings, surroundings = self._settings, self._surroundings
+        clients = None
         if not self._checking:
             read_secrets(settings.target)
-        module = targets.module(settings.target.system)
-        self._target = module.create(settings, self._clients, self._directory.path / "contract")
+            clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
+        module = surroundings.module(settings.target.system)
+        self._target = module.create(settings, clients, self._directory.path / "contract")
         lists = self._directory.kept("suppress")
-        self._suppression = load_suppression(lists, settings.contacts, self._authorities)
+        self._suppression = load_suppression(lists, settings.contacts, surroundings.authorities)
 
     def _screener(self) -> Screener:
         return Screener(
@@ -248,7 +252,7 @@ class _Import:
             campaign=self._settings.target.campaign,
             wave=self._options.wave,
             carrier=self._target,
-            authorities=self._authorities,
+            authorities=self._surroundings.authorities,
             suppression=self._suppression,
         )
 
@@ -336,27 +340,37 @@ class _Import:
         """Settle what is in doubt, then send the rest; once more, as what was sent may be the control that lacked."""
         course, late = self._course, self._settings.delivery.late_effect
         # Nobody knows when the last request of a killed process left, but it was before this one began.
-        not_before = time() - (monotonic() - course.began) + late
+        not_before = self._began + late
         recovery, again = earlier.recovery, earlier.again
         for _ in range(ROUNDS):
             self._progress.phase = "reconciling"
             with self._stopping.cancelling():
                 standing = await anyio.to_thread.run_sync(reconciling.survey, self._screened(), recovery, again)
                 await reconciling.reconcile(
-                    standing, recovery, journal, self._target, pool.quiet_lease(), self._settings, not_before
+                    standing,
+                    recovery,
+                    journal,
+                    self._target,
+                    pool.quiet_lease(),
+                    self._settings,
+                    not_before,
+                    wall_clock=self._surroundings.wall_clock,
                 )
             course.received = self._stopping.received
             if course.received is not None:
                 return
-            self._recovery = recovery = await anyio.to_thread.run_sync(recover, earlier.directory.journal)
+            self._recovery = recovery = await anyio.to_thread.run_sync(self._recover)
             self._counts, again = Counter(), ()
             sent = course.sent
             await self._deliver(journal, pool)
             if self._ended or not self._counts[Status.IN_DOUBT]:
                 return
             if course.sent > sent:
-                not_before = time() + late
-            recovery = await anyio.to_thread.run_sync(recover, earlier.directory.journal)
+                not_before = anyio.current_time() + late
+            recovery = await anyio.to_thread.run_sync(self._recover)
+
+    def _recover(self) -> Recovery:
+        return recover(self._directory.journal, disk=self._surroundings.disk)
 
     @property
     def _ended(self) -> bool:
@@ -377,7 +391,7 @@ class _Import:
             journal,
             functools.partial(read, self._sources, limit=options.limit),
             self._screener(),
-            stopping=self._stopping,
+            surroundings=self._surroundings,
             course=course,
             progress=self._progress,
             threshold=self._threshold,
@@ -414,6 +428,7 @@ class _Import:
                 self._course,
                 tolerate=self._options.tolerate,
                 checking=self._checking,
+                disk=self._surroundings.disk,
             )
         )
         self._progress.counts = Counter({Status(s): n for s, n in summary.counts.items() if n})

@@ -1,10 +1,9 @@
 """The first stage of a resumed run: rows in doubt are settled by asking the target, before anything is sent."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from time import time
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -43,6 +42,9 @@ _ROWS = pl.Schema(
 )
 
 
+_Verdict: TypeAlias = tuple[dict[str, Any], Status, str | None]  # a row of _ROWS, what it is now, and why
+
+
 @dataclass(slots=True)
 class Standing:
     """What a walk over source and journal found: rows to settle, and rows to tell the truth by."""
@@ -79,29 +81,33 @@ async def reconcile(
     lease: Lease[Any],
     settings: Settings,
     not_before: float,
+    *,
+    wall_clock: Callable[[], float],
 ) -> None:
-    """Settle what can be told; what cannot stays in doubt. `not_before`: seconds since the epoch, until when an
-    unanswered request may still take effect.
+    """Settle what can be told; what cannot stays in doubt. `not_before`: seconds on the loop's clock, until when an
+    unanswered request may still take effect. `wall_clock` gives seconds since the epoch.
 
     Raises TargetUnusable where the target refuses us, MachineFailed where the journal cannot be written.
     """
-    outcomes = [_outcome(row, Status.PENDING, AGAIN) for row in standing.again.iter_rows(named=True)]
+    verdicts: list[_Verdict] = [(row, Status.PENDING, AGAIN) for row in standing.again.iter_rows(named=True)]
     if standing.doubtful.height:
-        outcomes += await _settled(standing, target, lease, settings, not_before)
-    for outcome in outcomes:
+        verdicts += await _settled(standing, target, lease, settings, not_before)
+    now = int(wall_clock() * 1000)
+    for row, status, reason in verdicts:
+        outcome = Outcome(row["position"], status, None, reason, row["attempts"], row["sent_at"], now, None)
         journal.settle(recovery.slice_of(outcome.position), [outcome])
     await anyio.to_thread.run_sync(journal.commit)
 
 
 async def _settled(
     standing: Standing, target: Target, lease: Lease[Any], settings: Settings, not_before: float
-) -> list[Outcome]:
+) -> list[_Verdict]:
     if settings.target.keeps_ids is False:
         logger().warning(
             "reconcile.impossible", reason="the target keeps no ids of ours", rows=standing.doubtful.height
         )
         return []
-    await anyio.sleep(max(0.0, not_before - time()))
+    await anyio.sleep(max(0.0, not_before - anyio.current_time()))
     doubtful, control = set(standing.doubtful["contact_id"]), set(standing.control["contact_id"])
 
     async def read(handle: Any) -> Answer:
@@ -120,17 +126,13 @@ async def _settled(
             break
         await anyio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
-    outcomes = []
+    verdicts: list[_Verdict] = []
     for row in standing.doubtful.iter_rows(named=True):
         if row["contact_id"] in answer.found:
-            outcomes.append(_outcome(row, Status.ACCEPTED, None))
+            verdicts.append((row, Status.ACCEPTED, None))
         elif answer.proves_absence:
-            outcomes.append(_outcome(row, Status.PENDING, NOT_THERE))
+            verdicts.append((row, Status.PENDING, NOT_THERE))
     logger().info(
-        "reconcile.done", rows=len(doubtful), found=len(answer.found), left=standing.doubtful.height - len(outcomes)
+        "reconcile.done", rows=len(doubtful), found=len(answer.found), left=standing.doubtful.height - len(verdicts)
     )
-    return outcomes
-
-
-def _outcome(row: dict[str, Any], status: Status, reason: str | None) -> Outcome:
-    return Outcome(row["position"], status, None, reason, row["attempts"], row["sent_at"], int(time() * 1000), None)
+    return verdicts

@@ -15,7 +15,7 @@ from pipeline.run import describing
 from pipeline.run.importing import Earlier, ImportOptions, Result, resume_contacts
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import record, recorded_sources
-from pipeline.wire import ClientFactory
+from pipeline.run.surroundings import Surroundings
 
 #: What may be set anew: nothing that decides what is sent, or where.
 _SETTABLE: Final = ("delivery.", "sessions.", "http.", "target.account_id", "target.username", "target.password")
@@ -31,7 +31,7 @@ async def resume_run(
     again: Sequence[Status] = (),
     signals: bool = False,
     progress: Progress | None = None,
-    clients: ClientFactory | None = None,
+    surroundings: Surroundings | None = None,
 ) -> Result:
     """Go on with the run in `run_dir`; one that is finished is left as it is, and its summary given again.
 
@@ -41,8 +41,9 @@ async def resume_run(
     directory = RunDirectory(run_dir)
     if not directory.holds_run:
         raise UsageError(f"{run_dir}: there is no run here")
+    surroundings = surroundings or Surroundings()
     with directory.locked():
-        recovery = recover(directory.journal)
+        recovery = recover(directory.journal, disk=surroundings.disk)
         summary = Summary.read(run_dir)
         if recovery.finished and not again and summary is not None:
             return Result(summary, summary.error)
@@ -59,7 +60,7 @@ async def resume_run(
             signals=signals,
         )
         earlier = Earlier(directory, recovery, tuple(again))
-        return await resume_contacts(settings, sources, options, earlier, progress=progress, clients=clients)
+        return await resume_contacts(settings, sources, options, earlier, progress=progress, surroundings=surroundings)
 
 
 def _settings(directory: RunDirectory, overrides: Sequence[str]) -> Settings:

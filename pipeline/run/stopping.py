@@ -23,11 +23,15 @@ class Stopping:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
                 logger().warning("run.stopping", signal=number.name)
-                if self._act is None:
-                    self._waiting = self._waiting or int(number)
-                    continue
-                self.received = self.received or int(number)
-                self._act()
+                self.signal(int(number))
+
+    def signal(self, number: int) -> None:
+        """React to one signal."""
+        if self._act is None:
+            self._waiting = self._waiting or number
+            return
+        self.received = self.received or number
+        self._act()
 
     @contextmanager
     def acting(self, act: Callable[[], None]) -> Iterator[None]:

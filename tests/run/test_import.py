@@ -433,7 +433,7 @@ def test_clients_can_be_injected(tmp_path):
             loaded,
             sources,
             ImportOptions(run_dir=tmp_path / "run"),
-            clients=lambda: httpx.AsyncClient(transport=httpx.ASGITransport(simulator)),
+            surroundings=run.Surroundings(clients=lambda: httpx.AsyncClient(transport=httpx.ASGITransport(simulator))),
         )
 
     result = anyio.run(main)
