@@ -123,6 +123,10 @@ class OutcomeUnknown(RowError):
     """Sent, and no readable answer came: never send again before asking."""
 
 
+class NoList(OutcomeUnknown):
+    """A null list: the target's word for an error, never to be taken for an empty list."""
+
+
 class OpeningRefused(PipelineError):
     """The target answered no to a further session (code and description are the target's own)."""
 

@@ -27,7 +27,8 @@ MENDABLE: Final = (Status.INVALID, Status.REJECTED, Status.FAILED, Status.CHANGE
 #: Rows that `--max-bad` and `--tolerate` count.
 BAD: Final = (Status.INVALID, Status.REJECTED, Status.FAILED)
 
-#: Why a row is pending again that the target had accepted: the one way back from there.
+#: Why a row is in doubt, or pending again, that the target had accepted: the one way back from there.
+TAKING_BACK: Final = "the canary failed: this row was accepted, and was to be taken back"
 TAKEN_BACK: Final = "the canary failed: this row was accepted and then taken back"
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: asyncio as the one backend, and a skip that is a failure where REQUIRE_ALL is set."""
+"""What all tests share: asyncio as the one backend, a state for each, and skips that fail where REQUIRE_ALL is set."""
 
 import os
 
@@ -8,6 +8,12 @@ import pytest
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def state_of_its_own(tmp_path_factory, monkeypatch) -> None:
+    """What one test has brought into a campaign is none of another's business."""
+    monkeypatch.setenv("CONTACT_PIPELINE_STATE", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.hookimpl(hookwrapper=True)

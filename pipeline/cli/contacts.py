@@ -41,6 +41,13 @@ def import_(
         ),
     ] = None,
     tolerate: options.Tolerate = None,
+    continue_: Annotated[
+        bool,
+        typer.Option(
+            "--continue",
+            help="With --run-dir: start the run there, resume it, or repeat its verdict if it is finished.",
+        ),
+    ] = False,
     stream: Annotated[bool, typer.Option("--stream", help="Begin to send at once, without a survey.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not show the plan and ask.")] = False,
     delimiter: options.Delimiter = None,
@@ -55,12 +62,16 @@ def import_(
     A ledger in the run directory says of every row what became of it.
 
     Exit codes: 0 all rows in (or left out by policy); 1 some rows bad; 2 usage, configuration or source; 3 stopped by
-    --max-bad; 4 rows in doubt; 5 target cannot be reached; 6 target refuses; 8 this machine failed; 130, 143 stopped.
+    --max-bad; 4 rows in doubt; 5 target cannot be reached; 6 target refuses; 7 another run holds the campaign or the
+    directory; 8 this machine failed; 130, 143 stopped.
     """
     with ending():
         start_logs(log_format)
         from pipeline import run
+        from pipeline.errors import UsageError
 
+        if continue_ and run_dir is None:
+            raise UsageError("--continue: goes on with the run in --run-dir: name that")
         settings, opened = _load(config, set_, campaign_id, sessions, sources, delimiter, encoding)
         chosen = run.ImportOptions(
             run_dir=run_dir,
@@ -76,9 +87,8 @@ def import_(
         progress = run.Progress()
         with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display:
             confirm = None if yes or not interactive() else _asking(display, settings.target.campaign)
-            result = run_async(
-                partial(run.import_contacts, settings, opened, chosen, progress=progress, confirm=confirm)
-            )
+            begin = run.continue_run if continue_ else run.import_contacts
+            result = run_async(partial(begin, settings, opened, chosen, progress=progress, confirm=confirm))
         _finish(result, as_json=json_)
 
 

@@ -4,8 +4,9 @@ They are a function of these two alone and can be made again at any time. Rows p
 order of the source, so memory does not grow with the file.
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import FileIO
@@ -54,13 +55,16 @@ def write_ledger(
     recovery: Recovery | None,
     settings: LedgerSettings,
     contacts: ContactsSettings,
+    *,
+    observe: Callable[[pl.DataFrame], None] | None = None,
 ) -> Tally:
     """Write ledger.parquet, ledger.csv (as `settings` ask) and resubmit.csv into `run_dir`, and count what is in them.
 
     `screened` is every batch of the input in order, from position 0; it is pulled one batch at a time, perhaps from
-    another thread than the caller's. `recovery` is the journal; None: nothing was sent, every row that could be is
-    pending. The files are put in place together at the end; if anything fails those that were there stay. Raises what
-    `screened` raises, and MachineFailed where a file cannot be written.
+    another thread than the caller's, and there `observe` is called with every part of the ledger (LEDGER_SCHEMA,
+    nothing masked). `recovery` is the journal; None: nothing was sent, every row that could be is pending. The files
+    are put in place together at the end; if anything fails those that were there stay. Raises what `screened` raises,
+    and MachineFailed where a file cannot be written.
     """
     counting = _Counting()
     destinations = frozenset(
@@ -82,6 +86,8 @@ def write_ledger(
             for batch in screened:
                 rows = assemble(batch, recovery)
                 counting.add(rows)
+                if observe is not None:
+                    observe(rows)
                 with writing(run_dir / RESUBMIT):
                     resubmit.add(batch, rows["status"], rows["reason"])
                 rows = rows.with_columns(masked(pl.col(name)) for name in hidden)
@@ -117,7 +123,7 @@ def _sink(frames: Iterator[pl.DataFrame], part: Path, path: Path) -> None:
         if failure:  # not of the disk: the stream itself broke off
             raise failure[0] from None
         with writing(path):
-            raise OSError(str(error)) from None
+            raise OSError(re.sub(r" \(os error \d+\)$", "", str(error))) from None
 
 
 def _begun_csv(part: Path, path: Path) -> FileIO:

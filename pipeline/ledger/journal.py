@@ -7,7 +7,7 @@ one dropped), so every further call raises and the run has to be resumed from wh
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -75,11 +75,16 @@ class Journal:
         except OSError as error:
             raise MachineFailed(_failure(path, "created", error)) from None
         journal = cls(path, disk, handle, begun=0, end=0)
-        journal._put(0, encode(header))
         try:
-            disk.sync_directory(path.parent)
-        except OSError as error:
-            raise journal._die("made durable", error) from None
+            journal._put(0, encode(header))
+            try:
+                disk.sync_directory(path.parent)
+            except OSError as error:
+                raise journal._die("made durable", error) from None
+        except MachineFailed as error:
+            with suppress(OSError):  # nothing was begun, so there is nothing to resume
+                path.unlink()
+            raise MachineFailed(f"{str(error).removesuffix('resume')}import again") from None
         return journal
 
     @classmethod
@@ -115,19 +120,20 @@ class Journal:
         """So many bytes of the file are durable."""
         return self._end
 
-    def begin(self, start: int, stop: int, rows: int, digest: str) -> int:
-        """Say that rows of [start, stop) may be sent from now on; returns the slice's number.
+    def begin(self, start: int, stop: int, rows: int, digest: str, known: Sequence[Outcome] = ()) -> int:
+        """Say that rows of [start, stop) may be sent from now on, `rows` of them with the `known` ones, which are not
+        sent and are settled herewith; returns the slice's number.
 
         Nothing of the slice may be sent before a `commit` that was called after this has returned. A row that has an
         outcome and is to be sent again is settled as pending first: only then does a later slice put it in doubt.
         """
-        if not 0 <= start < stop or not 0 <= rows <= stop - start:
+        if not 0 <= start < stop or not len(known) <= rows <= stop - start:
             raise ValueError(f"a slice is a range of positions, not [{start}, {stop}) with {rows} rows")
         with self._pending_lock:
             self._check()
             number = self._begun
             self._begun += 1
-            self._pending.append(SliceBegun(number, start, stop, rows, digest))
+            self._pending.append(SliceBegun(number, start, stop, rows, digest, known=known))
         return number
 
     def settle(self, number: int, outcomes: Iterable[Outcome]) -> None:

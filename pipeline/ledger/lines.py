@@ -45,14 +45,18 @@ class Header(msgspec.Struct, frozen=True, tag="header", tag_field="t"):
 
 
 class SliceBegun(msgspec.Struct, frozen=True, tag="begun", tag_field="t"):
-    """From here on rows of this range may have been sent. Durable before the first of them is."""
+    """From here on rows of this range may have been sent, all but the `known` ones. Durable before the first is sent.
+
+    What is known stands in the same line: a line of its own might be lost, and such a row be taken for one of ours.
+    """
 
     number: int  # counts the slices of the journal, from 0, through all resumptions
     start: int  # position of the first row in the whole input
     stop: int  # one more than the position of the last
-    rows: int  # how many rows of the range are handed to delivery
+    rows: int  # how many rows of the range are handed to delivery or known
     digest: str  # hash of what is sent for them
     durable: int = 0  # so much of the journal was durable before the write that holds this line
+    known: Sequence[Outcome] = ()  # rows that are not sent, since the campaign holds them already, or may
 
 
 class Settled(msgspec.Struct, frozen=True, tag="settled", tag_field="t"):
@@ -79,14 +83,35 @@ class SettledFrame(msgspec.Struct, frozen=True, tag="settled", tag_field="t"):
     rows: msgspec.Raw
 
 
+class SliceFrame(msgspec.Struct, frozen=True, tag="begun", tag_field="t"):
+    """A SliceBegun whose known rows are not looked into."""
+
+    number: int
+    start: int
+    stop: int
+    rows: int
+    digest: str
+    durable: int
+    known: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+_Rows: TypeAlias = list[tuple[int, str, str | None, str | None, int, int | None, int | None, float | None]]
+
+
+class KnownRows(msgspec.Struct, frozen=True, tag="begun", tag_field="t"):
+    """The known rows of a SliceBegun, as those of a SettledRows."""
+
+    known: _Rows = []
+
+
 class SettledRows(msgspec.Struct, frozen=True, tag="settled", tag_field="t"):
     """A Settled whose rows are plain tuples: a status stays text, which is all that a column wants."""
 
-    rows: list[tuple[int, str, str | None, str | None, int, int | None, int | None, float | None]]
+    rows: _Rows
 
 
 Record: TypeAlias = Header | SliceBegun | Settled | Note
-Sighted: TypeAlias = Header | SliceBegun | SettledFrame | Note
+Sighted: TypeAlias = Header | SliceFrame | SettledFrame | Note
 
 PREFIX: Final = b'{"c":"'
 MIDDLE: Final = b'","r":'
@@ -95,7 +120,7 @@ RECORD_AT: Final = len(PREFIX) + 8 + len(MIDDLE)
 
 _encoder: Final = msgspec.json.Encoder()
 _sighting: Final[msgspec.json.Decoder[Sighted]] = msgspec.json.Decoder(Sighted)
-_outcomes: Final = msgspec.json.Decoder(SettledRows)
+_outcomes: Final = msgspec.json.Decoder(SettledRows | KnownRows)
 
 
 class Damaged(ValueError):
@@ -117,12 +142,12 @@ def sight(line: bytes) -> Sighted:
 
 
 def rows(line: bytes) -> Sequence[tuple[Any, ...]]:
-    """Check a Settled line (without its newline) and read its outcomes as plain tuples, fields in order of Outcome.
-
-    Raises Damaged.
+    """Check a Settled or SliceBegun line (without its newline) and read its outcomes as plain tuples, fields in order
+    of Outcome. Raises Damaged.
     """
     try:
-        return _outcomes.decode(_checked(line)).rows
+        record = _outcomes.decode(_checked(line))
+        return record.rows if isinstance(record, SettledRows) else record.known
     except msgspec.DecodeError as error:
         raise Damaged(f"holds outcomes that this version cannot read ({error})") from None
 

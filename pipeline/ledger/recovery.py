@@ -15,7 +15,7 @@ import polars as pl
 from pipeline.errors import MachineFailed, UsageError
 from pipeline.ledger import lines
 from pipeline.ledger.disk import Disk, OsDisk
-from pipeline.ledger.lines import Damaged, Header, SliceBegun
+from pipeline.ledger.lines import Damaged, Header, SliceFrame
 from pipeline.ledger.scan import NothingBegun, Scan
 from pipeline.records import Status
 
@@ -44,6 +44,7 @@ OUTCOME_SCHEMA: Final = pl.Schema(
 RECORD_SCHEMA: Final = pl.Schema([*OUTCOME_SCHEMA.items(), ("slice", pl.UInt32), ("at", pl.UInt64)])
 
 _PART: Final = 1 << 16  # outcomes held as Python objects at once
+_BLOCK: Final = 1 << 20  # bytes of lines that follow each other are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ class Recovery:
             {"number": range(len(scan.begun["at"])), **scan.begun},
             schema={"number": pl.UInt32, **dict.fromkeys(scan.begun, pl.UInt64)},
         )
-        index = pl.DataFrame(scan.settled, schema={"slice": pl.UInt32, "at": pl.UInt64, "length": pl.UInt32})
+        kinds = {"slice": pl.UInt32, "at": pl.UInt64, "length": pl.UInt32}
+        # One after the other: where a line holds one row, this is most of the memory.
+        index = pl.DataFrame([pl.Series(name, scan.settled.pop(name), dtype=kind) for name, kind in kinds.items()])
         # Every line of outcomes by slice, then by place.
         self._index = index if index["slice"].is_sorted() else index.sort("slice", maintain_order=True)
         self._disk = disk
@@ -131,7 +134,7 @@ class Recovery:
         _, start, stop, rows, at, length = self.slices.row(number)
         for line in self._lines([(at, length)]):
             record = self._unchanged(lines.sight, line)
-        assert isinstance(record, SliceBegun)
+        assert isinstance(record, SliceFrame)
         return Slice(number, start, stop, rows, record.digest)
 
     def outcomes(self, start: int, stop: int) -> pl.DataFrame:
@@ -244,11 +247,15 @@ class Recovery:
         except OSError as error:
             raise _unreadable(self.path, error) from None
         try:
-            for at, length in places:
-                line = self._disk.read(handle, at, length)
-                if len(line) != length:
-                    raise MachineFailed(f"{self.path}: is shorter than when it was read first (at byte {at})")
-                yield line
+            for start, lengths in _adjacent(places):
+                block = self._disk.read(handle, start, sum(lengths) + len(lengths) - 1)
+                at = 0
+                for length in lengths:
+                    line = block[at : at + length]
+                    if len(line) != length:
+                        raise MachineFailed(f"{self.path}: is shorter than when it was read first (at byte {start})")
+                    yield line
+                    at += length + 1
         except OSError as error:
             raise _unreadable(self.path, error) from None
         finally:
@@ -259,6 +266,21 @@ class Recovery:
             return read(line)
         except Damaged as error:
             raise MachineFailed(f"{self.path}: has changed since it was read first: a line {error}") from None
+
+
+def _adjacent(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, list[int]]]:
+    """Lines (offset and length without newline) that follow each other, as offset of the first and all lengths."""
+    start, end = 0, -1
+    lengths: list[int] = []
+    for at, length in places:
+        if at != end or end - start > _BLOCK:
+            if lengths:
+                yield start, lengths
+            start, end, lengths = at, at, []
+        lengths.append(length)
+        end += length + 1
+    if lengths:
+        yield start, lengths
 
 
 def _frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:

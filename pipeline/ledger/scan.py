@@ -11,7 +11,7 @@ from typing import Final
 from pipeline.errors import MachineFailed
 from pipeline.ledger import lines
 from pipeline.ledger.disk import Disk
-from pipeline.ledger.lines import Damaged, Header, Note, SettledFrame, Sighted, SliceBegun
+from pipeline.ledger.lines import Damaged, Header, Note, SettledFrame, Sighted, SliceFrame
 
 _BLOCK: Final = 4 << 20  # bytes read at once
 _LONGEST: Final = 64 << 20  # no line is longer; a file system may leave a tail of zeros of any length
@@ -94,22 +94,28 @@ class Scan:
                     " go on with the program that began the run"
                 )
             self.header = record
-        elif isinstance(record, SliceBegun):
+        elif isinstance(record, SliceFrame):
             if record.number != len(self.begun["at"]):
                 raise self._refusal(f"begins slice {record.number}, not {len(self.begun['at'])}: lines are missing")
             for name, value in (("start", record.start), ("stop", record.stop), ("rows", record.rows)):
                 self.begun[name].append(value)
             self.begun["at"].append(self.offset)
             self.begun["length"].append(length)
+            if bytes(record.known) != b"[]":
+                self._index(record.number, length)
         elif isinstance(record, SettledFrame):
             if record.slice >= len(self.begun["at"]):
                 raise self._refusal(f"settles rows of slice {record.slice}, which was not begun: lines are missing")
-            self.settled["slice"].append(record.slice)
-            self.settled["at"].append(self.offset)
-            self.settled["length"].append(length)
+            self._index(record.slice, length)
         else:
             self.notes.append(record)
             self.finished = record.event == lines.FINISHED
+
+    def _index(self, number: int, length: int) -> None:
+        """The line at hand holds outcomes of a slice."""
+        self.settled["slice"].append(number)
+        self.settled["at"].append(self.offset)
+        self.settled["length"].append(length)
 
     def checked_header(self) -> Header:
         """The header, once it is sure that nothing before it or between the durable lines is damaged."""

@@ -16,7 +16,7 @@ from pipeline.ledger.files import CSV, PARQUET, RESUBMIT, as_text
 from pipeline.ledger.reading import Rows, as_read, csv_parts, ledger_parts
 from pipeline.ledger.recovery import OUTCOME_SCHEMA, Recovery
 from pipeline.ledger.summary import SUMMARY, Summary
-from pipeline.records import MENDABLE, TAKEN_BACK, Batch, Status
+from pipeline.records import MENDABLE, TAKEN_BACK, TAKING_BACK, Batch, Status
 
 _TOLD: Final = 10  # problems of a kind that are told one by one
 _PART: Final = 1 << 15  # rows compared at once
@@ -200,7 +200,7 @@ class _Checks:
             " {status_told} (code {code_told}, sends {attempts_told})",
         )
         # The canary may take rows back that the target had accepted; it says so, and that is the one way from there.
-        taken_back = (pl.col("status") == Status.PENDING.value) & (pl.col("reason") == TAKEN_BACK)
+        taken_back = pl.col("reason").is_in([TAKING_BACK, TAKEN_BACK])
         before = pl.col("position", "status", "attempts").shift(1).name.suffix("_before")
         again = history.with_columns(before).filter(
             (pl.col("position") == pl.col("position_before"))

@@ -1,10 +1,11 @@
 """Wires a run: what the commands do, as functions; the command line and library users call these."""
 
-from pipeline.run.importing import Confirm, ImportOptions, Result, check_contacts, import_contacts
+from pipeline.run.importing import Confirm, Result, check_contacts, import_contacts
 from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, session_check, status_of, verify_run
+from pipeline.run.job import ImportOptions
 from pipeline.run.progress import Progress
-from pipeline.run.resuming import AGAIN, resume_run
+from pipeline.run.resuming import AGAIN, continue_run, resume_run
 from pipeline.run.surroundings import Surroundings
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "RunStatus",
     "Surroundings",
     "check_contacts",
+    "continue_run",
     "import_contacts",
     "load",
     "load_settings",

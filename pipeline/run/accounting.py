@@ -1,22 +1,21 @@
 """The account of a run: ledger files and summary, made from the source and the journal alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from time import monotonic
 
-from pipeline.config import Settings, Share
+from pipeline.config import Share
 from pipeline.errors import MachineFailed, RunError, SourceError
-from pipeline.ledger import lines
-from pipeline.ledger.disk import Disk
 from pipeline.ledger.files import Tally, write_ledger
-from pipeline.ledger.recovery import recover
 from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.ledger.state import State
 from pipeline.ledger.summary import Seconds, Sessions, Summary
 from pipeline.records import Screened, Status
 from pipeline.run.describing import changed
+from pipeline.run.job import Job
 from pipeline.run.outcome import exit_code
 from pipeline.sessions import Counts
-from pipeline.stages.read import Source
 
 
 @dataclass(slots=True)
@@ -33,35 +32,32 @@ class Course:
     received: int | None = None  # number of the signal that stopped it
 
 
-def account(
-    directory: RunDirectory,
-    sources: Sequence[Source],
-    recorded: Sequence[lines.Source],
-    screened: Iterable[Screened],
-    settings: Settings,
-    course: Course,
-    *,
-    tolerate: Share | None,
-    checking: bool,
-    disk: Disk,
-) -> Summary:
-    """Write ledger, resubmit file and summary (blocking). `checking`: pending rows are what could be sent.
+def account(job: Job, screened: Iterable[Screened], course: Course, state: State | None, number: int | None) -> Summary:
+    """Write ledger, resubmit file and summary, and take the ledger into the state as that of run `number` (blocking);
+    `state` is None where nothing was sent.
+
+    `number` is None for a check: pending rows are what could be sent then.
 
     Raises MachineFailed where the files cannot be written, or where the source is not any more what was sent: no ledger
     is better than a wrong one. The summary then tells what the journal knows.
     """
-    recovery = recover(directory.journal, disk=disk)
+    directory, settings = job.directory, job.settings
+    recovery = job.recover()
     try:
-        if names := changed(sources, recorded):
+        if names := changed(job.sources, job.recorded):
             raise SourceError(f"{', '.join(names)} changed while the run went on")
-        tally = write_ledger(directory.path, screened, recovery, settings.ledger, settings.contacts)
+        with ExitStack() as stack:
+            absorb = None
+            if state is not None and number is not None:
+                absorb = stack.enter_context(state.account(number)).add
+            tally = write_ledger(directory.path, screened, recovery, settings.ledger, settings.contacts, observe=absorb)
     except SourceError as error:
         course.failure = MachineFailed(
             f"The ledger cannot be written, since the source cannot be read again as it was: {error}. "
             f"What became of the rows that were sent is in {directory.journal}."
         )
         tally = told(recovery.settled_counts())
-    summary = _summary(directory, tally, course, tolerate, checking=checking)
+    summary = _summary(directory, tally, course, job.options.tolerate, checking=number is None)
     summary.write(directory.path)
     return summary
 

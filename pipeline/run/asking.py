@@ -6,13 +6,25 @@ from typing import Any, TypeVar
 import anyio
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from pipeline.errors import NotDelivered, OpeningRefused, OutcomeUnknown, SessionExpired, TargetUnusable
+from pipeline.errors import (
+    NoList,
+    NotDelivered,
+    OpeningRefused,
+    OutcomeUnknown,
+    SessionExpired,
+    TargetUnreachable,
+    TargetUnusable,
+)
+from pipeline.logs import logger
 from pipeline.sessions import Lease
 
 T = TypeVar("T")
 
 #: So often is asked before the caller hears that there is no answer.
 ATTEMPTS = 4
+
+#: Who asks patiently pauses from the first to the last, in seconds.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
 async def ask(lease: Lease[Any], prove: Callable[[Any], Awaitable[bool]], call: Callable[[Any], Awaitable[T]]) -> T:
@@ -47,3 +59,34 @@ async def ask(lease: Lease[Any], prove: Callable[[Any], Awaitable[bool]], call: 
     except OpeningRefused as error:
         raise TargetUnusable(f"the target opens no further session: {error.reason}") from None
     raise AssertionError("tenacity either returns or raises")
+
+
+async def ask_patiently(
+    lease: Lease[Any],
+    prove: Callable[[Any], Awaitable[bool]],
+    call: Callable[[Any], Awaitable[T]],
+    *,
+    patience: float,
+    outage: float,
+) -> T:
+    """`ask` for a list until it is there.
+
+    Raises NoList where the list is null for `patience` seconds, TargetUnreachable where no answer comes for `outage`
+    seconds, TargetUnusable where nothing can help.
+    """
+    began = anyio.current_time()
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await ask(lease, prove, call)
+        except (NotDelivered, OutcomeUnknown) as error:
+            null = isinstance(error, NoList)
+            left = began + (patience if null else outage) - anyio.current_time()
+            if left <= 0:
+                if null:
+                    raise
+                raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None
+            wait = min(left, max(pause, getattr(error, "retry_after", None) or 0.0))
+            logger().info("target.asked_again", reason=error.reason, seconds=round(wait, 1))
+        await anyio.sleep(wait)
+        pause = min(2 * pause, LONGEST_PAUSE)

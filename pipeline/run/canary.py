@@ -1,20 +1,17 @@
 """The gate after the canary: waits for its rows, has them read back, and decides whether the rest may follow."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
-from typing import Any, Literal
-from uuid import UUID
+from typing import Any
 
 import anyio
 
 from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnreachable, TargetUnusable
 from pipeline.logs import logger
-from pipeline.records import TAKEN_BACK, Outcome, Status
+from pipeline.records import TAKEN_BACK, TAKING_BACK, Outcome, Status
 from pipeline.run.asking import ask
 from pipeline.sessions import SessionPool
 from pipeline.stages.canary import Finding, Sent, Verdict, read_back
 from pipeline.stages.deliver import Deliverer
-from pipeline.stages.duplicates import Seen
 from pipeline.stages.encode import Slice, sent_rows
 from pipeline.stages.settle import Settler
 from pipeline.targets import Target
@@ -25,15 +22,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 #: Taking the canary's rows back may take so long, in seconds; a stop does not cut it short.
 TAKE_BACK_WITHIN = 30.0
 
-#: Ids of the campaign that are put into the table of known ones at once.
-IDS_AT_ONCE = 8192
-
 
 class CanaryGate:
     """Stands between the canary's slice and the next one, see `encode.Gate`.
 
-    `keeps_ids` is what the configuration says of the target. A target that lists late is given `patience` seconds to
-    show rows that it accepted.
+    `list_known`: no row is sent that stood in the target's list before, so what is found there is ours to take back. A
+    target that lists late is given `patience` seconds to show rows that it accepted.
     """
 
     def __init__(
@@ -44,7 +38,7 @@ class CanaryGate:
         deliverer: Deliverer[Any],
         *,
         retries: dict[str, int],
-        keeps_ids: bool | Literal["ask"],
+        list_known: bool,
         patience: float,
     ) -> None:
         self._target = target
@@ -52,12 +46,10 @@ class CanaryGate:
         self._settler = settler
         self._deliverer = deliverer
         self._retries = retries
-        self._configured = keeps_ids
+        self._list_known = list_known
         self._patience = patience
         self._settled: dict[int, tuple[int, Outcome]] = {}  # slice and outcome, by position
         self._changed = anyio.Event()
-        self._there: Seen | None = None  # ids that the campaign held before the first row; None: not known
-        self._looked = False
         self.open = False
         self.keeps_ids: bool | None = None  # what reading back told; None: nothing
 
@@ -66,18 +58,6 @@ class CanaryGate:
         if not self.open:
             self._settled[outcome.position] = (number, outcome)
             self._changed.set()
-
-    async def expect(self, piece: Slice) -> None:
-        """Before the first canary: what does the campaign hold already? Such contacts prove nothing, and are not ours
-        to take back.
-        """
-        if self._looked or self._configured is False:
-            return
-        self._looked = True
-        try:
-            self._there = await ask(self._pool.quiet_lease(), self._target.prove, self._read_ids)
-        except (OutcomeUnknown, NotDelivered) as error:
-            logger().warning("canary.list_unread", reason=error.reason)
 
     async def prove(self, piece: Slice) -> bool:
         """Whether the rest may follow the rows of `piece`; False: none was accepted, another canary is needed.
@@ -91,46 +71,23 @@ class CanaryGate:
         accepted = [r for r in sent_rows(piece, self._retries) if outcomes[r.position][1].status is Status.ACCEPTED]
         if not accepted:
             return False
-        fresh = self._not_there_before(accepted)
-        if fresh:
-            try:
-                finding = await self._read_back(fresh)
-            except (TargetUnusable, TargetUnreachable) as error:
-                self._deliverer.stop(error)
-                return False
-        else:
-            finding = Finding(Verdict.UNPROVEN, True, "its rows were in the campaign before")
+        try:
+            finding = await self._read_back(accepted)
+        except (TargetUnusable, TargetUnreachable) as error:
+            self._deliverer.stop(error)
+            return False
         if finding.verdict in (Verdict.FAILED, Verdict.MISSING):
             with anyio.move_on_after(TAKE_BACK_WITHIN, shield=True):
-                await self._fail(fresh, finding, outcomes)
+                await self._fail(accepted, finding, outcomes)
             return False
-        await self._note(finding, len(fresh))
+        await self._note(finding, len(accepted))
         if finding.verdict is Verdict.UNPROVEN:
             logger().warning("canary.unproven", reason=finding.words, advice="the run goes on")
         else:
-            logger().info("canary.passed", rows=len(fresh), keeps_ids=finding.keeps_ids)
+            logger().info("canary.passed", rows=len(accepted), keeps_ids=finding.keeps_ids)
         self.keeps_ids = finding.keeps_ids
         self.open = True
-        self._there = None
         return True
-
-    async def _read_ids(self, handle: Any) -> Seen:
-        there = Seen()
-        part: dict[bytes, int] = {}
-        async with aclosing(self._target.contact_ids(handle)) as ids:
-            async for contact_id in ids:
-                part[UUID(contact_id).bytes] = 0
-                if len(part) == IDS_AT_ONCE:
-                    there.keep(part)
-                    part = {}
-        there.keep(part)
-        return there
-
-    def _not_there_before(self, rows: list[Sent]) -> list[Sent]:
-        if self._there is None:
-            return rows
-        held = self._there.holders([UUID(row.contact_id).bytes for row in rows])
-        return [row for row, there in zip(rows, held, strict=True) if there is None]
 
     async def _note(self, finding: Finding, rows: int) -> None:
         await self._settler.note(
@@ -153,16 +110,21 @@ class CanaryGate:
                 raise TargetUnreachable(
                     f"the target could not be asked for the canary's rows: {error.reason}. Try again later."
                 ) from None
-            if finding.verdict is not Verdict.MISSING or anyio.current_time() + pause > deadline:
+            left = deadline - anyio.current_time()
+            if finding.verdict is not Verdict.MISSING or left <= 0:
                 return finding
-            await anyio.sleep(pause)
+            await anyio.sleep(min(pause, left))
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _fail(self, rows: list[Sent], finding: Finding, outcomes: dict[int, tuple[int, Outcome]]) -> None:
         """Take the canary's rows back where the target keeps our ids, and stop the run."""
         taken = 0
-        if finding.keeps_ids and self._there is not None:
+        if finding.keeps_ids and self._list_known:
             lease = self._pool.quiet_lease()
+            for row in rows:  # from here on nobody knows whether it is there, until the target has said so
+                number, outcome = outcomes[row.position]
+                self._settler.settle(number, outcome._replace(status=Status.IN_DOUBT, code=None, reason=TAKING_BACK))
+            await self._settler.durable()
             for row in rows:
                 if await self._take_back(lease, row):
                     taken += 1
@@ -171,7 +133,9 @@ class CanaryGate:
                     self._settler.settle(number, taken_back)
         await self._note(finding, len(rows))
         left = len(rows) - taken
-        held = "They were taken back." if not left else f"{left} of them could not be taken back and are still there."
+        held = (
+            "They were taken back." if not left else f"{left} of them could not be taken back and may still be there."
+        )
         self._deliverer.stop(
             TargetUnusable(
                 f"the canary failed: of {len(rows)} rows that the target accepted, {finding.words}. {held} Compare "

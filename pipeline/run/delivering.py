@@ -21,7 +21,7 @@ from pipeline.run.progress import Progress
 from pipeline.run.surroundings import Surroundings
 from pipeline.sessions import SessionPool
 from pipeline.stages.deliver import Deliverer
-from pipeline.stages.encode import Slice, Slicer, encode
+from pipeline.stages.encode import Known, Slice, Slicer, encode
 from pipeline.stages.screen import Screener, screen
 from pipeline.stages.settle import Begun, Settler, begin
 from pipeline.targets import Target
@@ -31,8 +31,8 @@ class Delivery:
     """One walk that sends; made anew for each. How it went is told to `course` and `progress`.
 
     `read` is the first stage. `counts` are the rows settled so far, by status; `total` is how many there are, None: not
-    known. `standing` tells where rows stand that were begun before (see `Slicer`). `canary`: so many rows go first; 0:
-    none do.
+    known. `standing` and `known` tell which rows need not be sent (see `Slicer`), `claim` puts down what may be (see
+    `Settler`). `canary`: so many rows go first; 0: none do. `list_known`: what the target lists is among `known`.
     """
 
     def __init__(
@@ -51,7 +51,10 @@ class Delivery:
         counts: Counter[Status],
         total: int | None,
         standing: Callable[[int, int], pl.DataFrame] | None,
+        known: Known,
+        claim: Callable[[int, pl.DataFrame], None],
         canary: int,
+        list_known: bool,
     ) -> None:
         self._target = target
         self._pool = pool
@@ -65,9 +68,10 @@ class Delivery:
         self._counts = counts
         self._total = total
         self._standing = standing
+        self._known = known
         self._canary = canary
         self._stop_within = settings.delivery.stop_within
-        self._settler = Settler(journal, self._settled)
+        self._settler = Settler(journal, self._settled, claim)
         self._deliverer: Deliverer[Any] = Deliverer(
             target,
             pool,
@@ -83,14 +87,20 @@ class Delivery:
             self._settler,
             self._deliverer,
             retries={name: channel.retries for name, channel in settings.contacts.channels.items()},
-            keeps_ids=settings.target.keeps_ids,
+            list_known=list_known,
             patience=settings.delivery.late_effect,
         )
+        self.last_doubt = float("-inf")  # when the last request was given up that may have left, on the loop's clock
 
     @property
     def proven(self) -> bool:
         """Whether the canary's rows were read back, or could not be."""
         return self._gate.open
+
+    @property
+    def accepted(self) -> int:
+        """Rows that the target accepted."""
+        return self._settler.counts[Status.ACCEPTED]
 
     @property
     def keeps_ids(self) -> bool | None:
@@ -115,7 +125,14 @@ class Delivery:
     async def _stages(self, observe: Callable[[Screened], None] | None) -> None:
         canary = self._canary
         gate = self._gate if canary else None
-        slicer = Slicer(self._target, canary=canary, rows=self._surroundings.slice_rows, standing=self._standing)
+        slicer = Slicer(
+            self._target,
+            canary=canary,
+            rows=self._surroundings.slice_rows,
+            wall_clock=self._surroundings.wall_clock,
+            standing=self._standing,
+            known=self._known,
+        )
         to_screen, read_batches = anyio.create_memory_object_stream[Batch](1)
         to_encode, screened = anyio.create_memory_object_stream[Screened](1)
         to_begin, slices = anyio.create_memory_object_stream[Slice](1)
@@ -151,6 +168,8 @@ class Delivery:
         progress = self._progress
         self._counts[outcome.status] += 1
         self._course.sent += outcome.sent_at is not None
+        if outcome.status is Status.IN_DOUBT and outcome.attempts:
+            self.last_doubt = anyio.current_time()
         progress.sent += 1
         progress.in_flight = self._deliverer.in_flight
         progress.open_sessions = self._pool.open_now

@@ -73,6 +73,8 @@ def describe(
     *,
     wave: str | None,
     limit: int | None,
+    canary: int,
+    max_bad: Share | None,
     tolerate: Share | None,
 ) -> Description:
     """Look at everything once; reads the sources whole for their fingerprints (blocking). Raises SourceError."""
@@ -87,6 +89,8 @@ def describe(
         "host": socket.gethostname(),
         "wave": wave or "",
         "limit": limit or 0,
+        "canary": canary,
+        "max_bad": str(max_bad or ""),
         "tolerate": str(tolerate or ""),
     }
     tables = {

@@ -1,48 +1,58 @@
-"""The first stage of a resumed run: rows in doubt are settled by asking the target, before anything is sent."""
+"""Settles rows in doubt by asking the target what it holds, before a run ends and before a resumed one sends.
 
-from collections.abc import Callable, Iterable
+By ids where the target keeps ours: one that is found is proof. Else by number: how often a contact of the same face is
+there, less those that stood there before and those that are accepted, is how many of the doubtful ones are there. That
+something is not there is proof only in a list that shows the control, rows that were accepted lately, and that was read
+when nothing could take effect any more, nor be late in the list.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
 import polars as pl
 
 from pipeline.config import Settings
-from pipeline.errors import NotDelivered, OutcomeUnknown
+from pipeline.errors import NoList
+from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.journal import Journal
-from pipeline.ledger.reconcile import Answer, look_up
 from pipeline.ledger.recovery import Recovery
 from pipeline.logs import logger
-from pipeline.records import Outcome, Screened, Status
-from pipeline.run.asking import ask
+from pipeline.records import CHANNELS, Outcome, Screened, Status
+from pipeline.run.asking import ask_patiently
 from pipeline.sessions import Lease
+from pipeline.stages.faces import Face, Faces
 from pipeline.targets import Target
 
 #: So many of the rows that were accepted last make up the control.
-CONTROL = 20
+CONTROL: Final = 20
 
 #: A list that lags is read again with pauses that grow from the first to the last, in seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 
-#: Why a row that was in doubt is pending: it is surely not there.
-NOT_THERE = "the target was asked and does not hold it"
-AGAIN = "sent again on request"
+#: Why rows that were in doubt are what they are now.
+NOT_THERE: Final = "the target was asked and does not hold it"
+LISTED: Final = "an earlier run had added it"
+NO_ANSWER: Final = "sent {attempts} times without an answer, and the target was asked each time and does not hold it"
+AGAIN: Final = "sent again on request"
 
+_TEXTS: Final = [name for channel in CHANNELS for name in (channel, f"{channel}_text")]
 
-_ROWS = pl.Schema(
+_ROWS: Final = pl.Schema(
     [
         ("position", pl.UInt64),
         ("contact_id", pl.String),
+        ("content", pl.String),
+        *((name, pl.String) for name in _TEXTS),
         ("attempts", pl.UInt16),
         ("sent_at", pl.Int64),
         ("settled_at", pl.Int64),
     ]
 )
-
-
-_Verdict: TypeAlias = tuple[dict[str, Any], Status, str | None]  # a row of _ROWS, what it is now, and why
 
 
 @dataclass(slots=True)
@@ -53,86 +63,287 @@ class Standing:
     again: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_ROWS))
     control: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_ROWS))
 
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.doubtful.is_empty() and self.again.is_empty()
 
-def survey(screened: Iterable[Screened], recovery: Recovery, again: Iterable[Status]) -> Standing:
+
+def survey(screened: Iterable[Screened], recovery: Recovery, again: Iterable[Status] = ()) -> Standing:
     """Walk the input once (blocking)."""
     standing = Standing()
     wanted = [status.value for status in again]
-    for batch in screened:
-        told = recovery.standing(batch.batch.start, batch.batch.stop)
-        if told.is_empty():
-            continue
-        contacts = batch.contacts.select("contact_id", "status").with_row_index("position", offset=batch.batch.start)
-        sendable = contacts.filter(pl.col("status").is_null()).select(pl.col("position").cast(pl.UInt64), "contact_id")
-        rows = sendable.join(told, on="position", maintain_order="left")
-        for status, name in ((Status.IN_DOUBT.value, "doubtful"), (Status.ACCEPTED.value, "control")):
-            found = pl.concat([getattr(standing, name), rows.filter(pl.col("status") == status).select(_ROWS.names())])
-            setattr(standing, name, found if name == "doubtful" else found.sort("settled_at").tail(CONTROL))
+    for rows in _told(screened, recovery):
+        doubtful = rows.filter(pl.col("status") == Status.IN_DOUBT.value).select(_ROWS.names())
+        standing.doubtful = pl.concat([standing.doubtful, doubtful])
+        accepted = rows.filter((pl.col("status") == Status.ACCEPTED.value) & pl.col("sent_at").is_not_null())
+        control = pl.concat([standing.control, accepted.select(_ROWS.names())])
+        standing.control = control.sort("sent_at").tail(CONTROL)
         more = rows.filter(pl.col("status").is_in(wanted)).select(_ROWS.names())
         standing.again = pl.concat([standing.again, more])
     return standing
 
 
-async def reconcile(
-    standing: Standing,
-    recovery: Recovery,
-    journal: Journal,
-    target: Target,
-    lease: Lease[Any],
-    settings: Settings,
-    not_before: float,
-    *,
-    wall_clock: Callable[[], float],
-) -> None:
-    """Settle what can be told; what cannot stays in doubt. `not_before`: seconds on the loop's clock, until when an
-    unanswered request may still take effect. `wall_clock` gives seconds since the epoch.
-
-    Raises TargetUnusable where the target refuses us, MachineFailed where the journal cannot be written.
-    """
-    verdicts: list[_Verdict] = [(row, Status.PENDING, AGAIN) for row in standing.again.iter_rows(named=True)]
-    if standing.doubtful.height:
-        verdicts += await _settled(standing, target, lease, settings, not_before)
-    now = int(wall_clock() * 1000)
-    for row, status, reason in verdicts:
-        outcome = Outcome(row["position"], status, None, reason, row["attempts"], row["sent_at"], now, None)
-        journal.settle(recovery.slice_of(outcome.position), [outcome])
-    await anyio.to_thread.run_sync(journal.commit)
-
-
-async def _settled(
-    standing: Standing, target: Target, lease: Lease[Any], settings: Settings, not_before: float
-) -> list[_Verdict]:
-    if settings.target.keeps_ids is False:
-        logger().warning(
-            "reconcile.impossible", reason="the target keeps no ids of ours", rows=standing.doubtful.height
+def _told(screened: Iterable[Screened], recovery: Recovery) -> Iterable[pl.DataFrame]:
+    """The rows that can be sent and were begun, with where they stand."""
+    for batch in screened:
+        told = recovery.standing(batch.batch.start, batch.batch.stop)
+        if told.is_empty():
+            continue
+        contacts = batch.contacts.with_row_index("position", offset=batch.batch.start)
+        sendable = contacts.filter(pl.col("status").is_null()).select(
+            pl.col("position").cast(pl.UInt64), "contact_id", "content", *_TEXTS
         )
-        return []
-    await anyio.sleep(max(0.0, not_before - anyio.current_time()))
-    doubtful, control = set(standing.doubtful["contact_id"]), set(standing.control["contact_id"])
+        yield sendable.join(told, on="position", maintain_order="left")
 
-    async def read(handle: Any) -> Answer:
-        async with aclosing(target.contact_ids(handle)) as ids:
-            return await look_up(ids, doubtful, control)
 
-    deadline = anyio.current_time() + settings.delivery.late_effect
-    pause = FIRST_PAUSE
-    while True:
+@dataclass(slots=True)
+class Doubt:
+    """The rows of one run that are to be settled, and what they are settled by.
+
+    `walk` goes over the run's input anew, screened. `not_before` is when the last unanswered request can no longer take
+    effect, in seconds on the loop's clock.
+    """
+
+    walk: Callable[[], Iterable[Screened]]
+    recovery: Recovery
+    standing: Standing
+    faces: Faces
+    baseline: Baseline
+    alone: bool  # no other run has sent into the campaign since this one began
+    not_before: float
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What one pass over the target's list showed."""
+
+    started: float  # loop's clock, seconds
+    ended: float
+    ids: set[str] = field(default_factory=set)  # of the wanted ones
+    faces: Counter[bytes] = field(default_factory=Counter)  # of the wanted ones
+
+
+class Reconciler:
+    """Asks the target and settles; one for each time. `keeps_ids`: None where that is not known."""
+
+    def __init__(
+        self,
+        doubt: Doubt,
+        target: Target,
+        lease: Lease[Any],
+        settings: Settings,
+        *,
+        keeps_ids: bool | None,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._doubt = doubt
+        self._target = target
+        self._lease = lease
+        self._settings = settings
+        self._late = settings.delivery.late_effect
+        self._keeps_ids = keeps_ids
+        self._wall_clock = wall_clock
+        self._lag = self._late  # a list lags no more than that; lowered by what is seen
+        self._rows = list(doubt.standing.doubtful.iter_rows(named=True))
+        self._control = list(doubt.standing.control.iter_rows(named=True))
+        self._ids = {row["contact_id"] for row in (*self._rows, *self._control)}
+        self._sent_faces: dict[int, Face] = {}  # by position
+        self._before: Mapping[bytes, int] = {}  # how often a face stood there before the first row
+        self._accepted: Counter[bytes] = Counter()  # how often this run was accepted with it
+        if keeps_ids is not True:
+            self._sent_faces = {row["position"]: doubt.faces.sent(row) for row in (*self._rows, *self._control)}
+
+    async def run(self, journal: Journal, *, give_up: int | None = None) -> list[str]:
+        """Put on record what can be told, durably; returns the ids of the rows that it was told of.
+
+        A row that is surely not there is pending again, or failed after `give_up` sends (None: never). Raises
+        TargetUnreachable, TargetUnusable, MachineFailed.
+        """
+        left = {row["position"]: row for row in self._rows}
+        told: list[str] = []
         try:
-            answer = await ask(lease, target.prove, read)
-        except (OutcomeUnknown, NotDelivered) as error:
-            logger().warning("reconcile.unanswered", reason=error.reason, rows=standing.doubtful.height)
-            return []
-        if answer.proves_absence or not control or anyio.current_time() + pause > deadline:
-            break
-        await anyio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
-    verdicts: list[_Verdict] = []
-    for row in standing.doubtful.iter_rows(named=True):
-        if row["contact_id"] in answer.found:
-            verdicts.append((row, Status.ACCEPTED, None))
-        elif answer.proves_absence:
-            verdicts.append((row, Status.PENDING, NOT_THERE))
-    logger().info(
-        "reconcile.done", rows=len(doubtful), found=len(answer.found), left=standing.doubtful.height - len(verdicts)
-    )
-    return verdicts
+            async for there, absent in self._verdicts():
+                now = int(self._wall_clock() * 1000)
+                for position, status in [*((at, True) for at in there), *((at, False) for at in absent)]:
+                    row = left.pop(position)
+                    told.append(row["contact_id"])
+                    outcome = self._outcome(row, there=status, now=now, give_up=give_up)
+                    journal.settle(self._doubt.recovery.slice_of(position), [outcome])
+                await anyio.to_thread.run_sync(journal.commit)
+        except NoList as error:
+            logger().warning("reconcile.no_list", reason=error.reason, rows=len(left))
+        logger().info("reconcile.done", rows=len(self._rows), left=len(left))
+        return told
+
+    def _outcome(self, row: Mapping[str, Any], *, there: bool, now: int, give_up: int | None) -> Outcome:
+        attempts = row["attempts"]
+        if there and attempts:
+            status, reason = Status.ACCEPTED, None
+        elif there:
+            status, reason = Status.DUPLICATE, LISTED
+        elif give_up is not None and attempts >= give_up:
+            status, reason = Status.FAILED, NO_ANSWER.format(attempts=attempts)
+        else:
+            status, reason = Status.PENDING, NOT_THERE
+        return Outcome(row["position"], status, None, reason, attempts, row["sent_at"], now, None)
+
+    async def _verdicts(self) -> Any:
+        """Positions that are there and positions that are not, as often as there is something new."""
+        open_ = {row["position"] for row in self._rows}
+        if self._keeps_ids is not True:
+            await self._prepare_counting()
+        deadline = max(self._doubt.not_before, anyio.current_time()) + 2 * self._late
+        pause = FIRST_PAUSE
+        while open_:
+            reading = await self._read()
+            shown = self._shows_control(reading)
+            if shown:
+                self._observe_lag(reading)
+            final = shown and reading.started >= self._doubt.not_before + self._lag
+            there, absent = self._judge(reading, open_, shown=shown, final=final)
+            open_ -= there | absent
+            yield there, absent
+            now = anyio.current_time()
+            if final or not open_ or not self._control:
+                return
+            if shown:
+                await anyio.sleep(max(0.0, self._doubt.not_before + self._lag - now))
+                continue
+            if now >= deadline:
+                return
+            await anyio.sleep(min(pause, deadline - now))
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    async def _read(self) -> _Reading:
+        async def read(handle: Any) -> _Reading:
+            reading = _Reading(anyio.current_time(), 0.0)
+            if self._keeps_ids is True:
+                async with aclosing(self._target.contact_ids(handle)) as ids:
+                    async for contact_id in ids:
+                        if contact_id in self._ids:
+                            reading.ids.add(contact_id)
+            else:
+                wanted = set(self._wanted_faces())
+                async with aclosing(self._target.read_back(handle, limit=None)) as contacts:
+                    async for held in contacts:
+                        if held.contact_id is not None and held.contact_id in self._ids:
+                            reading.ids.add(held.contact_id)
+                        face = self._doubt.faces.held(held)
+                        reading.faces.update(wanted.intersection((face.destinations, face.whole)))
+            reading.ended = anyio.current_time()
+            return reading
+
+        delivery = self._settings.delivery
+        return await ask_patiently(
+            self._lease, self._target.prove, read, patience=2 * self._late, outage=delivery.outage
+        )
+
+    def _wanted_faces(self) -> Iterable[bytes]:
+        for face in self._sent_faces.values():
+            yield face.destinations
+            if face.whole is not None:
+                yield face.whole
+
+    async def _prepare_counting(self) -> None:
+        """What stood there before, and what this run was accepted with, of the faces in question."""
+        wanted = set(self._wanted_faces())
+        baseline = self._doubt.baseline
+
+        def count() -> None:
+            if baseline.whole:
+                self._before = baseline.numbers(wanted)
+            for rows in _told(self._doubt.walk(), self._doubt.recovery):
+                for row in rows.filter(pl.col("status") == Status.ACCEPTED.value).iter_rows(named=True):
+                    face = self._doubt.faces.sent(row)
+                    self._accepted.update(wanted.intersection((face.destinations, face.whole)))
+
+        await anyio.to_thread.run_sync(count)
+
+    # --- judging ----------------------------------------------------------------------------------------------------
+
+    def _by_ids(self, reading: _Reading) -> bool:
+        """Whether the target keeps our ids, as far as is known."""
+        return self._keeps_ids is True or (self._keeps_ids is None and bool(reading.ids))
+
+    def _counts(self) -> bool:
+        """Whether numbers tell anything."""
+        return self._keeps_ids is not True and self._doubt.alone and self._doubt.baseline.whole
+
+    def _shows_control(self, reading: _Reading) -> bool:
+        if not self._control:
+            return False
+        if self._by_ids(reading):
+            return all(row["contact_id"] in reading.ids for row in self._control)
+        faces = {self._sent_faces[row["position"]].destinations for row in self._control}
+        return self._counts() and all(self._surplus(reading, face) >= 0 for face in faces)
+
+    def _surplus(self, reading: _Reading, face: bytes) -> int:
+        """So many contacts of this face are there that nothing else explains."""
+        return reading.faces[face] - self._before.get(face, 0) - self._accepted[face]
+
+    def _observe_lag(self, reading: _Reading) -> None:
+        """The youngest row of the control is in the list: it lags no more than that row is old."""
+        youngest = max(row["sent_at"] for row in self._control) / 1000
+        age = self._wall_clock() - (anyio.current_time() - reading.ended) - youngest
+        if age >= 0:
+            self._lag = min(self._lag, age)
+
+    def _judge(self, reading: _Reading, open_: set[int], *, shown: bool, final: bool) -> tuple[set[int], set[int]]:
+        rows = [row for row in self._rows if row["position"] in open_]
+        there = {row["position"] for row in rows if row["contact_id"] in reading.ids}
+        if self._by_ids(reading):
+            return there, {row["position"] for row in rows} - there if final else set()
+        if shown and self._counts():
+            return self._judge_by_number(reading, rows, final=final)
+        return there, set()
+
+    def _judge_by_number(
+        self, reading: _Reading, rows: list[dict[str, Any]], *, final: bool
+    ) -> tuple[set[int], set[int]]:
+        groups: dict[bytes, list[int]] = {}
+        for row in rows:
+            groups.setdefault(self._sent_faces[row["position"]].destinations, []).append(row["position"])
+        there: set[int] = set()
+        absent: set[int] = set()
+        for destinations, positions in groups.items():
+            surplus = self._surplus(reading, destinations)
+            if surplus > len(positions):
+                continue  # somebody else has added some: whether ours are among them is not to be told
+            if surplus == len(positions):
+                there.update(positions)
+            elif final and surplus <= 0:
+                absent.update(positions)
+            elif final:
+                self._judge_by_text(reading, positions, surplus, there, absent)
+        return there, absent
+
+    def _judge_by_text(
+        self, reading: _Reading, positions: list[int], surplus: int, there: set[int], absent: set[int]
+    ) -> None:
+        """Some of these rows, which have the same destinations, are there: which ones, their texts tell."""
+        by_text: dict[bytes | None, list[int]] = {}
+        for position in positions:
+            by_text.setdefault(self._sent_faces[position].whole, []).append(position)
+        numbers = {
+            whole: max(0, min(self._surplus(reading, whole), len(those)))
+            for whole, those in by_text.items()
+            if whole is not None
+        }
+        if None in by_text or sum(numbers.values()) != surplus:
+            return
+        for whole, those in by_text.items():
+            assert whole is not None
+            there.update(those[: numbers[whole]])
+            absent.update(those[numbers[whole] :])
+
+
+def send_again(standing: Standing, recovery: Recovery, journal: Journal, wall_clock: Callable[[], float]) -> None:
+    """Put on record, durably, that rows are pending which are to be sent again on request (blocking)."""
+    now = int(wall_clock() * 1000)
+    for row in standing.again.iter_rows(named=True):
+        outcome = Outcome(row["position"], Status.PENDING, None, AGAIN, row["attempts"], row["sent_at"], now, None)
+        journal.settle(recovery.slice_of(row["position"]), [outcome])
+    journal.commit()

@@ -7,15 +7,18 @@ from typing import Final
 from pipeline import configfile, targets
 from pipeline.config import Settings, Share
 from pipeline.errors import ConfigError, UsageError
-from pipeline.ledger.recovery import Recovery, recover
+from pipeline.ledger import lines
+from pipeline.ledger.recovery import NothingBegun, Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
 from pipeline.records import Status
 from pipeline.run import describing
-from pipeline.run.importing import Earlier, ImportOptions, Result, resume_contacts
+from pipeline.run.importing import Confirm, Result, import_contacts, resume_contacts
+from pipeline.run.job import Earlier, ImportOptions
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import record, recorded_sources
 from pipeline.run.surroundings import Surroundings
+from pipeline.stages.read import Source
 
 #: What may be set anew: nothing that decides what is sent, or where.
 _SETTABLE: Final = ("delivery.", "sessions.", "http.", "target.account_id", "target.username", "target.password")
@@ -44,23 +47,95 @@ async def resume_run(
     surroundings = surroundings or Surroundings()
     with directory.locked():
         recovery = recover(directory.journal, disk=surroundings.disk)
-        summary = Summary.read(run_dir)
-        if recovery.finished and not again and summary is not None:
-            return Result(summary, summary.error)
+        if not again and (verdict := _verdict(directory, recovery)) is not None:
+            return verdict
         settings = _settings(directory, overrides)
         sources, limit = recorded_sources(directory)
         if names := describing.changed(sources, recovery.header.sources):
             raise UsageError(f"{', '.join(names)}: is not the file that the run has read; put that back, or start anew")
         _check_same(directory, settings, recovery)
-        tolerate = record(directory)["run"]["tolerate"]
+        chosen = record(directory)["run"]
         options = ImportOptions(
             limit=limit,
             wave=recovery.header.wave or None,
-            tolerate=Share.parse(tolerate) if tolerate else None,
+            canary=chosen["canary"],
+            max_bad=Share.parse(chosen["max_bad"]) if chosen["max_bad"] else None,
+            tolerate=Share.parse(chosen["tolerate"]) if chosen["tolerate"] else None,
             signals=signals,
         )
         earlier = Earlier(directory, recovery, tuple(again))
         return await resume_contacts(settings, sources, options, earlier, progress=progress, surroundings=surroundings)
+
+
+async def continue_run(
+    settings: Settings,
+    sources: Sequence[Source],
+    options: ImportOptions,
+    *,
+    progress: Progress | None = None,
+    confirm: Confirm | None = None,
+    surroundings: Surroundings | None = None,
+) -> Result:
+    """Start the run in `options.run_dir`, go on with it, or repeat its verdict, whichever there is to do.
+
+    Raises UsageError where that run was begun with another source, mapping or campaign, and as the three do.
+    """
+    assert options.run_dir is not None
+    directory = RunDirectory(options.run_dir)
+    surroundings = surroundings or Surroundings()
+    if directory.holds_run:
+        with directory.locked():
+            try:
+                recovery = recover(directory.journal, disk=surroundings.disk)
+            except NothingBegun:
+                directory.journal.unlink()
+            else:
+                _check_asked(directory, settings, sources, options, recovery.header)
+                if (verdict := _verdict(directory, recovery)) is not None:
+                    return verdict
+                earlier = Earlier(directory, recovery)
+                return await resume_contacts(
+                    settings, sources, options, earlier, progress=progress, surroundings=surroundings
+                )
+    return await import_contacts(
+        settings, sources, options, progress=progress, confirm=confirm, surroundings=surroundings
+    )
+
+
+def _verdict(directory: RunDirectory, recovery: Recovery) -> Result | None:
+    """How a finished run ended; None: there is something left to do.
+
+    A run may have finished on the disk and yet have ended with an error: its last write was not confirmed.
+    """
+    summary = Summary.read(directory.path) if recovery.finished else None
+    return None if summary is None or summary.error is not None else Result(summary)
+
+
+def _check_asked(
+    directory: RunDirectory,
+    settings: Settings,
+    sources: Sequence[Source],
+    options: ImportOptions,
+    header: lines.Header,
+) -> None:
+    limit = record(directory)["run"]["limit"] or None
+    for what, asked, then in (
+        ("number of sources", len(sources), len(header.sources)),
+        ("mapping", describing.mapping(settings), header.mapping),
+        ("campaign", settings.target.campaign, header.campaign),
+        ("target", f"{settings.target.system} {settings.target.place}", f"{header.system} {header.place}"),
+        ("wave", options.wave or "", header.wave),
+        ("limit", options.limit, limit),
+    ):
+        if asked != then:
+            raise UsageError(
+                f"{directory.path}: holds a run with another {what}: choose another directory for this one"
+            )
+    if names := describing.changed(sources, header.sources):
+        raise UsageError(
+            f"{', '.join(names)}: is not the file that the run in {directory.path} has read; put that back, or choose "
+            "another directory"
+        )
 
 
 def _settings(directory: RunDirectory, overrides: Sequence[str]) -> Settings:

@@ -27,7 +27,17 @@ QUIET = 30.0
 class Breaker:
     """Shared by all workers of a run. `outage` is how long nothing may get through, in seconds."""
 
-    __slots__ = ("_failures", "_outage", "_quiet_until", "_random", "_since", "_stopping", "_turn", "open")
+    __slots__ = (
+        "_counted_until",
+        "_failures",
+        "_outage",
+        "_quiet_until",
+        "_random",
+        "_since",
+        "_stopping",
+        "_turn",
+        "open",
+    )
 
     def __init__(self, outage: float, stopping: anyio.Event, random: Random) -> None:
         self.open = False
@@ -36,7 +46,8 @@ class Breaker:
         self._random = random
         self._turn = anyio.Lock()
         self._since: float | None = None  # when the first failure came that no success has followed
-        self._failures = 0  # in a row
+        self._failures = 0  # in a row; those of calls that failed together count once
+        self._counted_until = float("-inf")
         self._quiet_until = float("-inf")
 
     @property
@@ -56,7 +67,9 @@ class Breaker:
         now = anyio.current_time()
         if self._since is None:
             self._since = now
-        self._failures += 1
+        if now >= self._counted_until:
+            self._failures += 1
+            self._counted_until = now + self._grown() / 2
         if isinstance(error, OutcomeUnknown) and not self.open:
             self.open = True
             if now >= self._quiet_until:  # a row here and there must not fill the log
@@ -75,9 +88,15 @@ class Breaker:
             )
 
     def pause(self, least: float | None = None) -> float:
-        """How long to wait before the next try, in seconds: growing, with jitter, and at least `least`."""
-        grown = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10)) if self._failures else 0.0
-        return max(least or 0.0, grown * (0.5 + self._random.random() / 2))
+        """How long to wait before the next try, in seconds: growing, with jitter, at least `least`, and no longer than
+        the outage lasts.
+        """
+        wanted = max(least or 0.0, self._grown() * (0.5 + self._random.random() / 2))
+        left = self._outage if self._since is None else self._since + self._outage - anyio.current_time()
+        return max(0.0, min(wanted, left))
+
+    def _grown(self) -> float:
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10)) if self._failures else 0.0
 
     async def passage(self, probe: Callable[[], Awaitable[object]]) -> "anyio.Lock | None":
         """Wait while the breaker is open. Returns None when it is closed, or the turn, held, for one trial row.

@@ -52,10 +52,11 @@ class ReadBackTooLarge(PipelineError):
 class ReadBack(Protocol[H_contra]):
     """What the canary needs of a target."""
 
-    def read_back(self, handle: H_contra, *, limit: int) -> AsyncGenerator[Held, None]:
+    def read_back(self, handle: H_contra, *, limit: int | None) -> AsyncGenerator[Held, None]:
         """The campaign's contacts as a stream, in no particular order.
 
-        Raises ReadBackTooLarge after `limit` bytes, a RowError or TargetUnusable where it cannot be read.
+        Raises ReadBackTooLarge after `limit` bytes, NoList for a null list, another RowError or TargetUnusable where it
+        cannot be read.
         """
 
     def contact_ids(self, handle: H_contra) -> AsyncGenerator[str, None]:
@@ -144,7 +145,7 @@ def _lost(row: Sent, held: Held) -> str | None:
         there = held.channels.get(channel)
         if there is None or not there.destination:
             return f"the destination of {channel} is missing"
-        if _plain(there.destination) != _plain(destination):
+        if plain(there.destination) != plain(destination):
             return f"the destination of {channel} is another than was sent"
         if not there.tries:
             return f"{channel} is marked 'do not try'"
@@ -160,14 +161,14 @@ def _might_be_ours(held: Held, ours: Mapping[frozenset[str], Sent]) -> bool:
 
 
 def _destinations(channels: Mapping[str, tuple[str, int]]) -> frozenset[str]:
-    return frozenset(f"{channel}:{_plain(destination)}" for channel, (destination, _) in channels.items())
+    return frozenset(f"{channel}:{plain(destination)}" for channel, (destination, _) in channels.items())
 
 
 def _held_destinations(held: Held) -> frozenset[str]:
-    return frozenset(f"{name}:{_plain(c.destination)}" for name, c in held.channels.items() if c.destination)
+    return frozenset(f"{name}:{plain(c.destination)}" for name, c in held.channels.items() if c.destination)
 
 
-def _plain(destination: str) -> str:
+def plain(destination: str) -> str:
     """Digits of a phone, or the mail without case: targets write both in their own way."""
     if "@" in destination:
         return destination.strip().lower()

@@ -62,12 +62,13 @@ class Sender(Protocol[H_contra]):
 
 
 class Row(NamedTuple):
-    """One row on its way. `attempts` counts its sends that the target has put off."""
+    """One row on its way."""
 
     position: int
     slice_number: int
     body: Body
-    attempts: int = 0
+    attempts: int = 0  # sends so far, in earlier runs too
+    put_off: int = 0  # sends of this run that the target has put off
 
 
 class Deliverer(Generic[H]):
@@ -296,13 +297,13 @@ class Deliverer(Generic[H]):
         try:
             code = await self._target.send(handle, row.body)
         except PutOff as error:
-            if row.attempts + 1 < self._settings.attempts:
+            if row.put_off + 1 < self._settings.attempts:
                 self._put_off(row)
                 del self._flying[row.position]
                 self._answered(turn)
                 return
             status, code = Status.FAILED, error.code
-            reason = f"the target put it off {row.attempts + 1} times: {error.reason}"
+            reason = f"the target put it off {row.put_off + 1} times: {error.reason}"
         except Refused as error:
             status, code, reason = Status.REJECTED, error.code, error.reason
         except AlreadyThere as error:
@@ -334,9 +335,10 @@ class Deliverer(Generic[H]):
             self._breaker.succeeded()
 
     def _put_off(self, row: Row) -> None:
-        attempts = row.attempts + 1
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**attempts) * (0.5 + self._random.random() / 2)
-        heapq.heappush(self._later, (anyio.current_time() + pause, row.position, row._replace(attempts=attempts)))
+        put_off = row.put_off + 1
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**put_off) * (0.5 + self._random.random() / 2)
+        again = row._replace(attempts=row.attempts + 1, put_off=put_off)
+        heapq.heappush(self._later, (anyio.current_time() + pause, row.position, again))
         self._wake()
 
     async def _ask(self, lease: Lease[H]) -> None:

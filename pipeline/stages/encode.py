@@ -10,7 +10,7 @@ import anyio.to_thread
 import polars as pl
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
-from pipeline.records import CHANNELS, Screened, Status
+from pipeline.records import CHANNELS, Outcome, Screened, Status
 from pipeline.stages.canary import Sent
 
 #: The body of one row call, cut where the session's own token belongs: `token.join(body)` is what is sent.
@@ -45,30 +45,45 @@ class Slice:
     contacts: pl.DataFrame  # theirs, CONTACTS_SCHEMA
     digest: str  # over contact ids and contents: a changed source is noticed
     attempts: dict[int, int] = field(default_factory=dict)  # sends in earlier runs, by position, where there were any
+    known: list[Outcome] = field(default_factory=list)  # rows that need not be sent, with what is known of them
 
 
 class Gate(Protocol):
     """Decides after a canary whether the rest may follow."""
 
-    async def expect(self, piece: Slice) -> None:
-        """Hear of a canary before it goes."""
-
     async def prove(self, piece: Slice) -> bool:
         """Whether the rest may follow; False: another canary is needed."""
+
+
+class Known(Protocol):
+    """Knows which contacts the campaign holds already, or may hold."""
+
+    def judge(self, contacts: pl.DataFrame) -> pl.DataFrame:
+        """Per row of `contacts` (contact_id, content) its `status` (null: it is to be sent) and `reason`."""
 
 
 class Slicer:
     """Cuts batches into slices: the first `canary` rows that can be sent are one of their own.
 
     `standing` gives, for a range of positions, where rows stand that were begun before (position, status, attempts):
-    only the pending ones of them are sent.
+    only the pending ones of them are sent. Of those `known` settles the ones that are there already. `wall_clock` gives
+    seconds since the epoch.
     """
 
     def __init__(
-        self, encoder: Encoder, *, canary: int, rows: int, standing: Callable[[int, int], pl.DataFrame] | None = None
+        self,
+        encoder: Encoder,
+        *,
+        canary: int,
+        rows: int,
+        wall_clock: Callable[[], float],
+        standing: Callable[[int, int], pl.DataFrame] | None = None,
+        known: Known | None = None,
     ) -> None:
         self._encoder = encoder
         self._standing = standing
+        self._known = known
+        self._wall_clock = wall_clock
         self._next = canary or rows
         self._rows = rows
 
@@ -87,23 +102,40 @@ class Slicer:
             done = told["position"].filter(~pending)
             sendable = sendable.filter(~pl.col("_position").cast(pl.UInt64).is_in(done.implode()))
             attempts = dict(told.filter(pending).select("position", "attempts").iter_rows())
+        known: list[Outcome] = []
+        if self._known is not None and sendable.height:
+            verdicts = self._known.judge(sendable)
+            there = verdicts["status"].is_not_null()
+            known = self._outcomes(sendable["_position"].filter(there), verdicts.filter(there), attempts)
+            sendable = sendable.filter(~there)
         start = screened.batch.start
-        while sendable.height:
+        while sendable.height or known:
             piece, sendable = sendable.head(self._next), sendable.slice(self._next)
-            self._next = self._rows
-            positions = piece["_position"].to_list()
+            if piece.height:
+                self._next = self._rows
             stop = sendable["_position"][0] if sendable.height else screened.batch.stop
-            before = {at: attempts[at] for at in positions if attempts.get(at)}
-            yield self._slice(start, stop, positions, piece.drop("_position"), before)
+            own = [outcome for outcome in known if outcome.position < stop]
+            known = known[len(own) :]
+            yield self._slice(start, stop, piece, attempts, own)
             start = stop
 
+    def _outcomes(self, positions: pl.Series, verdicts: pl.DataFrame, attempts: dict[int, int]) -> list[Outcome]:
+        now = int(self._wall_clock() * 1000)
+        return [
+            Outcome(at, Status(status), None, reason, attempts.get(at, 0), None, now, None)
+            for at, (status, reason) in zip(positions, verdicts.select("status", "reason").iter_rows(), strict=True)
+        ]
+
     def _slice(
-        self, start: int, stop: int, positions: list[int], contacts: pl.DataFrame, attempts: dict[int, int]
+        self, start: int, stop: int, piece: pl.DataFrame, attempts: dict[int, int], known: list[Outcome]
     ) -> Slice:
+        positions, contacts = piece["_position"].to_list(), piece.drop("_position")
         digest = hashlib.blake2b(digest_size=16)
         for column in ("contact_id", "content"):
             digest.update("\n".join(contacts[column].to_list()).encode())
-        return Slice(start, stop, positions, self._encoder.encode(contacts), contacts, digest.hexdigest(), attempts)
+        before = {at: attempts[at] for at in positions if attempts.get(at)}
+        bodies = self._encoder.encode(contacts) if positions else []
+        return Slice(start, stop, positions, bodies, contacts, digest.hexdigest(), before, known)
 
 
 def sent_rows(piece: Slice, retries: dict[str, int]) -> list[Sent]:
@@ -137,7 +169,6 @@ async def encode(
                 if gate is None:
                     await send.send(piece)
                     continue
-                await gate.expect(piece)
                 await send.send(piece)
                 if await gate.prove(piece):
                     gate = None

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import anyio
 import anyio.to_thread
+import polars as pl
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from pipeline.ledger.journal import Journal
@@ -33,10 +34,18 @@ class Begun(NamedTuple):
 class Settler:
     """The only writer of a run's journal. `counts` holds the rows settled by delivery, by status."""
 
-    def __init__(self, journal: Journal, on_settled: Callable[[int, Outcome], None]) -> None:
-        """`on_settled` hears of every outcome, with its slice's number, before it is durable."""
+    def __init__(
+        self,
+        journal: Journal,
+        on_settled: Callable[[int, Outcome], None],
+        claim: Callable[[int, pl.DataFrame], None],
+    ) -> None:
+        """`on_settled` hears of every outcome, with its slice's number, before it is durable. `claim` puts down,
+        durably and beside the journal, which contacts a slice may send (it blocks).
+        """
         self._journal = journal
         self._on_settled = on_settled
+        self._claim = claim
         self._handed_over: dict[int, Slice] = {}  # begun, and not yet received by the workers
         self._noted: defaultdict[int, list[Outcome]] = defaultdict(list)
         self._backlog = 0
@@ -64,9 +73,14 @@ class Settler:
 
     async def begin(self, piece: Slice) -> int:
         """Put on record, durably, that the rows of a slice may now be sent; returns the slice's number."""
-        number = self._journal.begin(piece.start, piece.stop, len(piece.positions), piece.digest)
+        rows = len(piece.positions) + len(piece.known)
+        number = self._journal.begin(piece.start, piece.stop, rows, piece.digest, piece.known)
         self._handed_over[number] = piece
+        if piece.positions:
+            await anyio.to_thread.run_sync(self._claim, number, piece.contacts)
         await self.durable()
+        for outcome in piece.known:
+            self._on_settled(number, outcome)
         return number
 
     def received(self, number: int) -> None:

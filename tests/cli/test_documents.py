@@ -65,9 +65,9 @@ def test_readme_names_every_setting_and_no_other() -> None:
                 found.add(key)
         return found
 
-    known = set[str]().union(*(keys(model, name) for name, model in _SECTIONS.items() if name != "state"))
+    known = set[str]().union(*(keys(model, name) for name, model in _SECTIONS.items()))
     known |= keys(settings_model("onc"), "target")
-    known -= {"delivery.adaptive"}  # said in a sentence, with [state]
+    known -= {"delivery.adaptive"}  # said in a sentence
     assert known - documented == set()
     assert {key for key in documented if not key.startswith("…")} - known == set()
 

@@ -47,6 +47,7 @@ def test_every_line_is_json_with_the_checksum_of_its_record(path: Path) -> None:
         "rows": 2,
         "digest": "d1",
         "durable": len(lines[0]),
+        "known": [],
     }
     assert settled["rows"][1] == list(outcome(2, Status.REJECTED, reason='nö,\n"no"'))
     assert note["fields"] == {"exit_code": 130, "rows": None, "codes": ["-7"]}

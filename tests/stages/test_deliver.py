@@ -124,7 +124,7 @@ class Bench:
             target, self.settings.sessions, self.settings.calls_per_session, SessionsSettings()
         )
         self.heard: list[int] = []
-        self.settler = Settler(self.journal, lambda _, outcome: self.heard.append(outcome.position))
+        self.settler = Settler(self.journal, lambda _, outcome: self.heard.append(outcome.position), lambda *_: None)
         self.deliverer: Deliverer[int] = Deliverer(
             target, self.pool, target.prove, self.settler, self.settings, wall_clock=time, random=Random(7)
         )

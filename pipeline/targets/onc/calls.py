@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import httpx
 
-from pipeline.errors import NotDelivered, OutcomeUnknown, PipelineError, Refused, TargetUnusable
+from pipeline.errors import NoList, NotDelivered, OutcomeUnknown, PipelineError, Refused, TargetUnusable
 from pipeline.targets.onc import answers
 from pipeline.targets.onc.answers import Element, Presence, SoapFault, Unreadable
 from pipeline.targets.onc.contract import Request
@@ -100,7 +100,7 @@ class Caller:
             except Unreadable as error:
                 raise OutcomeUnknown(str(error)) from None
         if reader.presence.null:
-            raise OutcomeUnknown(f"{request.operation} answers null, which means an error")
+            raise NoList(f"{request.operation} answers null, which means an error")
 
     def _raise_status(self, status: int, headers: Mapping[str, str], body: bytes, purpose: Purpose) -> NoReturn:
         """Raise what an HTTP status other than success means."""

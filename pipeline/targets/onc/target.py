@@ -12,6 +12,7 @@ from pipeline.config import Secret, Settings
 from pipeline.errors import (
     AlreadyThere,
     ConfigError,
+    NoList,
     NotDelivered,
     OpeningRefused,
     OutcomeUnknown,
@@ -251,9 +252,9 @@ class OncTarget:
             empty = False
             yield listed_id(item)
         if empty and not await self.prove(handle):
-            raise OutcomeUnknown("the campaign's list is empty, and so is every answer on this session")
+            raise NoList("the campaign's list is empty, and so is every answer on this session")
 
-    async def read_back(self, handle: OncSession, *, limit: int) -> AsyncGenerator[Held]:
+    async def read_back(self, handle: OncSession, *, limit: int | None) -> AsyncGenerator[Held]:
         """The campaign's contacts as a stream. Raises ReadBackTooLarge after `limit` bytes, and like `contact_ids`."""
         try:
             async for item in self._items(handle, self._contacts, limit=limit):

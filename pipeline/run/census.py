@@ -1,0 +1,124 @@
+"""What the campaign holds before the first row leaves: the ids of its list, and where those are not ours, a count.
+
+The list may be of millions: ids go to a file of SQLite's own that ends with the process; little of it is in memory.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
+from typing import Any, Final
+from uuid import UUID
+
+import anyio
+import anyio.to_thread
+
+from pipeline.errors import NoList
+from pipeline.ledger.baseline import Baseline
+from pipeline.logs import logger
+from pipeline.run.asking import ask_patiently
+from pipeline.sessions import Lease
+from pipeline.stages.faces import Face, Faces
+from pipeline.targets import Target
+
+#: Contacts that are put away at once.
+AT_ONCE: Final = 8192
+
+
+class Census:
+    """The ids that the target listed. Its methods block."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA cache_size = -65536")
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute("CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID")
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.close()
+        self._begin()
+
+    def add(self, ids: Sequence[bytes]) -> None:
+        """Take these in."""
+        self._database.execute("BEGIN")
+        self._database.executemany("INSERT OR IGNORE INTO ids VALUES (?)", [(each,) for each in sorted(ids)])
+        self._database.execute("COMMIT")
+
+    def among(self, ids: Sequence[bytes]) -> set[bytes]:
+        """Those of `ids` that the target listed."""
+        found: set[bytes] = set()
+        for first in range(0, len(ids), AT_ONCE):
+            part = ids[first : first + AT_ONCE]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT id FROM ids WHERE id IN ({marks})"  # noqa: S608 - question marks
+            found.update(row[0] for row in self._database.execute(query, part))
+        return found
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._database.close()
+
+
+async def take(
+    target: Target,
+    lease: Lease[Any],
+    *,
+    faces: Faces,
+    baseline: Baseline | None,
+    patience: float,
+    outage: float,
+) -> Census | None:
+    """Read the list once, and count it into `baseline` where one is wanted (the target may keep no ids of ours).
+
+    None: the target gives no list (null), for `patience` seconds. Raises TargetUnreachable where no answer comes for
+    `outage` seconds, TargetUnusable, MachineFailed.
+    """
+    census = Census()
+
+    async def read(handle: Any) -> None:
+        census.clear()
+        if baseline is None:
+            async with aclosing(target.contact_ids(handle)) as ids:
+                await _take_in(((contact_id, None) async for contact_id in ids), census, None)
+        else:
+            await anyio.to_thread.run_sync(baseline.begin)
+            async with aclosing(target.read_back(handle, limit=None)) as contacts:
+                await _take_in(((held.contact_id, faces.held(held)) async for held in contacts), census, baseline)
+            await anyio.to_thread.run_sync(baseline.end)
+
+    try:
+        await ask_patiently(lease, target.prove, read, patience=patience, outage=outage)
+    except NoList as error:
+        census.close()
+        logger().warning("campaign.no_list", reason=error.reason, advice="repeats cannot be seen in the target")
+        return None
+    except BaseException:
+        census.close()
+        raise
+    return census
+
+
+async def _take_in(contacts: Any, census: Census, baseline: Baseline | None) -> None:
+    ids: list[bytes] = []
+    faces: list[Face] = []
+
+    async def put_away() -> None:
+        await anyio.to_thread.run_sync(census.add, ids.copy())
+        if baseline is not None:
+            both = [each for face in faces for each in (face.destinations, face.whole) if each is not None]
+            await anyio.to_thread.run_sync(baseline.add, both)
+        ids.clear()
+        faces.clear()
+
+    async for contact_id, face in contacts:
+        if contact_id is not None:
+            with suppress(ValueError):  # not ours, then
+                ids.append(UUID(contact_id).bytes)
+        if face is not None:
+            faces.append(face)
+        if max(len(ids), len(faces)) >= AT_ONCE:
+            await put_away()
+    await put_away()

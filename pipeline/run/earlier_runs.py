@@ -1,0 +1,148 @@
+"""Earlier runs that left rows in doubt: these are settled, in their own journals, before a new run sends."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from msgspec.structs import replace
+from pydantic import ValidationError
+
+from pipeline.config import ContactsSettings, LedgerSettings
+from pipeline.errors import UsageError
+from pipeline.ledger.files import assemble, write_ledger
+from pipeline.ledger.journal import Journal
+from pipeline.ledger.lines import FINISHED
+from pipeline.ledger.recovery import NothingBegun, Recovery, recover
+from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.ledger.state import Run, State
+from pipeline.ledger.summary import Summary
+from pipeline.logs import logger
+from pipeline.records import Status
+from pipeline.run import describing, reconciling
+from pipeline.run.job import ImportOptions, Job
+from pipeline.run.outcome import exit_code
+from pipeline.run.reconciling import Doubt, Reconciler
+from pipeline.run.recorded import record, recorded_sources
+from pipeline.sessions import Lease
+from pipeline.stages.faces import Faces
+from pipeline.stages.screen import load_suppression
+
+
+async def settle(
+    state: State, job: Job, lease: Lease[Any], *, own: int, keeps_ids: bool | None, not_before: float
+) -> None:
+    """Settle what runs other than `own` left open, as far as it can be told; `not_before` as in `Doubt`.
+
+    What cannot be told stays doubtful in the state, and such a contact is not sent. Raises Busy where such a run is at
+    work, TargetUnreachable, TargetUnusable, MachineFailed.
+    """
+    for run in await anyio.to_thread.run_sync(lambda: state.open_runs(own=own)):
+        directory = RunDirectory(run.directory)
+        try:
+            if not directory.holds_run:
+                raise UsageError(f"{run.directory}: is not there any more")
+            with directory.locked():
+                theirs, recovery = await anyio.to_thread.run_sync(_job, job, directory)
+                standing = await anyio.to_thread.run_sync(reconciling.survey, theirs.screened(), recovery)
+                if standing.doubtful.height:
+                    doubt = Doubt(
+                        walk=theirs.screened,
+                        recovery=recovery,
+                        standing=standing,
+                        faces=Faces(theirs.settings.contacts),
+                        baseline=theirs.baseline,
+                        alone=await anyio.to_thread.run_sync(state.alone_since, run.number),
+                        not_before=not_before,
+                    )
+                    reconciler = Reconciler(
+                        doubt,
+                        job.target,
+                        lease,
+                        job.settings,
+                        keeps_ids=keeps_ids,
+                        wall_clock=job.surroundings.wall_clock,
+                    )
+                    journal = await anyio.to_thread.run_sync(
+                        lambda: Journal.resume(recovery, disk=job.surroundings.disk)  # noqa: B023 - called at once
+                    )
+                    try:
+                        await reconciler.run(journal)
+                    finally:
+                        journal.close()
+                await anyio.to_thread.run_sync(_account, theirs, state, run)
+        except (UsageError, NothingBegun) as error:
+            left = await anyio.to_thread.run_sync(state.give_up, run.number)
+            if left:
+                logger().warning("earlier_run.lost", run=str(run.directory), reason=str(error), doubtful=left)
+
+
+def _job(job: Job, directory: RunDirectory) -> tuple[Job, Recovery]:
+    """An earlier run of the same campaign, with its own mapping and sources.
+
+    Raises UsageError where its sources are not what they were, MachineFailed where its journal is damaged.
+    """
+    recovery = recover(directory.journal, disk=job.surroundings.disk)
+    settings = record(directory)["settings"]
+    where = {"base": Path()}
+    try:
+        contacts = ContactsSettings.model_validate(settings["contacts"], context=where)
+        ledger = LedgerSettings.model_validate(settings.get("ledger", {}), context=where)
+    except (ValidationError, KeyError):
+        raise UsageError(f"{directory.settings}: holds a mapping that this version cannot read") from None
+    theirs = job.settings.model_copy(update={"contacts": contacts, "ledger": ledger})
+    if describing.mapping(theirs) != recovery.header.mapping:
+        raise UsageError(f"{directory.settings}: the mapping is not that of the journal: run.toml was changed")
+    sources, limit = recorded_sources(directory)
+    if names := describing.changed(sources, recovery.header.sources):
+        raise UsageError(f"{', '.join(names)}: is not the file that the run has read")
+    module = job.surroundings.module(theirs.target.system)
+    found = Job(
+        settings=theirs,
+        options=ImportOptions(limit=limit, wave=recovery.header.wave or None),
+        surroundings=job.surroundings,
+        directory=directory,
+        sources=tuple(sources),
+        recorded=recovery.header.sources,
+        target=module.create(theirs, None, directory.path / "contract"),  # encodes only
+        suppression=load_suppression(directory.kept("suppress"), contacts, job.surroundings.authorities),
+    )
+    return found, recovery
+
+
+def _account(job: Job, state: State, run: Run) -> None:
+    """Take into the state what is told of a run now, and bring its ledger up to that where it has one."""
+    recovery = job.recover()
+    summary = Summary.read(job.directory.path)
+    counts: Counter[Status] = Counter()
+    with state.account(run.number) as account:
+        if summary is None:  # it was killed: its ledger is written when it is resumed
+            for screened in job.screened():
+                account.add(assemble(screened, recovery))
+            return
+        tally = write_ledger(
+            job.directory.path,
+            job.screened(),
+            recovery,
+            job.settings.ledger,
+            job.settings.contacts,
+            observe=account.add,
+        )
+    counts.update({Status(status): number for status, number in tally.counts.items()})
+    whole = not counts[Status.PENDING] and not counts[Status.IN_DOUBT]
+    code = exit_code(counts, failure=None, received=None, tolerate=None) if whole else summary.exit_code
+    replace(
+        summary,
+        counts=tally.counts,
+        reasons=tally.reasons,
+        codes=tally.codes,
+        complete=not counts[Status.PENDING],
+        exit_code=code,
+    ).write(job.directory.path)
+    if whole and not recovery.finished:
+        journal = Journal.resume(recovery, disk=job.surroundings.disk)
+        try:
+            journal.note(FINISHED, {})
+            journal.commit()
+        finally:
+            journal.close()

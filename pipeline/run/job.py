@@ -1,0 +1,79 @@
+"""One run as all its parts see it: what was asked for, where it lies, and its walks over the input."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config import Settings, Share
+from pipeline.ledger import lines
+from pipeline.ledger.baseline import Baseline
+from pipeline.ledger.recovery import Recovery, recover
+from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.records import Screened, Status
+from pipeline.run.surroundings import Surroundings
+from pipeline.stages.read import Source, batches
+from pipeline.stages.screen import Screener, Suppression
+from pipeline.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What a person chooses for one run, beside the settings."""
+
+    run_dir: Path | None = None  # default: runs/<UTC time>-<source name>
+    limit: int | None = None  # the first so many rows
+    canary: int = 5  # rows that go first and are read back; 0: none
+    max_bad: Share | None = None  # stop at more invalid, rejected and failed rows
+    tolerate: Share | None = None  # so many of them still end with 0
+    stream: bool = False  # no survey
+    wave: str | None = None  # the same people once more: part of the contact ids
+    command: tuple[str, ...] = ()  # for the record
+    signals: bool = False  # stop on SIGINT and SIGTERM
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A run that was begun and is gone on with."""
+
+    directory: RunDirectory
+    recovery: Recovery
+    again: tuple[Status, ...] = ()  # rows of these statuses are sent once more
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run. Its methods block."""
+
+    settings: Settings
+    options: ImportOptions
+    surroundings: Surroundings
+    directory: RunDirectory
+    sources: tuple[Source, ...]
+    recorded: tuple[lines.Source, ...]  # the sources as they were when the run began
+    target: Target
+    suppression: Suppression
+
+    def screener(self) -> Screener:
+        """A screener for one walk."""
+        return Screener(
+            self.settings.contacts,
+            campaign=self.settings.target.campaign,
+            wave=self.options.wave,
+            carrier=self.target,
+            authorities=self.surroundings.authorities,
+            suppression=self.suppression,
+        )
+
+    def screened(self) -> Iterator[Screened]:
+        """One walk over the whole input."""
+        screener = self.screener()
+        return map(screener.screen, batches(self.sources, limit=self.options.limit))
+
+    def recover(self) -> Recovery:
+        """Where the run's rows stand now."""
+        return recover(self.directory.journal, disk=self.surroundings.disk)
+
+    @property
+    def baseline(self) -> Baseline:
+        """How often each face stood in the campaign before the first row left."""
+        return Baseline(self.directory.path)

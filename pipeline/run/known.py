@@ -1,0 +1,73 @@
+"""What the campaign holds already, or may hold: looked up in the state of earlier runs and in the target's list."""
+
+from typing import Final
+
+import polars as pl
+
+from pipeline.ledger.state import State, packed
+from pipeline.records import Screened, Status
+from pipeline.run.census import Census
+
+#: Why a row is not sent.
+SAME: Final = "it is in the campaign already, with the same content"
+LISTED: Final = "it is in the campaign already: the target lists it"
+OTHER: Final = "it is in the campaign already, with other content"
+DOUBTED: Final = "an earlier run may have added it: it may be there or not"
+
+_VERDICTS: Final = pl.Schema([("status", pl.String), ("reason", pl.String)])
+
+
+class Known:
+    """Judges contacts by what is known of the campaign; see `encode.Known`.
+
+    `state` is None where it is not to be asked for what is there; `doubts` is asked in any case for what may be there.
+    """
+
+    def __init__(
+        self, state: State | None, census: Census | None = None, *, doubts: State | None = None, own: int | None = None
+    ) -> None:
+        self._state = state
+        self._census = census
+        self._doubts = doubts
+        self._own = own  # the number of the run that asks: what it doubts itself is its own business
+
+    def judge(self, contacts: pl.DataFrame) -> pl.DataFrame:
+        """Per row of `contacts` (contact_id, content) its `status` (null: it is not there) and `reason`; blocks."""
+        ids, contents = packed(contacts)
+        there = self._state.known(ids) if self._state else {}
+        listed = self._census.among(ids) if self._census else set()
+        doubted = self._doubts.doubted(ids, own=self._own) if self._doubts else set()
+        if not (there or listed or doubted):
+            return pl.DataFrame({"status": [None] * len(ids), "reason": [None] * len(ids)}, schema=_VERDICTS)
+        verdicts: list[tuple[Status | None, str | None]] = []
+        for contact_id, content in zip(ids, contents, strict=True):
+            if contact_id in there:
+                same = there[contact_id] in (content, None)
+                verdicts.append((Status.DUPLICATE, SAME) if same else (Status.CHANGED, OTHER))
+            elif contact_id in listed:
+                verdicts.append((Status.DUPLICATE, LISTED))
+            elif contact_id in doubted:
+                verdicts.append((Status.IN_DOUBT, DOUBTED))
+            else:
+                verdicts.append((None, None))
+        return pl.DataFrame(verdicts, schema=_VERDICTS, orient="row")
+
+    def applied(self, screened: Screened) -> Screened:
+        """`screened` with the rows settled that are surely there; blocks."""
+        contacts = screened.contacts
+        sendable = contacts["status"].is_null()
+        if not sendable.any():
+            return screened
+        verdicts = self.judge(contacts.filter(sendable))
+        verdicts = verdicts.with_columns(at=sendable.arg_true()).filter(
+            pl.col("status").is_not_null() & (pl.col("status") != Status.IN_DOUBT.value)
+        )
+        if verdicts.is_empty():
+            return screened
+        contacts = (
+            contacts.with_row_index("at")
+            .join(verdicts, on="at", how="left", maintain_order="left", suffix="_known")
+            .with_columns(pl.coalesce(name, f"{name}_known").alias(name) for name in ("status", "reason"))
+            .select(contacts.columns)
+        )
+        return Screened(screened.batch, contacts)

@@ -1,0 +1,266 @@
+"""The part of a run in which the target is on the line: what earlier runs left open, what is there already, then rounds
+of sending and of settling what was left in doubt.
+"""
+
+import functools
+from collections import Counter
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+
+from pipeline.errors import MachineFailed, NotDelivered, OutcomeUnknown, TargetUnreachable
+from pipeline.ledger.journal import Journal
+from pipeline.ledger.recovery import Recovery
+from pipeline.ledger.state import State
+from pipeline.logs import logger
+from pipeline.records import Status
+from pipeline.run import census, describing, earlier_runs, reconciling
+from pipeline.run.accounting import Course
+from pipeline.run.asking import ask
+from pipeline.run.census import Census
+from pipeline.run.delivering import Delivery
+from pipeline.run.job import Earlier, Job
+from pipeline.run.known import Known
+from pipeline.run.outcome import Threshold
+from pipeline.run.progress import Progress
+from pipeline.run.reconciling import Doubt, Reconciler
+from pipeline.sessions import SessionPool
+from pipeline.stages.canary import Verdict
+from pipeline.stages.faces import Faces
+from pipeline.stages.read import read
+
+#: After so many rounds of sending in which no row was accepted, rows that always lack an answer have failed.
+STALE_ROUNDS: Final = 3
+
+
+class Sending:
+    """Sends what there is to send; made once for a run. `number` is the run's number in `state`.
+
+    `counts` are the rows that screening has settled, by status; `total` is how many there are, None: not known. Both
+    come from the survey. How it went is told to `course` and `progress`.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        state: State,
+        number: int,
+        journal: Journal,
+        *,
+        earlier: Earlier | None,
+        course: Course,
+        progress: Progress,
+        threshold: Threshold,
+        counts: Counter[Status],
+        total: int | None,
+    ) -> None:
+        self._job = job
+        self._state = state
+        self._number = number
+        self._journal = journal
+        self._earlier = earlier
+        self._course = course
+        self._progress = progress
+        self._threshold = threshold
+        self._counts = counts
+        self._total = total
+        self._stopping = job.surroundings.stopping
+        self._began = anyio.current_time()
+        self._faces = Faces(job.settings.contacts)
+        self._census: Census | None = None
+        self._recovery: Recovery | None = earlier.recovery if earlier else None
+        self._canary_passed = _proven(earlier)
+        self._keeps_ids = self._known_keeps_ids()
+        self._last_doubt = self._began  # when a request was given up that may yet take effect
+        self._accepted = 0  # rows of the last round
+        self._pool: SessionPool[Any] = SessionPool(
+            job.target,
+            job.settings.delivery.sessions,
+            job.settings.delivery.calls_per_session,
+            job.settings.sessions,
+            open_within=2 * job.settings.delivery.timeout,
+        )
+
+    @property
+    def in_doubt(self) -> int:
+        """Rows that are in doubt now."""
+        return self._counts[Status.IN_DOUBT]
+
+    async def run(self) -> None:
+        """Open a first session, prove the campaign, send, and close all sessions whatever happens. Raises RunError."""
+        course, target = self._course, self._job.target
+        course.sessions = self._progress.sessions = self._pool.counts
+        self._progress.phase = "connecting"
+        try:
+            with self._stopping.cancelling():
+                await self._prepare()
+            course.received = self._stopping.received
+            if course.received is None:
+                await self._rounds()
+        except (NotDelivered, OutcomeUnknown) as error:
+            raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None
+        finally:
+            if self._census is not None:
+                self._census.close()
+            await self._pool.aclose()
+            course.learnt = (*target.learnt(), *course.learnt)
+
+    # --- before the first row ---------------------------------------------------------------------------------------
+
+    async def _prepare(self) -> None:
+        job = self._job
+        async with self._pool.lease() as lease:
+            assert lease is not None
+            await ask(lease, job.target.prove, job.target.prepare)
+        await anyio.to_thread.run_sync(self._check_unchanged)
+        await earlier_runs.settle(
+            self._state,
+            job,
+            self._pool.quiet_lease(),
+            own=self._number,
+            keeps_ids=self._keeps_ids,
+            not_before=self._began + job.settings.delivery.late_effect,
+        )
+        await self._look()
+
+    def _check_unchanged(self) -> None:
+        """A plan may have been looked at for long: what is sent is what was surveyed."""
+        if names := describing.changed(self._job.sources, self._job.recorded):
+            raise MachineFailed(f"{', '.join(names)} changed since the run began; nothing was sent. Start a new run.")
+
+    def _known_keeps_ids(self) -> bool | None:
+        """Whether the target keeps our ids: as configured, as this run's canary told, as an earlier run has learnt."""
+        configured = self._job.settings.target.keeps_ids
+        if configured != "ask":
+            return configured
+        for note in self._earlier.recovery.notes[::-1] if self._earlier else ():
+            told = note.fields.get("keeps_ids")
+            if note.event == "canary" and isinstance(told, bool):
+                return told
+        return self._state.keeps_ids
+
+    async def _look(self) -> None:
+        """Read what the campaign holds before the first row leaves, as far as anything follows from it."""
+        job, known = self._job, self._job.settings.state.known
+        begun = self._earlier is not None and len(self._earlier.recovery.slices) > 0
+        # Once a row of ours may be there it is too late to count what stood there before.
+        counting = self._keeps_ids is not True and not begun
+        listing = self._keeps_ids is not False and "target" in known
+        if counting or listing:
+            self._progress.phase = "looking"
+            self._census = await census.take(
+                job.target,
+                self._pool.quiet_lease(),
+                faces=self._faces,
+                baseline=job.baseline if counting else None,
+                patience=job.settings.delivery.late_effect,
+                outage=job.settings.delivery.outage,
+            )
+        if self._census is None or not listing:
+            blind = "state" not in known or self._state.first_run(self._number)
+            if blind:
+                logger().warning("repeats.unseen", reason="neither a state of earlier runs nor the target's list tells")
+
+    # --- rounds -----------------------------------------------------------------------------------------------------
+
+    async def _rounds(self) -> None:
+        """Send, ask what became of rows without an answer, send those that are not there; until nothing is left."""
+        sent = self._earlier is None
+        again = self._earlier.again if self._earlier else ()
+        if sent:
+            await self._deliver()
+        stale = 0
+        while not self._ended and not (sent and not self.in_doubt):
+            give_up = self._job.settings.delivery.attempts if stale >= STALE_ROUNDS else None
+            with self._stopping.cancelling():
+                told = await self._settle(again, give_up)
+            self._course.received = received = self._stopping.received
+            if received is not None or (sent and not told):
+                return
+            again = ()
+            self._recovery = await anyio.to_thread.run_sync(self._job.recover)
+            self._counts.clear()
+            await self._deliver()
+            stale = 0 if self._accepted else stale + 1
+            sent = True
+
+    async def _settle(self, again: tuple[Status, ...], give_up: int | None) -> bool:
+        """Settle what can be told of the rows in doubt; returns whether anything could."""
+        job = self._job
+        self._progress.phase = "reconciling"
+        wall_clock = job.surroundings.wall_clock
+        recovery = await anyio.to_thread.run_sync(job.recover)
+        standing = await anyio.to_thread.run_sync(reconciling.survey, job.screened(), recovery, again)
+        if standing.again.height:
+            await anyio.to_thread.run_sync(reconciling.send_again, standing, recovery, self._journal, wall_clock)
+        if standing.doubtful.is_empty():
+            return False
+        doubt = Doubt(
+            walk=job.screened,
+            recovery=recovery,
+            standing=standing,
+            faces=self._faces,
+            baseline=job.baseline,
+            alone=self._state.alone_since(self._number),
+            # Of the requests of a killed process nobody knows when the last one left, but it was before this one began.
+            not_before=self._last_doubt + job.settings.delivery.late_effect,
+        )
+        reconciler = Reconciler(
+            doubt,
+            job.target,
+            self._pool.quiet_lease(),
+            job.settings,
+            keeps_ids=self._keeps_ids,
+            wall_clock=wall_clock,
+        )
+        told = await reconciler.run(self._journal, give_up=give_up)
+        # It may have been another run that doubted them: that is told herewith too.
+        await anyio.to_thread.run_sync(self._state.resolve, told)
+        return bool(told)
+
+    @property
+    def _ended(self) -> bool:
+        return self._course.failure is not None or self._course.received is not None
+
+    async def _deliver(self) -> None:
+        """Send whatever may be sent and is not settled."""
+        job, course = self._job, self._course
+        known = job.settings.state.known
+        delivery = Delivery(
+            job.settings,
+            job.target,
+            self._pool,
+            self._journal,
+            functools.partial(read, job.sources, limit=job.options.limit),
+            job.screener(),
+            surroundings=job.surroundings,
+            course=course,
+            progress=self._progress,
+            threshold=self._threshold,
+            counts=self._counts,
+            total=self._total,
+            standing=self._recovery.standing if self._recovery is not None else None,
+            known=Known(self._state if "state" in known else None, self._census, doubts=self._state, own=self._number),
+            claim=functools.partial(self._state.claim, self._number),
+            canary=0 if self._canary_passed else job.options.canary,
+            list_known=self._census is not None,
+        )
+        try:
+            await delivery.run(observing=self._total is None or self._recovery is not None)
+        finally:
+            self._last_doubt = max(self._last_doubt, delivery.last_doubt)
+            self._accepted = delivery.accepted
+        self._canary_passed = self._canary_passed or delivery.proven
+        if delivery.keeps_ids is not None:
+            if delivery.keeps_ids != job.settings.target.keeps_ids:
+                course.learnt = (f"target.keeps_ids = {str(delivery.keeps_ids).lower()}",)
+            await anyio.to_thread.run_sync(self._state.learn_keeps_ids, delivery.keeps_ids)
+            self._keeps_ids = self._keeps_ids if self._keeps_ids is not None else delivery.keeps_ids
+
+
+def _proven(earlier: Earlier | None) -> bool:
+    """Whether a canary of this run was read back already, or could not be."""
+    notes = earlier.recovery.notes if earlier else ()
+    ends = (Verdict.PASSED.value, Verdict.UNPROVEN.value)
+    return any(note.event == "canary" and note.fields.get("verdict") in ends for note in notes)

@@ -1,0 +1,156 @@
+"""The state of a campaign: what is there outlives the runs, what a run may have sent outlives its directory."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import polars as pl
+import pytest
+
+from pipeline.errors import Busy, MachineFailed
+from pipeline.ledger.state import FILE, State
+
+PLACE, CAMPAIGN = "https://pop.example.com/onc.svc acme", "7c9e6679"
+SPACE = UUID(int=7)
+
+
+def contacts(*numbers: int, content: int = 1, status: str = "accepted", attempts: int = 1) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "contact_id": [str(uuid5(SPACE, str(number))) for number in numbers],
+            "content": [f"{content:032x}"] * len(numbers),
+            "status": [status] * len(numbers),
+            "attempts": [attempts] * len(numbers),
+        }
+    )
+
+
+def ids(*numbers: int) -> list[bytes]:
+    return [uuid5(SPACE, str(number)).bytes for number in numbers]
+
+
+def test_what_was_accepted_is_known_with_its_content(tmp_path: Path) -> None:
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        run = state.enter("a", tmp_path / "run")
+        with state.account(run) as account:
+            account.add(contacts(1, 2))
+            account.add(contacts(3, status="rejected"))
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        assert state.known(ids(1, 2, 3, 4)) == dict.fromkeys(ids(1, 2), (1).to_bytes(16))
+        assert not state.first_run(state.enter("b", tmp_path))
+    with State.held(tmp_path, PLACE, "another") as state:
+        assert state.known(ids(1)) == {}
+
+
+def test_what_a_run_claimed_is_doubtful_when_its_directory_is_lost(tmp_path: Path) -> None:
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        first = state.enter("a", tmp_path / "run")
+        with state.account(first) as account:
+            account.add(contacts(1))
+        state.claim(first, 0, contacts(1, 2, 3))
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        second = state.enter("b", tmp_path / "other")
+        assert [(run.id, run.directory) for run in state.open_runs(own=second)] == [("a", tmp_path / "run")]
+        assert state.doubted(ids(1, 2, 3), own=second) == set()
+        assert state.give_up(first) == 2
+        assert state.doubted(ids(1, 2, 3, 4), own=second) == set(ids(2, 3))
+        assert state.doubted(ids(1, 2, 3, 4), own=first) == set()
+        state.resolve([str(uuid5(SPACE, "2"))])
+        assert state.doubted(ids(2, 3), own=second) == set(ids(3))
+
+
+def test_an_account_takes_the_place_of_what_was_claimed_and_doubted(tmp_path: Path) -> None:
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        run = state.enter("a", tmp_path / "run")
+        state.claim(run, 0, contacts(1, 2, 3))
+        with state.account(run) as account:
+            account.add(contacts(1))
+            account.add(contacts(2, status="in_doubt"))
+            account.add(contacts(3, status="in_doubt", attempts=0))
+        assert state.doubted(ids(1, 2, 3), own=None) == set(ids(2))
+        with pytest.raises(ZeroDivisionError), state.account(run) as account:  # noqa: PT012
+            account.add(contacts(2))
+            raise ZeroDivisionError
+        assert state.doubted(ids(2), own=None) == set(ids(2)), "all of an account, or nothing"
+        with state.account(run) as account:
+            account.add(contacts(1, 2))
+        assert state.open_runs(own=0) == []
+
+
+def test_who_has_sent_since_is_known(tmp_path: Path) -> None:
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        first, second = state.enter("a", tmp_path / "a"), state.enter("b", tmp_path / "b")
+        state.claim(first, 0, contacts(1))
+        assert state.alone_since(first)
+        state.claim(second, 0, contacts(2))
+        assert not state.alone_since(first)
+        assert state.alone_since(second)
+        state.claim(first, 1, contacts(3))
+        assert not state.alone_since(second)
+
+
+def test_one_run_at_a_time_and_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from pipeline.ledger.state import State\n"
+            f"with State.held(Path(sys.argv[1]), {PLACE!r}, {CAMPAIGN!r}):\n"
+            "    print('held', flush=True); sys.stdin.read()",
+            str(tmp_path),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(Busy, match="another run holds campaign 7c9e6679"), State.held(tmp_path, PLACE, CAMPAIGN):
+        pass
+    with State.peek(tmp_path, PLACE, CAMPAIGN) as state:
+        assert state is not None, "who only looks does not wait"
+    holder.kill()
+    holder.communicate()
+    with State.held(tmp_path, PLACE, CAMPAIGN):
+        pass
+
+
+def test_looking_makes_nothing(tmp_path: Path) -> None:
+    with State.peek(tmp_path / "none", PLACE, CAMPAIGN) as state:
+        assert state is None
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")
+def test_it_is_for_its_owner_alone(tmp_path: Path) -> None:
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        state.claim(state.enter("a", tmp_path), 0, contacts(1))
+        for path in [state.path.parent, *state.path.parent.iterdir()]:
+            assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        path = state.path
+    assert path.name == FILE
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(MachineFailed, match=r"state\.sqlite: the campaign's state cannot be used"):
+        State.held(tmp_path, PLACE, CAMPAIGN).__enter__()
+    path.unlink()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 9")
+    with pytest.raises(MachineFailed, match="is of version 9"):
+        State.held(tmp_path, PLACE, CAMPAIGN).__enter__()
+
+
+def test_what_was_learnt_is_kept(tmp_path: Path) -> None:
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        assert state.keeps_ids is None
+        state.learn_keeps_ids(keeps_ids=False)
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        assert state.keeps_ids is False
+        state.learn_keeps_ids(keeps_ids=True)
+        assert state.keeps_ids is True
