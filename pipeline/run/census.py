@@ -21,7 +21,9 @@ from pipeline.stages.faces import Face, Faces
 from pipeline.targets import Target
 
 #: Contacts that are put away at once.
-AT_ONCE: Final = 8192
+AT_ONCE: Final = 1 << 16
+
+_ASKED: Final = 8192  # ids in one question, far below what SQLite bears
 
 
 class Census:
@@ -50,8 +52,8 @@ class Census:
     def among(self, ids: Sequence[bytes]) -> set[bytes]:
         """Those of `ids` that the target listed."""
         found: set[bytes] = set()
-        for first in range(0, len(ids), AT_ONCE):
-            part = ids[first : first + AT_ONCE]
+        for first in range(0, len(ids), _ASKED):
+            part = ids[first : first + _ASKED]
             marks = ",".join("?" * len(part))
             query = f"SELECT id FROM ids WHERE id IN ({marks})"  # noqa: S608 - question marks
             found.update(row[0] for row in self._database.execute(query, part))

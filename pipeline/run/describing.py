@@ -74,7 +74,6 @@ def describe(
     wave: str | None,
     limit: int | None,
     canary: int,
-    max_bad: Share | None,
     tolerate: Share | None,
 ) -> Description:
     """Look at everything once; reads the sources whole for their fingerprints (blocking). Raises SourceError."""
@@ -90,7 +89,6 @@ def describe(
         "wave": wave or "",
         "limit": limit or 0,
         "canary": canary,
-        "max_bad": str(max_bad or ""),
         "tolerate": str(tolerate or ""),
     }
     tables = {

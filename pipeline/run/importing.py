@@ -203,7 +203,6 @@ class _Import:
             wave=options.wave,
             limit=options.limit,
             canary=options.canary,
-            max_bad=options.max_bad,
             tolerate=options.tolerate,
         )
         self._job = replace(self._job, recorded=description.sources)

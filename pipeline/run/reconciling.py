@@ -304,14 +304,18 @@ class Reconciler:
         self, reading: _Reading, rows: list[dict[str, Any]], *, final: bool
     ) -> tuple[set[int], set[int]]:
         groups: dict[bytes, list[int]] = {}
+        untold: set[bytes] = set()
         for row in rows:
-            groups.setdefault(self._sent_faces[row["position"]].destinations, []).append(row["position"])
+            face = self._sent_faces[row["position"]].destinations
+            groups.setdefault(face, []).append(row["position"])
+            if not row["attempts"]:  # another run may have sent it, before or after ours was counted
+                untold.add(face)
         there: set[int] = set()
         absent: set[int] = set()
         for destinations, positions in groups.items():
             surplus = self._surplus(reading, destinations)
-            if surplus > len(positions):
-                continue  # somebody else has added some: whether ours are among them is not to be told
+            if destinations in untold or surplus > len(positions):
+                continue  # somebody else may have added some: whether ours are among them is not to be told
             if surplus == len(positions):
                 there.update(positions)
             elif final and surplus <= 0:

@@ -59,7 +59,6 @@ async def resume_run(
             limit=limit,
             wave=recovery.header.wave or None,
             canary=chosen["canary"],
-            max_bad=Share.parse(chosen["max_bad"]) if chosen["max_bad"] else None,
             tolerate=Share.parse(chosen["tolerate"]) if chosen["tolerate"] else None,
             signals=signals,
         )
