@@ -19,11 +19,12 @@ from pipeline.ledger.state import Run, State
 from pipeline.ledger.summary import Summary
 from pipeline.logs import logger
 from pipeline.records import Status
-from pipeline.run import describing, reconciling
+from pipeline.run import describing
 from pipeline.run.job import ImportOptions, Job
 from pipeline.run.outcome import exit_code
 from pipeline.run.reconciling import Doubt, Reconciler
 from pipeline.run.recorded import record, recorded_sources
+from pipeline.run.standing import survey
 from pipeline.sessions import Lease
 from pipeline.stages.faces import Faces
 from pipeline.stages.screen import load_suppression
@@ -44,7 +45,7 @@ async def settle(
                 raise UsageError(f"{run.directory}: is not there any more")
             with directory.locked():
                 theirs, recovery = await anyio.to_thread.run_sync(_job, job, directory)
-                standing = await anyio.to_thread.run_sync(reconciling.survey, theirs.screened(), recovery)
+                standing = await anyio.to_thread.run_sync(survey, theirs.screened(), recovery)
                 if standing.doubtful.height:
                     doubt = Doubt(
                         walk=theirs.screened,

@@ -22,14 +22,12 @@ from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.recovery import Recovery
 from pipeline.logs import logger
-from pipeline.records import CHANNELS, Outcome, Screened, Status
+from pipeline.records import Outcome, Screened, Status
 from pipeline.run.asking import ask_patiently
+from pipeline.run.standing import Standing, told
 from pipeline.sessions import Lease
 from pipeline.stages.faces import Face, Faces
 from pipeline.targets import Target
-
-#: So many of the rows that were accepted last make up the control.
-CONTROL: Final = 20
 
 #: A list that lags is read again with pauses that grow from the first to the last, in seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
@@ -39,62 +37,6 @@ NOT_THERE: Final = "the target was asked and does not hold it"
 LISTED: Final = "an earlier run had added it"
 NO_ANSWER: Final = "sent {attempts} times without an answer, and the target was asked each time and does not hold it"
 AGAIN: Final = "sent again on request"
-
-_TEXTS: Final = [name for channel in CHANNELS for name in (channel, f"{channel}_text")]
-
-_ROWS: Final = pl.Schema(
-    [
-        ("position", pl.UInt64),
-        ("contact_id", pl.String),
-        ("content", pl.String),
-        *((name, pl.String) for name in _TEXTS),
-        ("attempts", pl.UInt16),
-        ("sent_at", pl.Int64),
-        ("settled_at", pl.Int64),
-    ]
-)
-
-
-@dataclass(slots=True)
-class Standing:
-    """What a walk over source and journal found: rows to settle, and rows to tell the truth by."""
-
-    doubtful: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_ROWS))
-    again: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_ROWS))
-    control: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_ROWS))
-
-    @property
-    def settled(self) -> bool:
-        """Whether there is nothing to do."""
-        return self.doubtful.is_empty() and self.again.is_empty()
-
-
-def survey(screened: Iterable[Screened], recovery: Recovery, again: Iterable[Status] = ()) -> Standing:
-    """Walk the input once (blocking)."""
-    standing = Standing()
-    wanted = [status.value for status in again]
-    for rows in _told(screened, recovery):
-        doubtful = rows.filter(pl.col("status") == Status.IN_DOUBT.value).select(_ROWS.names())
-        standing.doubtful = pl.concat([standing.doubtful, doubtful])
-        accepted = rows.filter((pl.col("status") == Status.ACCEPTED.value) & pl.col("sent_at").is_not_null())
-        control = pl.concat([standing.control, accepted.select(_ROWS.names())])
-        standing.control = control.sort("sent_at").tail(CONTROL)
-        more = rows.filter(pl.col("status").is_in(wanted)).select(_ROWS.names())
-        standing.again = pl.concat([standing.again, more])
-    return standing
-
-
-def _told(screened: Iterable[Screened], recovery: Recovery) -> Iterable[pl.DataFrame]:
-    """The rows that can be sent and were begun, with where they stand."""
-    for batch in screened:
-        told = recovery.standing(batch.batch.start, batch.batch.stop)
-        if told.is_empty():
-            continue
-        contacts = batch.contacts.with_row_index("position", offset=batch.batch.start)
-        sendable = contacts.filter(pl.col("status").is_null()).select(
-            pl.col("position").cast(pl.UInt64), "contact_id", "content", *_TEXTS
-        )
-        yield sendable.join(told, on="position", maintain_order="left")
 
 
 @dataclass(slots=True)
@@ -147,7 +89,8 @@ class Reconciler:
         self._lag = self._late  # a list lags no more than that; lowered by what is seen
         self._rows = list(doubt.standing.doubtful.iter_rows(named=True))
         self._control = list(doubt.standing.control.iter_rows(named=True))
-        self._ids = {row["contact_id"] for row in (*self._rows, *self._control)}
+        self._listed = list(doubt.standing.listed.iter_rows(named=True)) if not self._control else []
+        self._ids = {row["contact_id"] for row in (*self._rows, *self._control, *self._listed)}
         self._sent_faces: dict[int, Face] = {}  # by position
         self._before: Mapping[bytes, int] = {}  # how often a face stood there before the first row
         self._accepted: Counter[bytes] = Counter()  # how often this run was accepted with it
@@ -161,20 +104,20 @@ class Reconciler:
         TargetUnreachable, TargetUnusable, MachineFailed.
         """
         left = {row["position"]: row for row in self._rows}
-        told: list[str] = []
+        settled: list[str] = []
         try:
             async for there, absent in self._verdicts():
                 now = int(self._wall_clock() * 1000)
                 for position, status in [*((at, True) for at in there), *((at, False) for at in absent)]:
                     row = left.pop(position)
-                    told.append(row["contact_id"])
+                    settled.append(row["contact_id"])
                     outcome = self._outcome(row, there=status, now=now, give_up=give_up)
                     journal.settle(self._doubt.recovery.slice_of(position), [outcome])
                 await anyio.to_thread.run_sync(journal.commit)
         except NoList as error:
             logger().warning("reconcile.no_list", reason=error.reason, rows=len(left))
         logger().info("reconcile.done", rows=len(self._rows), left=len(left))
-        return told
+        return settled
 
     def _outcome(self, row: Mapping[str, Any], *, there: bool, now: int, give_up: int | None) -> Outcome:
         attempts = row["attempts"]
@@ -205,7 +148,7 @@ class Reconciler:
             open_ -= there | absent
             yield there, absent
             now = anyio.current_time()
-            if final or not open_ or not self._control:
+            if final or not open_ or not (self._control or self._listed):
                 return
             if shown:
                 await anyio.sleep(max(0.0, self._doubt.not_before + self._lag - now))
@@ -255,7 +198,7 @@ class Reconciler:
         def count() -> None:
             if baseline.whole:
                 self._before = baseline.numbers(wanted)
-            for rows in _told(self._doubt.walk(), self._doubt.recovery):
+            for rows in told(self._doubt.walk(), self._doubt.recovery):
                 for row in rows.filter(pl.col("status") == Status.ACCEPTED.value).iter_rows(named=True):
                     face = self._doubt.faces.sent(row)
                     self._accepted.update(wanted.intersection((face.destinations, face.whole)))
@@ -273,10 +216,12 @@ class Reconciler:
         return self._keeps_ids is not True and self._doubt.alone and self._doubt.baseline.whole
 
     def _shows_control(self, reading: _Reading) -> bool:
+        if self._by_ids(reading):
+            # What was there before shows that the list is one, and holds our ids; that it is not behind, it does not.
+            control = self._control or self._listed
+            return bool(control) and all(row["contact_id"] in reading.ids for row in control)
         if not self._control:
             return False
-        if self._by_ids(reading):
-            return all(row["contact_id"] in reading.ids for row in self._control)
         faces = {self._sent_faces[row["position"]].destinations for row in self._control}
         return self._counts() and all(self._surplus(reading, face) >= 0 for face in faces)
 
@@ -286,8 +231,10 @@ class Reconciler:
 
     def _observe_lag(self, reading: _Reading) -> None:
         """The youngest row of the control is in the list: it lags no more than that row is old."""
-        youngest = max(row["sent_at"] for row in self._control) / 1000
-        age = self._wall_clock() - (anyio.current_time() - reading.ended) - youngest
+        sent = [row["sent_at"] for row in self._control if row["sent_at"] is not None]
+        if not sent:
+            return
+        age = self._wall_clock() - (anyio.current_time() - reading.ended) - max(sent) / 1000
         if age >= 0:
             self._lag = min(self._lag, age)
 

@@ -25,6 +25,7 @@ from pipeline.run.known import Known
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Doubt, Reconciler
+from pipeline.run.standing import survey
 from pipeline.sessions import SessionPool
 from pipeline.stages.canary import Verdict
 from pipeline.stages.faces import Faces
@@ -191,7 +192,7 @@ class Sending:
         self._progress.phase = "reconciling"
         wall_clock = job.surroundings.wall_clock
         recovery = await anyio.to_thread.run_sync(job.recover)
-        standing = await anyio.to_thread.run_sync(reconciling.survey, job.screened(), recovery, again)
+        standing = await anyio.to_thread.run_sync(survey, job.screened(), recovery, again)
         if standing.again.height:
             await anyio.to_thread.run_sync(reconciling.send_again, standing, recovery, self._journal, wall_clock)
         if standing.doubtful.is_empty():
