@@ -6,7 +6,7 @@
     PutOff            | sends again later                               | yes              | failed
     SessionExpired    | renews, sends again                             | no (capped)      | failed
     Refused           | goes on                                         | -                | rejected
-    AlreadyThere      | goes on                                         | -                | duplicate
+    AlreadyThere      | goes on                                         | -                | duplicate, or accepted
     OutcomeUnknown    | never sends again before asking; breaker opens  | -                | in_doubt
     TargetUnusable    | stops the run                                   | -                | pending
 
@@ -307,7 +307,10 @@ class Deliverer(Generic[H]):
         except Refused as error:
             status, code, reason = Status.REJECTED, error.code, error.reason
         except AlreadyThere as error:
-            status, code, reason = Status.DUPLICATE, error.code, error.reason
+            code = error.code
+            if row.attempts == row.put_off:
+                status, reason = Status.DUPLICATE, error.reason
+            # else an earlier send of ours, of which no answer came, has brought it there after all
         except OutcomeUnknown as error:
             del self._flying[row.position]
             self._note(row, Status.IN_DOUBT, error.code, error.reason, row.attempts + 1, sent_at)
