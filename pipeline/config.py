@@ -75,6 +75,14 @@ class Secret:
     def __repr__(self) -> str:
         return f"Secret({self.origin})"
 
+    @property
+    def told(self) -> str:
+        """The value if it can be had without asking anybody, else where it comes from."""
+        try:
+            return self.origin if self.prompt else self.read()
+        except ConfigError:
+            return self.origin
+
     __str__ = __repr__
 
     @property
@@ -230,6 +238,13 @@ class TargetSettings(Section):
     def place(self) -> str:
         """The target's address and account, as far as the configuration tells without reading a secret."""
         return ""
+
+    @property
+    def identity(self) -> str:
+        """The target's address and the account itself, as far as it can be read: what tells two places apart. It may
+        hold what is not to be shown, so nothing but a hash of it is kept.
+        """
+        return self.place
 
 
 class HttpSettings(Section):

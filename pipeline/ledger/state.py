@@ -3,7 +3,7 @@
     contacts   what is surely there
     slices     what a run may have sent, put down before it sends; taken away when the run has given account of it
     doubtful   what a run could not tell, or what stood in the slices of a run whose directory is lost
-    runs       where they lie, and in which order they have sent
+    runs       where they lie, in which order they have sent, and since when (seconds since the epoch) they send no more
     facts      what was learnt of the target
 
 Ids are the 16 bytes of the UUID, contents the 16 bytes of the hash of what is sent (null: not known). No destination
@@ -38,7 +38,8 @@ _TABLES: Final = """
 CREATE TABLE contacts (id BLOB PRIMARY KEY, content BLOB) WITHOUT ROWID;
 CREATE TABLE slices (run INTEGER, number INTEGER, ids BLOB, contents BLOB, PRIMARY KEY (run, number));
 CREATE TABLE doubtful (id BLOB, run INTEGER, content BLOB, PRIMARY KEY (id, run)) WITHOUT ROWID;
-CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, directory TEXT, first_sent INTEGER, last_sent INTEGER);
+CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, directory TEXT, first_sent INTEGER, last_sent INTEGER,
+    quiet_since REAL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT);
 """
 
@@ -128,6 +129,13 @@ class State:
             query = "SELECT EXISTS (SELECT 1 FROM contacts) OR EXISTS (SELECT 1 FROM runs WHERE number != ?)"
             return not self._database.execute(query, (run,)).fetchone()[0]
 
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is known or doubted of any contact."""
+        with self._guarded():
+            query = "SELECT EXISTS (SELECT 1 FROM contacts) OR EXISTS (SELECT 1 FROM doubtful)"
+            return not self._database.execute(query).fetchone()[0]
+
     def known(self, ids: Sequence[bytes]) -> dict[bytes, bytes | None]:
         """Those of `ids` that are surely there, with the content."""
         found: dict[bytes, bytes | None] = {}
@@ -179,7 +187,7 @@ class State:
                 "INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?)", (run, number, b"".join(ids), b"".join(contents))
             )
             self._database.execute(
-                "UPDATE runs SET last_sent = next, first_sent = COALESCE(first_sent, next)"
+                "UPDATE runs SET quiet_since = NULL, last_sent = next, first_sent = COALESCE(first_sent, next)"
                 " FROM (SELECT COALESCE(MAX(last_sent), 0) + 1 AS next FROM runs) WHERE number = ?",
                 (run,),
             )
@@ -216,10 +224,24 @@ class State:
             )
             return not self._database.execute(query, (run,)).fetchone()[0]
 
+    def quiet_since(self, *, own: int) -> float | None:
+        """When the last of the other runs that have sent anything has ended, in seconds since the epoch.
+
+        None: none has sent; infinity: when one of them ended is not known.
+        """
+        with self._guarded():
+            query = (
+                "SELECT MAX(quiet_since), COUNT(*) > COUNT(quiet_since) FROM runs"
+                " WHERE number != ? AND last_sent IS NOT NULL"
+            )
+            latest, unknown = self._database.execute(query, (own,)).fetchone()
+        return float("inf") if unknown else latest
+
     @contextmanager
-    def account(self, run: int) -> Iterator["Account"]:
-        """Take over what a run's ledger says; all of it or nothing."""
+    def account(self, run: int, now: float) -> Iterator["Account"]:
+        """Take over what a run's ledger says, all of it or nothing; `now` in seconds since the epoch."""
         with self._transaction():
+            self._database.execute("UPDATE runs SET quiet_since = ? WHERE number = ?", (now, run))
             self._database.execute("DELETE FROM doubtful WHERE run = ?", (run,))
             self._database.execute("DELETE FROM slices WHERE run = ?", (run,))
             yield Account(self._database, run)

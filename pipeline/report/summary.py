@@ -67,8 +67,6 @@ def _advice(ended: Summary, *, checked: bool) -> list[str]:
         lines.append(
             "Rows in doubt were sent and not answered; resume asks the target before it sends one of them again."
         )
-    if ended.counts.get(Status.ACCEPTED) or ended.counts.get(Status.IN_DOUBT):
-        lines.append("Do not import the whole list again: what was sent would be sent twice.")
     return lines
 
 

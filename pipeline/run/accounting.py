@@ -49,7 +49,7 @@ def account(job: Job, screened: Iterable[Screened], course: Course, state: State
         with ExitStack() as stack:
             absorb = None
             if state is not None and number is not None:
-                absorb = stack.enter_context(state.account(number)).add
+                absorb = stack.enter_context(state.account(number, job.surroundings.wall_clock())).add
             tally = write_ledger(directory.path, screened, recovery, settings.ledger, settings.contacts, observe=absorb)
     except SourceError as error:
         course.failure = MachineFailed(

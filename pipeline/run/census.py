@@ -37,6 +37,7 @@ class Census:
         self._database.execute("PRAGMA cache_size = -65536")
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID")
+        self.empty = True
 
     def clear(self) -> None:
         """Forget everything."""
@@ -45,6 +46,7 @@ class Census:
 
     def add(self, ids: Sequence[bytes]) -> None:
         """Take these in."""
+        self.empty = self.empty and not ids
         self._database.execute("BEGIN")
         self._database.executemany("INSERT OR IGNORE INTO ids VALUES (?)", [(each,) for each in sorted(ids)])
         self._database.execute("COMMIT")

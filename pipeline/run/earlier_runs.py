@@ -116,7 +116,7 @@ def _account(job: Job, state: State, run: Run) -> None:
     recovery = job.recover()
     summary = Summary.read(job.directory.path)
     counts: Counter[Status] = Counter()
-    with state.account(run.number) as account:
+    with state.account(run.number, job.surroundings.wall_clock()) as account:
         if summary is None:  # it was killed: its ledger is written when it is resumed
             for screened in job.screened():
                 account.add(assemble(screened, recovery))

@@ -224,7 +224,7 @@ class _Import:
         """Be the only run of the campaign; a check only looks. Raises Busy."""
         target = self._settings.target
         open_state = State.peek if self._checking else State.held
-        self._state = stack.enter_context(open_state(state_directory(self._settings), target.place, target.campaign))
+        self._state = stack.enter_context(open_state(state_directory(self._settings), target.identity, target.campaign))
 
     @property
     def _judged(self) -> Callable[[Screened], Screened]:

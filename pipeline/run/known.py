@@ -33,12 +33,15 @@ class Known:
 
     def judge(self, contacts: pl.DataFrame) -> pl.DataFrame:
         """Per row of `contacts` (contact_id, content) its `status` (null: it is not there) and `reason`; blocks."""
+        asked = [state for state in (self._state, self._doubts) if state is not None]
+        if (self._census is None or self._census.empty) and all(state.blank for state in asked):
+            return _nothing(contacts.height)
         ids, contents = packed(contacts)
         there = self._state.known(ids) if self._state else {}
         listed = self._census.among(ids) if self._census else set()
         doubted = self._doubts.doubted(ids, own=self._own) if self._doubts else set()
         if not (there or listed or doubted):
-            return pl.DataFrame({"status": [None] * len(ids), "reason": [None] * len(ids)}, schema=_VERDICTS)
+            return _nothing(contacts.height)
         verdicts: list[tuple[Status | None, str | None]] = []
         for contact_id, content in zip(ids, contents, strict=True):
             if contact_id in there:
@@ -71,3 +74,7 @@ class Known:
             .select(contacts.columns)
         )
         return Screened(screened.batch, contacts)
+
+
+def _nothing(rows: int) -> pl.DataFrame:
+    return pl.DataFrame({name: [None] * rows for name in _VERDICTS.names()}, schema=_VERDICTS)

@@ -36,7 +36,7 @@ def ids(*numbers: int) -> list[bytes]:
 def test_what_was_accepted_is_known_with_its_content(tmp_path: Path) -> None:
     with State.held(tmp_path, PLACE, CAMPAIGN) as state:
         run = state.enter("a", tmp_path / "run")
-        with state.account(run) as account:
+        with state.account(run, 1.0) as account:
             account.add(contacts(1, 2))
             account.add(contacts(3, status="rejected"))
     with State.held(tmp_path, PLACE, CAMPAIGN) as state:
@@ -49,7 +49,7 @@ def test_what_was_accepted_is_known_with_its_content(tmp_path: Path) -> None:
 def test_what_a_run_claimed_is_doubtful_when_its_directory_is_lost(tmp_path: Path) -> None:
     with State.held(tmp_path, PLACE, CAMPAIGN) as state:
         first = state.enter("a", tmp_path / "run")
-        with state.account(first) as account:
+        with state.account(first, 1.0) as account:
             account.add(contacts(1))
         state.claim(first, 0, contacts(1, 2, 3))
     with State.held(tmp_path, PLACE, CAMPAIGN) as state:
@@ -67,16 +67,16 @@ def test_an_account_takes_the_place_of_what_was_claimed_and_doubted(tmp_path: Pa
     with State.held(tmp_path, PLACE, CAMPAIGN) as state:
         run = state.enter("a", tmp_path / "run")
         state.claim(run, 0, contacts(1, 2, 3))
-        with state.account(run) as account:
+        with state.account(run, 1.0) as account:
             account.add(contacts(1))
             account.add(contacts(2, status="in_doubt"))
             account.add(contacts(3, status="in_doubt", attempts=0))
         assert state.doubted(ids(1, 2, 3), own=None) == set(ids(2))
-        with pytest.raises(ZeroDivisionError), state.account(run) as account:  # noqa: PT012
+        with pytest.raises(ZeroDivisionError), state.account(run, 1.0) as account:  # noqa: PT012
             account.add(contacts(2))
             raise ZeroDivisionError
         assert state.doubted(ids(2), own=None) == set(ids(2)), "all of an account, or nothing"
-        with state.account(run) as account:
+        with state.account(run, 1.0) as account:
             account.add(contacts(1, 2))
         assert state.open_runs(own=0) == []
 
@@ -84,6 +84,7 @@ def test_an_account_takes_the_place_of_what_was_claimed_and_doubted(tmp_path: Pa
 def test_who_has_sent_since_is_known(tmp_path: Path) -> None:
     with State.held(tmp_path, PLACE, CAMPAIGN) as state:
         first, second = state.enter("a", tmp_path / "a"), state.enter("b", tmp_path / "b")
+        assert state.quiet_since(own=second) is None
         state.claim(first, 0, contacts(1))
         assert state.alone_since(first)
         state.claim(second, 0, contacts(2))
@@ -91,6 +92,13 @@ def test_who_has_sent_since_is_known(tmp_path: Path) -> None:
         assert state.alone_since(second)
         state.claim(first, 1, contacts(3))
         assert not state.alone_since(second)
+        third = state.enter("c", tmp_path / "c")
+        assert state.quiet_since(own=third) == float("inf")
+        for run, now in ((first, 7.0), (second, 5.0)):
+            with state.account(run, now):
+                pass
+        assert state.quiet_since(own=third) == 7.0
+        assert state.quiet_since(own=first) == 5.0
 
 
 def test_one_run_at_a_time_and_the_lock_ends_with_its_holder(tmp_path: Path) -> None:

@@ -71,6 +71,11 @@ class OncSettings(TargetSettings):
         """Address, or WSDL where that gives the address, and where the account is named."""
         return f"{(self.endpoint or self.wsdl or '').partition('?')[0]} {self.account_id.origin}"
 
+    @property
+    def identity(self) -> str:
+        """Address, or WSDL where that gives the address, and the account."""
+        return f"{(self.endpoint or self.wsdl or '').partition('?')[0]} {self.account_id.told}"
+
     @field_validator("campaign_id")
     @classmethod
     def _campaign_is_guid(cls, value: str) -> str:
