@@ -31,7 +31,7 @@ def verify(run_dir: Path, batches: Iterable[Batch] | None, recovery: Recovery | 
     `batches` is the source, read once more from its beginning; None: it is not at hand, and the ledger's own row
     numbers are checked alone. `recovery` is the run's journal; None: the run sent nothing and keeps none.
     """
-    problems = _Problems()
+    problems = Problems()
     try:
         parts = ledger_parts(run_dir)
         if parts is None:
@@ -48,7 +48,7 @@ def verify(run_dir: Path, batches: Iterable[Batch] | None, recovery: Recovery | 
     return problems.sentences()
 
 
-def _walk(ledger: Rows, batches: Iterable[Batch] | None, checks: "_Checks", problems: "_Problems") -> None:
+def _walk(ledger: Rows, batches: Iterable[Batch] | None, checks: "_Checks", problems: "Problems") -> None:
     """Go through the ledger beside the source."""
     missing = 0
     for batch in batches or ():
@@ -66,7 +66,7 @@ def _walk(ledger: Rows, batches: Iterable[Batch] | None, checks: "_Checks", prob
     checks.end()
 
 
-class _Problems:
+class Problems:
     """Sentences by kind; of many of one kind only the first are told."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class _Problems:
 class _Checks:
     """Goes over the ledger once, in parts, and remembers only what the next part needs."""
 
-    def __init__(self, problems: _Problems, recovery: Recovery | None, text: Rows | None) -> None:
+    def __init__(self, problems: Problems, recovery: Recovery | None, text: Rows | None) -> None:
         self.position = 0  # rows seen
         self.counts: Counter[str] = Counter()
         self._problems = problems
@@ -214,7 +214,7 @@ class _Checks:
         )
 
 
-def _check_summary(run_dir: Path, checks: _Checks, problems: _Problems) -> None:
+def _check_summary(run_dir: Path, checks: _Checks, problems: Problems) -> None:
     summary = Summary.read(run_dir)
     if summary is None:
         problems.tell("summary", f"{run_dir}: there is no {SUMMARY}")
@@ -231,7 +231,7 @@ def _check_summary(run_dir: Path, checks: _Checks, problems: _Problems) -> None:
         problems.tell("summary", f"{SUMMARY} says that the run is complete, but rows are pending")
 
 
-def _check_resubmit(path: Path, checks: _Checks, problems: _Problems) -> None:
+def _check_resubmit(path: Path, checks: _Checks, problems: Problems) -> None:
     if not path.exists():
         problems.tell("resubmit", f"{path}: is missing")
         return
@@ -241,7 +241,7 @@ def _check_resubmit(path: Path, checks: _Checks, problems: _Problems) -> None:
         problems.tell("resubmit", f"{path.name} has the rows {found}, the ledger asks for {due}")
 
 
-def _check_journal(recovery: Recovery, rows: int, problems: _Problems) -> None:
+def _check_journal(recovery: Recovery, rows: int, problems: Problems) -> None:
     if recovery.tail:
         problems.tell(
             "tail", f"{recovery.path}: ends in {recovery.tail:,} bytes of a write that did not finish: resume the run"

@@ -1,9 +1,11 @@
 """What the campaign holds already, or may hold: looked up in the state of earlier runs and in the target's list."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Literal
 
 import polars as pl
 
+from pipeline.ledger.lines import Note
 from pipeline.ledger.state import State, packed
 from pipeline.records import Screened, Status
 from pipeline.run.census import Census
@@ -15,6 +17,19 @@ OTHER: Final = "it is in the campaign already, with other content"
 DOUBTED: Final = "an earlier run may have added it: it may be there or not"
 
 _VERDICTS: Final = pl.Schema([("status", pl.String), ("reason", pl.String)])
+
+
+def known_keeps_ids(configured: bool | Literal["ask"], notes: Sequence[Note], state: State | None) -> bool | None:
+    """Whether the target keeps our ids: as configured, as the run's canary told (`notes` of its journal), as an earlier
+    run has learnt; None: nobody knows.
+    """
+    if configured != "ask":
+        return configured
+    for note in notes[::-1]:
+        told = note.fields.get("keeps_ids")
+        if note.event == "canary" and isinstance(told, bool):
+            return told
+    return state.keeps_ids if state is not None else None
 
 
 class Known:

@@ -1,12 +1,18 @@
-"""What run.toml says of a run that was begun: its sources, opened again as they were read then."""
+"""What run.toml says of a run that was begun: its settings, and its sources, opened again as they were read then."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from pipeline.errors import MachineFailed
+from pipeline import configfile, targets
+from pipeline.config import Settings
+from pipeline.errors import ConfigError, MachineFailed
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.stages.read import Source, open_source
+
+#: What may be set anew: nothing that decides what is sent, or where.
+_SETTABLE: Final = ("delivery.", "sessions.", "http.", "target.account_id", "target.username", "target.password")
 
 
 def record(directory: RunDirectory) -> dict[str, Any]:
@@ -30,3 +36,21 @@ def recorded_sources(directory: RunDirectory) -> tuple[list[Source], int | None]
         for told in tables["source"]
     ]
     return sources, tables["run"]["limit"] or None
+
+
+def recorded_settings(directory: RunDirectory, overrides: Sequence[str]) -> Settings:
+    """The settings as run.toml holds them, with what may be set anew. Raises ConfigError."""
+    settable = ", ".join(f"{name}*" if name.endswith(".") else name for name in _SETTABLE)
+    problems = [
+        f"--set {key}: cannot be changed for a run that was begun; can be: {settable}"
+        for key in (override.partition("=")[0].strip() for override in overrides)
+        if not key.startswith(_SETTABLE)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    loaded = configfile.load([], overrides, targets.settings_model, inline=record(directory)["settings"])
+    if loaded.settings is None:
+        where = f"{directory.settings}: "
+        advice = " (a secret that stood in the configuration itself is not recorded: give it with --set)"
+        raise ConfigError([where + problem + advice * problem.endswith("is missing") for problem in loaded.problems])
+    return loaded.settings

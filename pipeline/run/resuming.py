@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pipeline import configfile, targets
 from pipeline.config import Settings, Share
-from pipeline.errors import ConfigError, UsageError
+from pipeline.errors import UsageError
 from pipeline.ledger import lines
 from pipeline.ledger.recovery import NothingBegun, Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
@@ -16,12 +15,9 @@ from pipeline.run import describing
 from pipeline.run.importing import Confirm, Result, import_contacts, resume_contacts
 from pipeline.run.job import Earlier, ImportOptions
 from pipeline.run.progress import Progress
-from pipeline.run.recorded import record, recorded_sources
+from pipeline.run.recorded import record, recorded_settings, recorded_sources
 from pipeline.run.surroundings import Surroundings
 from pipeline.stages.read import Source
-
-#: What may be set anew: nothing that decides what is sent, or where.
-_SETTABLE: Final = ("delivery.", "sessions.", "http.", "target.account_id", "target.username", "target.password")
 
 #: Rows of these statuses can be sent again on request.
 AGAIN: Final = (Status.FAILED, Status.REJECTED)
@@ -49,7 +45,7 @@ async def resume_run(
         recovery = recover(directory.journal, disk=surroundings.disk)
         if not again and (verdict := _verdict(directory, recovery)) is not None:
             return verdict
-        settings = _settings(directory, overrides)
+        settings = recorded_settings(directory, overrides)
         sources, limit = recorded_sources(directory)
         if names := describing.changed(sources, recovery.header.sources):
             raise UsageError(f"{', '.join(names)}: is not the file that the run has read; put that back, or start anew")
@@ -135,24 +131,6 @@ def _check_asked(
             f"{', '.join(names)}: is not the file that the run in {directory.path} has read; put that back, or choose "
             "another directory"
         )
-
-
-def _settings(directory: RunDirectory, overrides: Sequence[str]) -> Settings:
-    """The settings as run.toml holds them, with what may be set anew."""
-    settable = ", ".join(f"{name}*" if name.endswith(".") else name for name in _SETTABLE)
-    problems = [
-        f"--set {key}: cannot be changed for a run that was begun; can be: {settable}"
-        for key in (override.partition("=")[0].strip() for override in overrides)
-        if not key.startswith(_SETTABLE)
-    ]
-    if problems:
-        raise ConfigError(problems)
-    loaded = configfile.load([], overrides, targets.settings_model, inline=record(directory)["settings"])
-    if loaded.settings is None:
-        where = f"{directory.settings}: "
-        advice = " (a secret that stood in the configuration itself is not recorded: give it with --set)"
-        raise ConfigError([where + problem + advice * problem.endswith("is missing") for problem in loaded.problems])
-    return loaded.settings
 
 
 def _check_same(directory: RunDirectory, settings: Settings, recovery: Recovery) -> None:

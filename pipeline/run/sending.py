@@ -21,7 +21,7 @@ from pipeline.run.asking import ask
 from pipeline.run.census import Census
 from pipeline.run.delivering import Delivery
 from pipeline.run.job import Earlier, Job
-from pipeline.run.known import Known
+from pipeline.run.known import Known, known_keeps_ids
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Doubt, Reconciler
@@ -72,7 +72,8 @@ class Sending:
         self._census: Census | None = None
         self._recovery: Recovery | None = earlier.recovery if earlier else None
         self._canary_passed = _proven(earlier)
-        self._keeps_ids = self._known_keeps_ids()
+        notes = earlier.recovery.notes if earlier else ()
+        self._keeps_ids = known_keeps_ids(job.settings.target.keeps_ids, notes, state)
         self._last_doubt = self._began  # when a request was given up that may yet take effect
         self._accepted = 0  # rows of the last round
         self._pool: SessionPool[Any] = SessionPool(
@@ -129,17 +130,6 @@ class Sending:
         """A plan may have been looked at for long: what is sent is what was surveyed."""
         if names := describing.changed(self._job.sources, self._job.recorded):
             raise MachineFailed(f"{', '.join(names)} changed since the run began; nothing was sent. Start a new run.")
-
-    def _known_keeps_ids(self) -> bool | None:
-        """Whether the target keeps our ids: as configured, as this run's canary told, as an earlier run has learnt."""
-        configured = self._job.settings.target.keeps_ids
-        if configured != "ask":
-            return configured
-        for note in self._earlier.recovery.notes[::-1] if self._earlier else ():
-            told = note.fields.get("keeps_ids")
-            if note.event == "canary" and isinstance(told, bool):
-                return told
-        return self._state.keeps_ids
 
     async def _look(self) -> None:
         """Read what the campaign holds before the first row leaves, as far as anything follows from it."""
