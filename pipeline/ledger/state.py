@@ -179,6 +179,12 @@ class State:
             (number,) = self._database.execute("SELECT number FROM runs WHERE id = ?", (run_id,)).fetchone()
         return int(number)
 
+    def number(self, run_id: str) -> int | None:
+        """The number of a run that was entered; None: it was not."""
+        with self._guarded():
+            row = self._database.execute("SELECT number FROM runs WHERE id = ?", (run_id,)).fetchone()
+        return None if row is None else int(row[0])
+
     def claim(self, run: int, number: int, contacts: pl.DataFrame) -> None:
         """Put down that slice `number` of a run may now be sent: `contacts` has contact_id and content."""
         ids, contents = packed(contacts)

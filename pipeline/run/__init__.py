@@ -5,6 +5,7 @@ from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, session_check, status_of, verify_run
 from pipeline.run.job import ImportOptions
 from pipeline.run.progress import Progress
+from pipeline.run.proving import prove_run
 from pipeline.run.resuming import AGAIN, continue_run, resume_run
 from pipeline.run.surroundings import Surroundings
 
@@ -21,6 +22,7 @@ __all__ = [
     "import_contacts",
     "load",
     "load_settings",
+    "prove_run",
     "resume_run",
     "session_check",
     "status_of",
