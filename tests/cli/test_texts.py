@@ -118,11 +118,10 @@ def test_summary_of_a_good_run() -> None:
     )
 
 
-def test_summary_warns_of_sending_twice() -> None:
+def test_summary_tells_how_to_go_on() -> None:
     counts = ENDED.counts | {"accepted": 5, "pending": 4, "in_doubt": 1}
     told = {"counts": counts, "exit_code": 5, "codes": {"17": 1}, "learnt": ("target.codes.session = [17]",)}
     text = summary(Summary(**_fields(ENDED) | told))
-    assert "Do not import the whole list again" in text
     assert "Rows in doubt" in text
     assert "Go on with: contact-pipeline resume runs/r\n" in text
     assert "Codes of the target: 17 (1 row)." in text
