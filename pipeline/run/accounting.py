@@ -76,7 +76,7 @@ def _summary(
     sessions = course.sessions
     return Summary.of(
         tally,
-        complete=not counts.get(Status.PENDING) and not isinstance(course.failure, MachineFailed),
+        complete=not tally.counts[Status.PENDING.value] and not isinstance(course.failure, MachineFailed),
         seconds=Seconds(
             total=round(monotonic() - course.began, 3),
             survey=round(course.survey, 3),
