@@ -301,11 +301,20 @@ class Account:
         self._run = run
 
     def add(self, ledger: pl.DataFrame) -> None:
-        """`ledger` has contact_id, content, status and attempts: accepted rows are there, rows in doubt doubtful."""
+        """`ledger` has contact_id, content, status, attempts and settled_at.
+
+        Accepted rows are there, and so are those that turned out to be there already, with a content that is not known;
+        rows in doubt are doubtful.
+        """
         accepted = ledger.filter(pl.col("status") == Status.ACCEPTED.value)
         # A row in doubt that was never sent is another run's to settle.
         doubtful = ledger.filter((pl.col("status") == Status.IN_DOUBT.value) & (pl.col("attempts") > 0))
         self._database.executemany("INSERT OR REPLACE INTO contacts VALUES (?, ?)", zip(*packed(accepted), strict=True))
+        # Screening calls a row the duplicate of another one too; that settles nothing at any time.
+        listed = ledger.filter((pl.col("status") == Status.DUPLICATE.value) & pl.col("settled_at").is_not_null())
+        there = [(each,) for each in packed_ids(listed["contact_id"])]
+        self._database.executemany("INSERT OR IGNORE INTO contacts VALUES (?, NULL)", there)
+        self._database.executemany("DELETE FROM doubtful WHERE id = ?", there)
         ids, contents = packed(doubtful)
         self._database.executemany(
             "INSERT OR REPLACE INTO doubtful VALUES (?, ?, ?)", zip(ids, [self._run] * len(ids), contents, strict=True)

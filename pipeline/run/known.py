@@ -59,10 +59,10 @@ class Known:
             return _nothing(contacts.height)
         verdicts: list[tuple[Status | None, str | None]] = []
         for contact_id, content in zip(ids, contents, strict=True):
-            if contact_id in there:
-                same = there[contact_id] in (content, None)
+            if there.get(contact_id) is not None:
+                same = there[contact_id] == content
                 verdicts.append((Status.DUPLICATE, SAME) if same else (Status.CHANGED, OTHER))
-            elif contact_id in listed:
+            elif contact_id in listed or contact_id in there:  # with a content that nobody knows
                 verdicts.append((Status.DUPLICATE, LISTED))
             elif contact_id in doubted:
                 verdicts.append((Status.IN_DOUBT, DOUBTED))

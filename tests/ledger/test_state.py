@@ -18,13 +18,16 @@ PLACE, CAMPAIGN = "https://pop.example.com/onc.svc acme", "7c9e6679"
 SPACE = UUID(int=7)
 
 
-def contacts(*numbers: int, content: int = 1, status: str = "accepted", attempts: int = 1) -> pl.DataFrame:
+def contacts(
+    *numbers: int, content: int = 1, status: str = "accepted", attempts: int = 1, settled_at: int | None = 1
+) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "contact_id": [str(uuid5(SPACE, str(number))) for number in numbers],
             "content": [f"{content:032x}"] * len(numbers),
             "status": [status] * len(numbers),
             "attempts": [attempts] * len(numbers),
+            "settled_at": [settled_at] * len(numbers),
         }
     )
 
@@ -61,6 +64,22 @@ def test_what_a_run_claimed_is_doubtful_when_its_directory_is_lost(tmp_path: Pat
         assert state.doubted(ids(1, 2, 3, 4), own=first) == set()
         state.resolve([str(uuid5(SPACE, "2"))])
         assert state.doubted(ids(2, 3), own=second) == set(ids(3))
+
+
+def test_what_the_target_listed_is_known_and_doubted_no_more(tmp_path: Path) -> None:
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        lost, run = state.enter("a", tmp_path / "lost"), state.enter("b", tmp_path / "run")
+        state.claim(lost, 0, contacts(1, 2, 3))
+        state.give_up(lost)
+        with state.account(run) as account:
+            account.add(contacts(1, status="duplicate"))
+            account.add(contacts(2, status="duplicate", settled_at=None))  # of a row of its own source
+        assert state.known(ids(1, 2, 3)) == dict.fromkeys(ids(1))
+        assert state.doubted(ids(1, 2, 3), own=run) == set(ids(2, 3))
+        with state.account(run) as account:
+            account.add(contacts(1))
+            account.add(contacts(1, status="duplicate"))
+        assert state.known(ids(1)) == dict.fromkeys(ids(1), (1).to_bytes(16)), "what is known stays so"
 
 
 def test_an_account_takes_the_place_of_what_was_claimed_and_doubted(tmp_path: Path) -> None:
