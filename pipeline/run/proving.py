@@ -73,7 +73,7 @@ async def prove_run(
         return [*problems, _NOT_ASKED]
     job, recovery = await anyio.to_thread.run_sync(_job, run_dir, overrides, surroundings or Surroundings())
     settings = job.settings
-    with State.peek(state_directory(settings), settings.target.place, settings.target.campaign) as state:
+    with State.peek(state_directory(settings), settings.target.identity, settings.target.campaign) as state:
         return await (await anyio.to_thread.run_sync(_Proof, job, recovery, state)).run()
 
 

@@ -132,7 +132,7 @@ def _state(world: "World", ledgers: dict[str, list[dict[str, Any]]]) -> list[str
     assert directory is not None
     statuses = _by_id(ledgers)
     ids = packed_ids(pl.Series(list(statuses), dtype=pl.String))
-    with State.peek(directory, target.place, target.campaign) as state:
+    with State.peek(directory, target.identity, target.campaign) as state:
         known = state.known(ids) if state else {}
         doubted = state.doubted(ids, own=None) if state else set()
     problems = []
