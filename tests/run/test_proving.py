@@ -247,7 +247,7 @@ def test_it_waits_for_nobody(tmp_path):
         imported(tmp_path, server, 10)
         loaded, _ = run.load([tmp_path / "config.toml"], [], [])
         base = Path(os.environ["CONTACT_PIPELINE_STATE"])
-        with State.held(base, loaded.target.place, loaded.target.campaign):
+        with State.held(base, loaded.target.identity, loaded.target.campaign):
             assert proven(tmp_path) == []
 
 

@@ -126,7 +126,7 @@ def _agreement_by_content(world: "World", ledgers: dict[str, list[dict[str, Any]
 
 
 def _state(world: "World", ledgers: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """The state of the campaign knows what was accepted, doubts what is in doubt, and nothing else."""
+    """The state of the campaign knows what was accepted or listed, doubts what is in doubt, and nothing else."""
     target = world.settings.target
     directory = world.settings.state.directory
     assert directory is not None
@@ -137,7 +137,8 @@ def _state(world: "World", ledgers: dict[str, list[dict[str, Any]]]) -> list[str
         doubted = state.doubted(ids, own=None) if state else set()
     problems = []
     for packed, (contact_id, told) in zip(ids, statuses.items(), strict=True):
-        if (packed in known) != (Status.ACCEPTED in told):
+        there = {Status.ACCEPTED, Status.DUPLICATE}.intersection(told)
+        if packed in known if not there else packed not in known and Status.ACCEPTED in told:
             problems.append(f"{contact_id} is {'/'.join(sorted(told))}, and known to the state: {packed in known}")
         elif packed in doubted and Status.IN_DOUBT not in told:
             problems.append(f"{contact_id} is {'/'.join(sorted(told))}, and in doubt in the state")
