@@ -1,11 +1,11 @@
 """The gate after the canary: waits for its rows, has them read back, and decides whether the rest may follow."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import polars as pl
 
-from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnreachable, TargetUnusable
+from pipeline.errors import NotDelivered, OutcomeUnknown, RowError, TargetUnreachable, TargetUnusable
 from pipeline.logs import logger
 from pipeline.records import TAKEN_BACK, TAKING_BACK, Outcome, Status
 from pipeline.run.asking import ask
@@ -145,8 +145,10 @@ class CanaryGate:
         )
 
     async def _take_back(self, lease: Any, row: Sent) -> bool:
-        call: Callable[[Any], Awaitable[bool]] = lambda handle: self._target.take_back(handle, row.contact_id)  # noqa: E731
+        """Whether the row is surely gone."""
+        [body] = self._target.encode_removal(pl.Series([row.contact_id]))
         try:
-            return await ask(lease, self._target.prove, call)
-        except (OutcomeUnknown, NotDelivered, TargetUnusable):
+            await ask(lease, self._target.prove, lambda handle: self._target.remove(handle, body))
+        except (RowError, TargetUnusable):
             return False
+        return True

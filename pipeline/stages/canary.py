@@ -62,9 +62,6 @@ class ReadBack(Protocol[H_contra]):
     def contact_ids(self, handle: H_contra) -> AsyncGenerator[str, None]:
         """The ids of the campaign's contacts as a stream: lower case, without braces. Raises like `read_back`."""
 
-    async def take_back(self, handle: H_contra, contact_id: str) -> bool:
-        """Delete a contact from the campaign. True: it is surely gone."""
-
 
 class Verdict(Enum):
     """What reading back told."""

@@ -9,11 +9,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import polars as pl
+
 from pipeline.config import Settings, TargetSettings
 from pipeline.sessions import SessionProvider
 from pipeline.stages.canary import ReadBack
 from pipeline.stages.deliver import Sender
-from pipeline.stages.encode import Encoder
+from pipeline.stages.encode import Body, Encoder
 from pipeline.wire import ClientFactory
 
 
@@ -22,6 +24,16 @@ class Target(SessionProvider[Any], Encoder, Sender[Any], ReadBack[Any], Protocol
 
     async def prepare(self, handle: Any) -> None:
         """Prove that the campaign is there. Raises TargetUnusable where it is not."""
+
+    def encode_removal(self, contact_ids: pl.Series) -> list[Body]:
+        """One body per id, in order: the call that deletes this contact from the campaign. Used like `encode`."""
+
+    async def remove(self, handle: Any, body: Body) -> str:
+        """Delete one contact; return the target's code of acceptance. Raises like `send`.
+
+        Deleting is idempotent: what got no answer may simply be sent again. Refused may mean that the contact is gone
+        already; the campaign's list tells.
+        """
 
     def learnt(self) -> tuple[str, ...]:
         """What this run learnt about the target, as lines for the configuration."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import httpx
+import polars as pl
 import pytest
 from targets.onc_kit import (
     CAMPAIGN,
@@ -29,7 +30,9 @@ from pipeline.errors import (
     OpeningRefused,
     OutcomeUnknown,
     PipelineError,
+    PutOff,
     Refused,
+    SessionExpired,
     TargetUnusable,
 )
 from pipeline.stages.canary import Held, HeldChannel, ReadBackTooLarge
@@ -362,24 +365,33 @@ async def test_what_cannot_be_read_back(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "sure"),
+    ("answer", "raised"),
     [
-        (result("DeleteCampaignContact", "0"), True),
-        (result("DeleteCampaignContact", "5"), False),
-        (null("DeleteCampaignContact"), False),
-        (httpx.Response(503), False),
-        (httpx.ReadTimeout("x"), False),
+        (result("DeleteCampaignContact", "0"), None),
+        (result("DeleteCampaignContact", "3"), Refused),
+        (result("DeleteCampaignContact", "2"), PutOff),
+        (result("DeleteCampaignContact", "1"), SessionExpired),
+        (null("DeleteCampaignContact"), OutcomeUnknown),
+        (httpx.Response(503), NotDelivered),
+        (httpx.Response(413), Refused),
+        (httpx.ReadTimeout("x"), OutcomeUnknown),
     ],
 )
-async def test_taking_back(answer: Any, sure: bool) -> None:
+async def test_taking_back(answer: Any, raised: type[Exception] | None) -> None:
     seen: list[bytes] = []
 
     def look(request: httpx.Request) -> Any:
         seen.append(request.content)
         return answer
 
-    target, handle = await opened(look)
-    assert await target.take_back(handle, ID.lower()) is sure
+    target, handle = await opened(look, codes={"session": [1], "transient": [2], "duplicate": [3]})
+    handle.trusted = True
+    [body] = target.encode_removal(pl.Series([ID.lower()]))
+    if raised is None:
+        assert await target.remove(handle, body) == "0"
+    else:
+        with pytest.raises(raised):
+            await target.remove(handle, body)
     assert b"contactId>" + ID.lower().encode() in seen[0]
     assert b"campaignId>" + CAMPAIGN.encode() in seen[0]
     assert b"sessionId>S-1<" in seen[0]

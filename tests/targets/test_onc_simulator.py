@@ -6,6 +6,7 @@ from contextlib import ExitStack, aclosing, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import polars as pl
 import pytest
 from targets.onc_kit import CAMPAIGN, contacts, onc
 
@@ -100,8 +101,10 @@ async def test_all_of_it(dialect: str, face: dict[str, Any], serve: Callable[...
                 assert channel.tries
                 assert channel.untouched
         assert await target.prove(handle)
-        assert await target.take_back(handle, ROWS[0]["contact_id"])
-        assert not await target.take_back(handle, ROWS[0]["contact_id"])
+        [removal] = target.encode_removal(pl.Series([ROWS[0]["contact_id"]]))
+        assert await target.remove(handle, removal) == "0"
+        with pytest.raises(Refused):
+            await target.remove(handle, removal)
     stored = {each["id"]: each for each in simulator.contacts()}
     assert set(stored) == {row["contact_id"] for row in ROWS[1:]}
     assert stored[ROWS[2]["contact_id"]]["email"]["destination"] == "a&b@example.com"

@@ -1,4 +1,4 @@
-"""An ONC service as a target: sessions, row calls, reading back."""
+"""An ONC service as a target: sessions, row calls, reading back, taking back."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -18,7 +18,6 @@ from pipeline.errors import (
     OutcomeUnknown,
     PutOff,
     Refused,
-    RowError,
     SessionExpired,
     TargetUnusable,
 )
@@ -262,14 +261,24 @@ class OncTarget:
         except AnswerTooLarge as error:
             raise ReadBackTooLarge(str(error)) from None
 
-    async def take_back(self, handle: OncSession, contact_id: str) -> bool:
-        """Delete a contact from the campaign. True: the target says that it did."""
-        envelope = handle.token.join(self._deleting.template.bind({"id": contact_id}))
-        try:
-            payload = await self._caller.call(handle.client, self._deleting, envelope, Purpose.ASKING)
-            return number(payload, self._deleting) == 0
-        except RowError:
-            return False
+    # --- taking back ------------------------------------------------------------------------------------------
+
+    def encode_removal(self, contact_ids: pl.Series) -> list[Body]:
+        """One DeleteCampaignContact envelope per id, cut where the session id goes."""
+        return [self._deleting.template.bind({"id": contact_id}) for contact_id in contact_ids]
+
+    async def remove(self, handle: OncSession, body: Body) -> str:
+        """Delete a contact; gives "0". Raises SessionExpired, PutOff or Refused by the code's meaning, as `send`."""
+        payload = await self._caller.call(handle.client, self._deleting, handle.token.join(body), Purpose.ROW)
+        code = number(payload, self._deleting)
+        if code != 0:
+            try:
+                await self._settle(handle, str(code))
+            except AlreadyThere:  # means nothing for a deletion but that it was not done
+                raise Refused(f"the target refused it (code {code})", code=str(code)) from None
+        handle.trusted = True
+        self._codes.accepted()
+        return "0"
 
     # --- calls ------------------------------------------------------------------------------------------------
 
