@@ -1,13 +1,16 @@
 """The account of a run: ledger files and summary, made from the source and the journal alone."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from time import monotonic
 
+import polars as pl
+
 from pipeline.config import Share
 from pipeline.errors import MachineFailed, RunError, SourceError
 from pipeline.ledger.files import Tally, write_ledger
+from pipeline.ledger.recovery import recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Seconds, Sessions, Summary
@@ -32,32 +35,44 @@ class Course:
     received: int | None = None  # number of the signal that stopped it
 
 
-def account(job: Job, screened: Iterable[Screened], course: Course, state: State | None, number: int | None) -> Summary:
+def account(
+    job: Job,
+    screened: Iterable[Screened],
+    course: Course,
+    state: State | None,
+    number: int | None,
+    *,
+    into: RunDirectory | None = None,
+    observe: Callable[[pl.DataFrame], None] | None = None,
+) -> Summary:
     """Write ledger, resubmit file and summary, and take the ledger into the state as that of run `number` (blocking);
     `state` is None where nothing was sent.
 
-    `number` is None for a check: pending rows are what could be sent then.
+    `number` is None for a check: pending rows are what could be sent then. `into` is where the journal lies and the
+    files go, where that is not the run's own directory; `observe` sees every part of the ledger where there is no
+    `state` to take it into.
 
     Raises MachineFailed where the files cannot be written, or where the source is not any more what was sent: no ledger
     is better than a wrong one. The summary then tells what the journal knows.
     """
-    directory, settings = job.directory, job.settings
-    recovery = job.recover()
+    directory, settings = into or job.directory, job.settings
+    recovery = recover(directory.journal, disk=job.surroundings.disk)
     try:
         if names := changed(job.sources, job.recorded):
             raise SourceError(f"{', '.join(names)} changed while the run went on")
         with ExitStack() as stack:
-            absorb = None
             if state is not None and number is not None:
-                absorb = stack.enter_context(state.account(number, job.surroundings.wall_clock())).add
-            tally = write_ledger(directory.path, screened, recovery, settings.ledger, settings.contacts, observe=absorb)
+                observe = stack.enter_context(state.account(number, job.surroundings.wall_clock())).add
+            tally = write_ledger(
+                directory.path, screened, recovery, settings.ledger, settings.contacts, observe=observe
+            )
     except SourceError as error:
         course.failure = MachineFailed(
             f"The ledger cannot be written, since the source cannot be read again as it was: {error}. "
             f"What became of the rows that were sent is in {directory.journal}."
         )
         tally = told(recovery.settled_counts())
-    summary = _summary(directory, tally, course, job.options.tolerate, checking=number is None)
+    summary = _summary(job.directory, tally, course, job.options.tolerate, checking=number is None)
     summary.write(directory.path)
     return summary
 

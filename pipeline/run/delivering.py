@@ -4,7 +4,7 @@ import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import polars as pl
@@ -20,11 +20,15 @@ from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.surroundings import Surroundings
 from pipeline.sessions import SessionPool
-from pipeline.stages.deliver import Deliverer
-from pipeline.stages.encode import Known, Slice, Slicer, encode
-from pipeline.stages.screen import Screener, screen
+from pipeline.stages.deliver import Deliverer, Sender
+from pipeline.stages.encode import Known, Slice, Slicer, Writer, encode
+from pipeline.stages.screen import Screens, screen
 from pipeline.stages.settle import Begun, Settler, begin
 from pipeline.targets import Target
+
+
+class RowCall(Writer, Sender[Any], Protocol):
+    """What is written and sent for a row."""
 
 
 class Delivery:
@@ -33,6 +37,7 @@ class Delivery:
     `read` is the first stage. `counts` are the rows settled so far, by status; `total` is how many there are, None: not
     known. `standing` and `known` tell which rows need not be sent (see `Slicer`), `claim` puts down what may be (see
     `Settler`). `canary`: so many rows go first; 0: none do. `list_known`: what the target lists is among `known`.
+    `call` is what is done for a row, in one word `phase`; None: the target adds it.
     """
 
     def __init__(
@@ -42,7 +47,7 @@ class Delivery:
         pool: SessionPool[Any],
         journal: Journal,
         read: Callable[[ObjectSendStream[Batch]], Awaitable[None]],
-        screener: Screener,
+        screener: Screens,
         *,
         surroundings: Surroundings,
         course: Course,
@@ -51,12 +56,15 @@ class Delivery:
         counts: Counter[Status],
         total: int | None,
         standing: Callable[[int, int], pl.DataFrame] | None,
-        known: Known,
+        known: Known | None,
         claim: Callable[[int, pl.DataFrame], None],
         canary: int,
         list_known: bool,
+        call: RowCall | None = None,
+        phase: str = "sending",
     ) -> None:
-        self._target = target
+        self._call: RowCall = call or target
+        self._phase = phase
         self._pool = pool
         self._read = read
         self._screener = screener
@@ -73,7 +81,7 @@ class Delivery:
         self._stop_within = settings.delivery.stop_within
         self._settler = Settler(journal, self._settled, claim)
         self._deliverer: Deliverer[Any] = Deliverer(
-            target,
+            self._call,
             pool,
             target.prove,
             self._settler,
@@ -110,7 +118,7 @@ class Delivery:
     async def run(self, *, observing: bool) -> None:
         """Send the rows. `observing`: count what screening settles on the way, since no survey has done so."""
         course, deliverer = self._course, self._deliverer
-        self._progress.phase = "canary" if self._canary else "sending"
+        self._progress.phase = "canary" if self._canary else self._phase
         self._progress.sending_since = monotonic()
         async with anyio.create_task_group() as group:
             group.start_soon(self._settler.run)
@@ -126,7 +134,7 @@ class Delivery:
         canary = self._canary
         gate = self._gate if canary else None
         slicer = Slicer(
-            self._target,
+            self._call,
             canary=canary,
             rows=self._surroundings.slice_rows,
             wall_clock=self._surroundings.wall_clock,
@@ -176,7 +184,7 @@ class Delivery:
         if self._canary and not self._gate.open:
             self._gate.settled(number, outcome)
         elif progress.phase == "canary":
-            progress.phase = "sending"
+            progress.phase = self._phase
         if outcome.status is not Status.ACCEPTED:
             self._judge()
 

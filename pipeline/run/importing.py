@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from traceback import extract_tb
 from typing import Final
 
 import anyio
@@ -22,10 +21,10 @@ from pipeline.ledger.lines import FINISHED
 from pipeline.ledger.rundirectory import RunDirectory, default_path
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
-from pipeline.logs import logger
 from pipeline.records import Screened, Status
 from pipeline.run import describing
 from pipeline.run.accounting import Course, account
+from pipeline.run.failures import as_run_error, first
 from pipeline.run.job import Earlier, ImportOptions, Job
 from pipeline.run.known import Known
 from pipeline.run.outcome import Threshold
@@ -142,7 +141,7 @@ class _Import:
                     result = await self._run(stack)
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
-            raise _first(errors) from errors
+            raise first(errors) from errors
         return result
 
     async def _run(self, stack: ExitStack) -> Result:
@@ -294,11 +293,8 @@ class _Import:
                 why = type(course.failure).__name__ if course.failure else "signal" if course.received else "doubt"
                 journal.note("stopped", {"why": why})
             await anyio.to_thread.run_sync(journal.commit)
-        except RunError as error:
-            course.failure = error
         except Exception as error:  # noqa: BLE001 - whatever happened, the account of the rows must be written
-            first = _first(error) if isinstance(error, BaseExceptionGroup) else error
-            course.failure = first if isinstance(first, RunError) else _unexpected(first)
+            course.failure = as_run_error(error)
         finally:
             journal.close()
 
@@ -320,27 +316,3 @@ class _Import:
         self._progress.rows = summary.rows
         self._progress.phase = "done"
         return Result(summary, summary.error, survey)
-
-
-def _unexpected(error: BaseException) -> MachineFailed:
-    """A mistake of ours, without its text: that may hold anything."""
-    frames = [frame for frame in extract_tb(error.__traceback__) if "pipeline" in frame.filename]
-    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    logger().error("run.unexpected", error=type(error).__name__, place=place.strip())
-    return MachineFailed(
-        f"An unexpected {type(error).__name__}{place} ended the run; this is a mistake in contact-pipeline, please "
-        "report it. What became of the rows is in the ledger."
-    )
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one exception that says most: an error of ours before any other."""
-    flat: list[BaseException] = []
-    stack: list[BaseException] = [errors]
-    while stack:
-        error = stack.pop()
-        if isinstance(error, BaseExceptionGroup):
-            stack.extend(error.exceptions)
-        else:
-            flat.append(error)
-    return next((error for error in flat if isinstance(error, RunError)), flat[0])

@@ -17,8 +17,15 @@ from pipeline.stages.canary import Sent
 Body: TypeAlias = tuple[bytes, ...]
 
 
-class Encoder(Protocol):
-    """How a target writes a contact. Used off the event loop; must be safe to call from any one thread at a time."""
+class Writer(Protocol):
+    """What writes the body of a row call. Used off the event loop, from any one thread at a time."""
+
+    def encode(self, contacts: pl.DataFrame) -> list[Body]:
+        """One body per row, in order. `contacts` has CONTACTS_SCHEMA, and every row of it can be sent."""
+
+
+class Encoder(Writer, Protocol):
+    """How a target writes a contact."""
 
     @property
     def forbidden(self) -> str:
@@ -29,9 +36,6 @@ class Encoder(Protocol):
 
         `contacts` has CONTACTS_SCHEMA; rows that are settled already may hold anything.
         """
-
-    def encode(self, contacts: pl.DataFrame) -> list[Body]:
-        """One body per row, in order. `contacts` has CONTACTS_SCHEMA, and every row of it can be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Slicer:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Writer,
         *,
         canary: int,
         rows: int,

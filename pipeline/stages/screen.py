@@ -25,6 +25,7 @@ __all__ = [
     "Authorities",
     "Carrier",
     "Screener",
+    "Screens",
     "Suppression",
     "check_columns",
     "check_mapping",
@@ -43,6 +44,13 @@ class Carrier(Protocol):
 
     def oversize(self, contacts: pl.DataFrame) -> pl.Series:
         """Per row of `contacts` (CONTACTS_SCHEMA), why its message is too large; null where it is not."""
+
+
+class Screens(Protocol):
+    """What settles rows; a `Screener` is one."""
+
+    def screen(self, batch: Batch) -> Screened:
+        """A batch with what is settled of it."""
 
 
 class Screener:
@@ -246,7 +254,7 @@ class Screener:
         return finished.match_to_schema(CONTACTS_SCHEMA)
 
 
-async def screen(receive: ObjectReceiveStream[Batch], send: ObjectSendStream[Screened], screener: Screener) -> None:
+async def screen(receive: ObjectReceiveStream[Batch], send: ObjectSendStream[Screened], screener: Screens) -> None:
     """The stage: batches in, screened batches out in the same order, off the event loop. Closes both ends."""
     async with receive, send:
         async for batch in receive:

@@ -15,7 +15,7 @@ from simulation.virtual import Clock
 
 from pipeline import errors
 from pipeline.config import Settings, TargetSettings
-from pipeline.errors import NotDelivered, OpeningRefused, OutcomeUnknown, PutOff, Refused, RowError, SessionExpired
+from pipeline.errors import NotDelivered, OpeningRefused, OutcomeUnknown, PutOff, Refused, SessionExpired
 from pipeline.records import CHANNELS
 from pipeline.stages.canary import Held, HeldChannel
 from pipeline.stages.encode import Body
@@ -210,15 +210,20 @@ class SimTarget:
         async for held in self._list(handle, "read_back"):
             yield held
 
-    async def take_back(self, handle: Session, contact_id: str) -> bool:
-        try:
-            await self._arrive("take_back", contact_id)
-        except RowError:
-            return False
-        gone = self._alive(handle) and self._store.remove(contact_id)
-        if gone:
-            self._faults.strike("taken back")
-        return gone and not self._faults.taking_back_lost()
+    def encode_removal(self, contact_ids: pl.Series) -> list[Body]:
+        return [(contact_id.encode(),) for contact_id in contact_ids]
+
+    async def remove(self, handle: Session, body: Body) -> str:
+        contact_id = b"".join(body).decode()
+        await self._arrive("remove", contact_id)
+        if not self._alive(handle):
+            raise SessionExpired("the session is gone", code="3")
+        if not self._store.remove(contact_id):
+            raise Refused("there is no such contact", code="9")
+        self._faults.strike("taken back")
+        if self._faults.taking_back_lost():
+            raise OutcomeUnknown("the line was cut")
+        return "0"
 
     async def _list(self, handle: Session, operation: str) -> AsyncGenerator[Held]:
         await self._arrive(operation)
