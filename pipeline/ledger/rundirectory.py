@@ -21,6 +21,7 @@ from pipeline.ledger.private import write_private
 JOURNAL: Final = "journal.jsonl"
 SETTINGS: Final = "run.toml"
 LOCK: Final = ".lock"
+UNDO: Final = "undo"
 
 #: What is written before a run begins.
 _BEFORE: Final = frozenset({SETTINGS, LOCK, "contract", "suppress", f".{SETTINGS}.part"})
@@ -61,6 +62,11 @@ class RunDirectory:
     @property
     def journal(self) -> Path:
         return self.path / JOURNAL
+
+    @property
+    def undo(self) -> "RunDirectory":
+        """Where an undo of this run keeps its journal and its account."""
+        return RunDirectory(self.path / UNDO)
 
     @property
     def settings(self) -> Path:

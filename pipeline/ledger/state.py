@@ -252,6 +252,36 @@ class State:
             self._database.execute("DELETE FROM slices WHERE run = ?", (run,))
             yield Account(self._database, run)
 
+    # --- taking back ------------------------------------------------------------------------------------------------
+
+    def doubt(self, run: int, contacts: pl.DataFrame) -> None:
+        """Put down that these may be deleted from now on, which `run` had added: `contacts` has contact_id, content."""
+        ids, contents = packed(contacts)
+        with self._transaction():
+            self._database.executemany(
+                "INSERT OR REPLACE INTO doubtful VALUES (?, ?, ?)",
+                zip(ids, [run] * len(ids), contents, strict=True),
+            )
+            self._database.executemany("DELETE FROM contacts WHERE id = ?", [(each,) for each in ids])
+
+    def undone(self, run: int, ledger: pl.DataFrame, *, final: bool) -> None:
+        """Take in a part of the ledger of an undo of `run` (contact_id, content, status).
+
+        What was accepted is gone, and what was never to be taken back the run has no doubt of. What the target refused
+        is there still where the undo is `final`; all else stays as it is.
+        """
+        rows = ledger.filter(pl.col("contact_id").is_not_null())
+        gone, _ = packed(rows.filter(pl.col("status") == Status.ACCEPTED.value))
+        others, _ = packed(rows.filter(pl.col("status") == Status.SUPPRESSED.value))
+        refused = pl.col("status").is_in([Status.REJECTED.value, Status.FAILED.value])
+        there, contents = packed(rows.filter(refused & final))
+        with self._transaction():
+            run_sql = self._database.executemany
+            run_sql("DELETE FROM contacts WHERE id = ?", [(each,) for each in gone])
+            run_sql("DELETE FROM doubtful WHERE id = ?", [(each,) for each in (*gone, *there)])
+            run_sql("DELETE FROM doubtful WHERE id = ? AND run = ?", [(each, run) for each in others])
+            run_sql("INSERT OR REPLACE INTO contacts VALUES (?, ?)", zip(there, contents, strict=True))
+
     # --- facts ------------------------------------------------------------------------------------------------------
 
     @property

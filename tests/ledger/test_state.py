@@ -181,3 +181,24 @@ def test_what_was_learnt_is_kept(tmp_path: Path) -> None:
         assert state.keeps_ids is False
         state.learn_keeps_ids(keeps_ids=True)
         assert state.keeps_ids is True
+
+
+def test_what_a_run_takes_back_is_doubtful_until_it_is_told(tmp_path: Path) -> None:
+    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+        run = state.enter("a", tmp_path / "run")
+        with state.account(run) as account:
+            account.add(contacts(1, 2, 3, 4))
+        state.doubt(run, contacts(1, 2, 3))
+        assert set(state.known(ids(1, 2, 3, 4))) == set(ids(4))
+        assert state.doubted(ids(1, 2, 3, 4), own=None) == set(ids(1, 2, 3))
+        ledger = pl.concat(
+            [contacts(1), contacts(2, status="rejected"), contacts(3, status="in_doubt"), contacts(4, status="pending")]
+        )
+        state.undone(run, ledger, final=False)
+        assert set(state.known(ids(1, 2, 3, 4))) == set(ids(4))
+        assert state.doubted(ids(1, 2, 3, 4), own=None) == set(ids(2, 3)), "what was refused may be gone all the same"
+        state.undone(run, ledger, final=True)
+        assert set(state.known(ids(1, 2, 3, 4))) == set(ids(2, 4))
+        assert state.doubted(ids(1, 2, 3, 4), own=None) == set(ids(3))
+        state.undone(run, contacts(3, status="suppressed"), final=True)
+        assert state.open_runs(own=0) == []
