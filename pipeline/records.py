@@ -31,6 +31,9 @@ BAD: Final = (Status.INVALID, Status.REJECTED, Status.FAILED)
 TAKING_BACK: Final = "the canary failed: this row was accepted, and was to be taken back"
 TAKEN_BACK: Final = "the canary failed: this row was accepted and then taken back"
 
+#: Why a row is no concern of an undo; behind it stands the status that the run gave it.
+NOT_ADDED: Final = "this run had not added it: "
+
 
 def told_apart(reason: pl.Expr) -> pl.Expr:
     """Reasons as they are counted: a duplicate names the row that it repeats, which is another one every time."""

@@ -11,6 +11,7 @@ from pipeline.cli.runs import status, verify
 from pipeline.cli.simulate import simulate
 from pipeline.cli.target import session
 from pipeline.cli.terminal import bear_any_text
+from pipeline.cli.undo import undo
 
 __all__ = ["app"]
 
@@ -18,7 +19,7 @@ __all__ = ["app"]
 class _InOrder(TyperGroup):
     """Lists commands in the order of use; groups would come last otherwise."""
 
-    ORDER = ("import", "check", "resume", "status", "verify", "session", "simulate")
+    ORDER = ("import", "check", "resume", "status", "verify", "undo", "session", "simulate")
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=self.ORDER.index)
@@ -56,5 +57,6 @@ app.command("check")(check)
 app.command("resume")(resume)
 app.command("verify")(verify)
 app.command("status")(status)
+app.command("undo")(undo)
 app.add_typer(session, name="session")
 app.command("simulate")(simulate)

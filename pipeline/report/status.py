@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pipeline.ledger.summary import Summary
 from pipeline.records import Status
-from pipeline.report.summary import summary
+from pipeline.report.summary import summary, undo_summary
 from pipeline.report.text import rows, safe, span, table, word
 
 
@@ -34,6 +34,10 @@ class Standing(Protocol):
     def finished(self) -> bool: ...
     @property
     def summary(self) -> Summary | None: ...
+    @property
+    def undo_begun(self) -> bool: ...
+    @property
+    def undo(self) -> Summary | None: ...
 
 
 def text(standing: Standing, now: datetime | None = None) -> str:
@@ -43,6 +47,11 @@ def text(standing: Standing, now: datetime | None = None) -> str:
         f"Campaign {safe(standing.campaign)}; begun {standing.created:%Y-%m-%d %H:%M:%S} UTC, "
         f"journal last written {span(max(0.0, ago))} ago."
     )
+    if standing.undo is not None:
+        return "\n".join([head, "This run was undone, in whole or in part:", undo_summary(standing.undo)])
+    if standing.undo_begun:
+        go_on = f"contact-pipeline undo {shlex.quote(str(standing.run_dir))}"
+        return "\n".join([head, f"Its undo goes on, or was killed; then: {go_on}", f"Run: {standing.run_dir}"])
     if standing.summary is not None:
         why = [safe(standing.summary.error)] if standing.summary.error else []
         return "\n".join([head, *why, summary(standing.summary)])
@@ -72,6 +81,8 @@ def as_json(standing: Standing) -> str:
             "begun": standing.begun,
             "delivered": {status.value: standing.delivered.get(status, 0) for status in Status},
             "summary": None if ended is None else json.loads(ended.to_json()),
+            "undo_begun": standing.undo_begun,
+            "undo": None if standing.undo is None else json.loads(standing.undo.to_json()),
         },
         indent=2,
     )

@@ -1,14 +1,14 @@
 """How a run ended, in words: counts, reasons, speed, and where its files lie."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from pipeline.ledger.files import NOT_ATTEMPTED
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
-from pipeline.records import MENDABLE, Status
+from pipeline.records import MENDABLE, NOT_ADDED, Status
 from pipeline.report.text import number, rate, rows, safe, span, table, tally, word
 
 #: So many different reasons and codes are shown; the ledger holds all of them.
@@ -28,16 +28,53 @@ _HEADLINES: Final = {
 }
 
 
+_UNDO_HEADLINES: Final = {
+    0: "Taken back: nothing of what this run had added is in the campaign any more.",
+    1: "Finished; some contacts could not be taken back.",
+    4: "Ended in doubt: whether some contacts are gone is not known.",
+}
+
+#: What a status means for a contact that is taken back; the others were not this run's.
+_UNDO_WORDS: Final = {
+    Status.ACCEPTED: "taken back",
+    Status.REJECTED: "still there: the target refused to delete them",
+    Status.FAILED: "still there: all attempts used",
+    Status.IN_DOUBT: "in doubt: gone or not",
+    Status.PENDING: "not taken back yet",
+}
+
+
+def undo_summary(ended: Summary) -> str:
+    """The text at the end of `undo`; its last line names the run directory."""
+    counts = [(ended.counts[status], text) for status, text in _UNDO_WORDS.items() if ended.counts.get(status)]
+    reasons = {reason: count for reason, count in ended.reasons.items() if not reason.startswith(NOT_ADDED)}
+    directory = RunDirectory(Path(ended.run_dir))
+    ledgers = _ledgers(directory.undo)
+    go_on = f"Go on with: contact-pipeline undo {shlex.quote(ended.run_dir)}"
+    lines = [
+        _UNDO_HEADLINES.get(ended.exit_code) or _headline(ended, checked=False),
+        *table([*counts, (sum(count for count, _ in counts), "contacts that this run had added")]),
+        go_on if ended.counts.get(Status.PENDING) or ended.counts.get(Status.IN_DOUBT) else "",
+        *_reasons(reasons),
+        *_codes(ended),
+        *_learnt(ended),
+        _pace(ended, "deleting"),
+        *ledgers,
+        f"Run: {ended.run_dir}",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
 def summary(ended: Summary, *, checked: bool = False) -> str:
     """The text at the end of `import` and `check` (`checked`); its last line names the run directory."""
     lines = [
         _headline(ended, checked=checked),
         *_counts(ended.counts, ended.rows),
         *_advice(ended, checked=checked),
-        *_reasons(ended),
+        *_reasons(ended.reasons),
         *_codes(ended),
         *_learnt(ended),
-        _pace(ended),
+        _pace(ended, "sending"),
         *_files(ended),
         f"Run: {ended.run_dir}",
     ]
@@ -70,9 +107,9 @@ def _advice(ended: Summary, *, checked: bool) -> list[str]:
     return lines
 
 
-def _reasons(ended: Summary) -> list[str]:
+def _reasons(reasons: Mapping[str, int]) -> list[str]:
     # That a pending row was not attempted is what pending means.
-    told = {reason: count for reason, count in ended.reasons.items() if reason != NOT_ATTEMPTED}
+    told = {reason: count for reason, count in reasons.items() if reason != NOT_ATTEMPTED}
     return ["Reasons:", *table(tally(told, REASONS))] if told else []
 
 
@@ -89,11 +126,11 @@ def _learnt(ended: Summary) -> list[str]:
     return ["Learnt about the target; keep it in the configuration:", *lines] if lines else []
 
 
-def _pace(ended: Summary) -> str:
+def _pace(ended: Summary, doing: str) -> str:
     seconds, sessions = ended.seconds, ended.sessions
     parts = [f"Took {span(seconds.total)}"]
     if seconds.sending:
-        parts.append(f"sending {span(seconds.sending)} at {rate(ended.rate)}")
+        parts.append(f"{doing} {span(seconds.sending)} at {rate(ended.rate)}")
     if sessions.opened:
         told = (("opened", sessions.opened), ("renewed", sessions.renewed), ("closed", sessions.closed))
         parts.append("sessions " + ", ".join(f"{name} {number(count)}" for name, count in told))
@@ -104,12 +141,16 @@ def _pace(ended: Summary) -> str:
 
 def _files(ended: Summary) -> list[str]:
     directory = RunDirectory(Path(ended.run_dir))
-    ledgers = [path for path in (directory.ledger_parquet, directory.ledger_csv) if path.exists()]
-    lines = [f"Ledger: {_listed(ledgers)}"] if ledgers else []
+    lines = _ledgers(directory)
     mendable = sum(ended.counts.get(status, 0) for status in MENDABLE)
     if mendable and directory.resubmit.exists():
         lines.append(f"Resubmit: {directory.resubmit} ({rows(mendable)} to mend and import again)")
     return lines
+
+
+def _ledgers(directory: RunDirectory) -> list[str]:
+    ledgers = [path for path in (directory.ledger_parquet, directory.ledger_csv) if path.exists()]
+    return [f"Ledger: {_listed(ledgers)}"] if ledgers else []
 
 
 def _listed(paths: Sequence[Path]) -> str:

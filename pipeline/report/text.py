@@ -20,6 +20,11 @@ def rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
+def contacts(count: int) -> str:
+    """1 as "1 contact", 12345 as "12,345 contacts"."""
+    return f"{count:,} contact" if count == 1 else f"{count:,} contacts"
+
+
 def rate(per_second: float) -> str:
     """Rows per second; slow ones with a decimal."""
     return f"{per_second:,.0f} rows/s" if per_second >= 10 else f"{per_second:.1f} rows/s"

@@ -8,10 +8,12 @@ from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
 from pipeline.run.resuming import AGAIN, continue_run, resume_run
 from pipeline.run.surroundings import Surroundings
+from pipeline.run.undoing import ConfirmUndo, undo_run
 
 __all__ = [
     "AGAIN",
     "Confirm",
+    "ConfirmUndo",
     "ImportOptions",
     "Progress",
     "Result",
@@ -26,5 +28,6 @@ __all__ = [
     "resume_run",
     "session_check",
     "status_of",
+    "undo_run",
     "verify_run",
 ]

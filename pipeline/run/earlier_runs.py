@@ -1,5 +1,6 @@
 """Earlier runs that left rows in doubt: these are settled, in their own journals, before a new run sends."""
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from pipeline.config import ContactsSettings, LedgerSettings
-from pipeline.errors import UsageError
+from pipeline.errors import Busy, UsageError
 from pipeline.ledger.files import assemble, write_ledger
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
@@ -36,7 +37,7 @@ async def settle(
     """Settle what runs other than `own` left open, as far as it can be told; `not_before` as in `Doubt`.
 
     What cannot be told stays doubtful in the state, and such a contact is not sent. Raises Busy where such a run is at
-    work, TargetUnreachable, TargetUnusable, MachineFailed.
+    work or its undo is not finished, TargetUnreachable, TargetUnusable, MachineFailed.
     """
     for run in await anyio.to_thread.run_sync(lambda: state.open_runs(own=own)):
         directory = RunDirectory(run.directory)
@@ -44,6 +45,11 @@ async def settle(
             if not directory.holds_run:
                 raise UsageError(f"{run.directory}: is not there any more")
             with directory.locked():
+                if directory.undo.holds_run:  # what is sent now, the rest of the undo would delete
+                    raise Busy(
+                        f"the undo of an earlier run has not come to its end; nothing was sent. Go on with it first: "
+                        f"contact-pipeline undo {shlex.quote(str(run.directory))}"
+                    )
                 theirs, recovery = await anyio.to_thread.run_sync(_job, job, directory)
                 standing = await anyio.to_thread.run_sync(survey, theirs.screened(), recovery)
                 if standing.doubtful.height:

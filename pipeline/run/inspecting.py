@@ -29,7 +29,8 @@ from pipeline.wire import ClientFactory, client_factory
 
 
 def verify_run(run_dir: Path) -> list[str]:
-    """Prove a run's ledger against its source and journal; what does not add up, in words. Empty: proven.
+    """Prove a run's ledger against its source and journal, and that of its undo; what does not add up, in words. Empty:
+    proven.
 
     Raises UsageError where there is no run or its source is gone, MachineFailed where the journal is damaged.
     """
@@ -37,7 +38,11 @@ def verify_run(run_dir: Path) -> list[str]:
     recovery = recover(directory.journal)
     sources, limit = recorded_sources(directory)
     changes = [f"{name}: is not the file that the run has read" for name in changed(sources, recovery.header.sources)]
-    return changes + verify(run_dir, batches(sources, limit=limit), recovery)
+    problems = changes + verify(run_dir, batches(sources, limit=limit), recovery)
+    undo = directory.undo
+    if undo.holds_run:
+        problems += verify(undo.path, batches(sources, limit=limit), recover(undo.journal))
+    return problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class RunStatus:
     begun: int  # rows that may have been sent and are not settled: in flight, or in doubt if the run was killed
     finished: bool  # nothing is left to do
     summary: Summary | None  # of a run that has ended or was stopped
+    undo_begun: bool  # what it has added is, or was, taken back
+    undo: Summary | None  # of an undo that has ended or was stopped
 
 
 def status_of(run_dir: Path) -> RunStatus:
@@ -70,6 +77,8 @@ def status_of(run_dir: Path) -> RunStatus:
         begun=max(0, _begun(recovery) - sum(delivered.values())),
         finished=recovery.finished,
         summary=Summary.read(run_dir),
+        undo_begun=directory.undo.holds_run,
+        undo=Summary.read(directory.undo.path),
     )
 
 

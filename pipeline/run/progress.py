@@ -12,7 +12,9 @@ from pipeline.sessions import Counts
 class Progress:
     """Filled by the run on the event loop; whoever shows it only reads."""
 
-    phase: str = "starting"  # starting, surveying, connecting, reconciling, canary, sending, stopping, writing, done
+    # starting, surveying, connecting, looking, reconciling, canary, sending, stopping, writing, done; of an undo also
+    # waiting, and taking back in place of sending
+    phase: str = "starting"
     run_dir: Path | None = None
     rows: int | None = None  # rows of the input, once they are known
     surveyed: int = 0  # rows that the survey has seen

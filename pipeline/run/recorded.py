@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from pipeline import configfile, targets
 from pipeline.config import Settings
-from pipeline.errors import ConfigError, MachineFailed
+from pipeline.errors import ConfigError, MachineFailed, UsageError
+from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.run import describing
 from pipeline.stages.read import Source, open_source
 
 #: What may be set anew: nothing that decides what is sent, or where.
@@ -54,3 +56,15 @@ def recorded_settings(directory: RunDirectory, overrides: Sequence[str]) -> Sett
         advice = " (a secret that stood in the configuration itself is not recorded: give it with --set)"
         raise ConfigError([where + problem + advice * problem.endswith("is missing") for problem in loaded.problems])
     return loaded.settings
+
+
+def check_same(directory: RunDirectory, settings: Settings, recovery: Recovery) -> None:
+    """Raise UsageError where the settings are not those that the journal was begun with."""
+    header = recovery.header
+    for what, now, then in (
+        ("mapping", describing.mapping(settings), header.mapping),
+        ("campaign", settings.target.campaign, header.campaign),
+        ("target", settings.target.system, header.system),
+    ):
+        if now != then:
+            raise UsageError(f"{directory.settings}: the {what} is not that of the journal: run.toml was changed")

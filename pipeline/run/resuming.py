@@ -15,7 +15,7 @@ from pipeline.run import describing
 from pipeline.run.importing import Confirm, Result, import_contacts, resume_contacts
 from pipeline.run.job import Earlier, ImportOptions
 from pipeline.run.progress import Progress
-from pipeline.run.recorded import record, recorded_settings, recorded_sources
+from pipeline.run.recorded import check_same, record, recorded_settings, recorded_sources
 from pipeline.run.surroundings import Surroundings
 from pipeline.stages.read import Source
 
@@ -42,6 +42,7 @@ async def resume_run(
         raise UsageError(f"{run_dir}: there is no run here")
     surroundings = surroundings or Surroundings()
     with directory.locked():
+        _check_not_undone(directory)
         recovery = recover(directory.journal, disk=surroundings.disk)
         if not again and (verdict := _verdict(directory, recovery)) is not None:
             return verdict
@@ -49,7 +50,7 @@ async def resume_run(
         sources, limit = recorded_sources(directory)
         if names := describing.changed(sources, recovery.header.sources):
             raise UsageError(f"{', '.join(names)}: is not the file that the run has read; put that back, or start anew")
-        _check_same(directory, settings, recovery)
+        check_same(directory, settings, recovery)
         chosen = record(directory)["run"]
         options = ImportOptions(
             limit=limit,
@@ -80,6 +81,7 @@ async def continue_run(
     surroundings = surroundings or Surroundings()
     if directory.holds_run:
         with directory.locked():
+            _check_not_undone(directory)
             try:
                 recovery = recover(directory.journal, disk=surroundings.disk)
             except NothingBegun:
@@ -95,6 +97,15 @@ async def continue_run(
     return await import_contacts(
         settings, sources, options, progress=progress, confirm=confirm, surroundings=surroundings
     )
+
+
+def _check_not_undone(directory: RunDirectory) -> None:
+    """What a run had added and has been deleted must not be taken for being there."""
+    if directory.undo.holds_run:
+        raise UsageError(
+            f"{directory.path}: this run was undone, in whole or in part, and cannot be gone on with; import the list "
+            "anew, in another run directory"
+        )
 
 
 def _verdict(directory: RunDirectory, recovery: Recovery) -> Result | None:
@@ -131,14 +142,3 @@ def _check_asked(
             f"{', '.join(names)}: is not the file that the run in {directory.path} has read; put that back, or choose "
             "another directory"
         )
-
-
-def _check_same(directory: RunDirectory, settings: Settings, recovery: Recovery) -> None:
-    header = recovery.header
-    for what, now, then in (
-        ("mapping", describing.mapping(settings), header.mapping),
-        ("campaign", settings.target.campaign, header.campaign),
-        ("target", settings.target.system, header.system),
-    ):
-        if now != then:
-            raise UsageError(f"{directory.settings}: the {what} is not that of the journal: run.toml was changed")

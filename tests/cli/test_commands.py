@@ -46,6 +46,7 @@ def test_commands_stand_in_the_order_of_use(command: Command) -> None:
         "resume",
         "status",
         "verify",
+        "undo",
         "session",
         "simulate",
     ]
@@ -99,6 +100,39 @@ def test_import_status_verify(command: Command, serve: Serve, configured: Config
     assert proven.out.startswith("proven: ")
 
 
+def test_undo(command: Command, serve: Serve, configured: Configured) -> None:
+    service = serve()
+    command("import", "list.csv", "--config", configured(service), "--run-dir", "r")
+    refused = command("undo", "r")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.complaints == [
+        "This would delete 3 contacts from campaign 11111111-1111-4111-8111-111111111111, and there is no terminal to "
+        "ask on: give --yes."
+    ]
+    assert len(service.contacts()) == 3
+
+    ended = command("undo", "r", "--yes")
+    assert ended.code == 0
+    assert ended.out.splitlines()[0].startswith("Taken back: ")
+    assert "  3  taken back\n  3  contacts that this run had added\n" in ended.out
+    assert "Ledger: r/undo/ledger.parquet, r/undo/ledger.csv\n" in ended.out
+    assert "invalid" not in ended.out
+    assert ended.out.splitlines()[-1] == "Run: r"
+    assert ended.complaints == []
+    assert service.contacts() == []
+    assert command("verify", "r").code == 0
+    shown = command("status", "r")
+    assert "This run was undone, in whole or in part:\nTaken back: " in shown.out
+    assert json.loads(command("status", "r", "--json").out)["undo"]["counts"]["accepted"] == 3
+
+    again = command("undo", "r", "--json")
+    assert again.code == 0
+    summary = json.loads(again.out)
+    assert (summary["run_dir"], summary["exit_code"], summary["counts"]["accepted"]) == ("r", 0, 3)
+    assert json.loads(Path("r/undo/summary.json").read_text(encoding="utf-8")) == summary
+    assert command("resume", "r").code == 2
+
+
 def test_verify_finds_a_changed_ledger(command: Command, serve: Serve, configured: Configured) -> None:
     command("import", "list.csv", "--config", configured(serve()), "--run-dir", "r", "--set", 'ledger.formats=["csv"]')
     ledger = Path("r/ledger.csv")
@@ -109,7 +143,7 @@ def test_verify_finds_a_changed_ledger(command: Command, serve: Serve, configure
     assert ended.out.splitlines()[-1].startswith("Not proven")
 
 
-@pytest.mark.parametrize("name", ["verify", "status"])
+@pytest.mark.parametrize("name", ["verify", "status", "undo"])
 def test_no_run_ends_with_2(command: Command, desk: Path, name: str) -> None:
     ended = command(name, "nowhere")
     assert (ended.code, ended.out, ended.err) == (2, "", "nowhere: there is no run here\n")

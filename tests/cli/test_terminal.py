@@ -46,6 +46,19 @@ def on_terminal(answer: bytes | None, *arguments: str) -> tuple[int, str, str]:
     return process.returncode, out, shown.decode()
 
 
+def test_undo_asks(serve: Serve, configured: Configured) -> None:
+    service = serve()
+    on_terminal(None, "import", "list.csv", "--config", str(configured(service)), "--run-dir", "r", "--yes")
+    assert len(service.contacts()) == 3
+    code, out, shown = on_terminal(b"\n", "undo", "r")
+    assert (code, out, len(service.contacts())) == (2, "", 3)
+    assert "Delete 3 contacts from campaign 11111111-1111-4111-8111-111111111111? [y/N] " in shown
+    assert "Stopped at the question: nothing was deleted." in shown
+    code, out, shown = on_terminal(b"y\n", "undo", "r")
+    assert (code, service.contacts()) == (0, [])
+    assert "Traceback" not in shown
+
+
 def test_the_plan_is_shown_and_yes_sends(serve: Serve, configured: Configured) -> None:
     service = serve()
     config = str(configured(service))

@@ -1,0 +1,43 @@
+"""What a run has added to the campaign, by its source and its journal: the rows that an undo is to take back."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from pipeline.ledger.files import assemble
+from pipeline.ledger.recovery import Recovery
+from pipeline.records import NOT_ADDED, Batch, Screened, Status
+from pipeline.run.job import Job
+from pipeline.stages.read import batches
+from pipeline.stages.screen import Screener
+
+
+class Added:
+    """Screens as the run did, and settles what it has not added: what is left of a batch is to be taken back.
+
+    `recovery` is the run's journal, the truth of what was added: rows that were accepted, and those that were sent and
+    are in doubt. The same in every walk, as the journal of a run that is undone does not grow.
+    """
+
+    def __init__(self, screener: Screener, recovery: Recovery) -> None:
+        self._screener = screener
+        self._recovery = recovery
+        self.doubtful = 0  # rows left so far of which the run could not tell
+
+    def screen(self, batch: Batch) -> Screened:
+        """A batch in which what the run has not added is suppressed."""
+        screened = self._screener.screen(batch)
+        rows = assemble(screened, self._recovery)
+        doubtful = (rows["status"] == Status.IN_DOUBT.value) & (rows["attempts"] > 0)
+        self.doubtful += int(doubtful.sum())
+        added = (rows["status"] == Status.ACCEPTED.value) | doubtful
+        contacts = screened.contacts.with_columns(
+            status=pl.when(added).then(None).otherwise(pl.lit(Status.SUPPRESSED.value)),
+            reason=pl.when(added).then(None).otherwise(pl.lit(NOT_ADDED) + rows["status"]),
+        )
+        return Screened(screened.batch, contacts)
+
+
+def walk(job: Job, added: Added) -> Iterator[Screened]:
+    """The whole input once."""
+    return map(added.screen, batches(job.sources, limit=job.options.limit))

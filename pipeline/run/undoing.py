@@ -1,0 +1,287 @@
+"""Takes back what a run has added: deletes its contacts from the campaign, with a journal and a ledger of their own.
+
+Both lie in `undo/` of the run directory, whose own files stay as they are: they say what the run did. From the moment
+that there is a journal in `undo/` the run cannot be resumed.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import anyio
+import anyio.to_thread
+from msgspec.structs import replace
+
+from pipeline.config import read_secrets
+from pipeline.errors import MachineFailed, UsageError
+from pipeline.ledger.journal import Journal
+from pipeline.ledger.lines import FINISHED
+from pipeline.ledger.recovery import NothingBegun, Recovery, recover
+from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.ledger.state import State
+from pipeline.ledger.summary import Summary
+from pipeline.records import Status
+from pipeline.run import describing
+from pipeline.run.accounting import Course, account
+from pipeline.run.added import Added, walk
+from pipeline.run.failures import as_run_error, first
+from pipeline.run.importing import Result, state_directory
+from pipeline.run.job import ImportOptions, Job
+from pipeline.run.known import known_keeps_ids
+from pipeline.run.progress import Progress
+from pipeline.run.recorded import check_same, recorded_settings, recorded_sources
+from pipeline.run.surroundings import Surroundings
+from pipeline.run.taking_back import TakingBack
+from pipeline.stages.screen import load_suppression
+from pipeline.wire import client_factory
+
+#: Asks whether so many contacts are to be deleted from this campaign.
+ConfirmUndo = Callable[[int, str], Awaitable[bool]]
+
+OWN_IDS: Final = (
+    "The target gives contacts ids of its own, so those of this run cannot be told from others. Nothing was deleted."
+)
+
+
+async def undo_run(
+    run_dir: Path,
+    overrides: Sequence[str] = (),
+    *,
+    signals: bool = False,
+    progress: Progress | None = None,
+    confirm: ConfirmUndo | None = None,
+    surroundings: Surroundings | None = None,
+) -> Result:
+    """Delete what the run in `run_dir` has added, or go on with that; one that is finished is left as it is, and its
+    summary given again.
+
+    In the result "accepted" counts the contacts that are gone. Raises UsageError where there is no run, its source or
+    mapping changed, nothing was added, the target does not keep our ids, or `confirm` says no; Busy where another
+    process is at work on run or campaign; else RunError where nothing was begun.
+    """
+    progress, surroundings = progress or Progress(), surroundings or Surroundings()
+    try:
+        async with anyio.create_task_group() as group:
+            if signals:
+                group.start_soon(surroundings.stopping.watch)
+            with ExitStack() as stack:
+                result = await _undo(run_dir, overrides, progress, confirm, surroundings, stack)
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as errors:
+        raise first(errors) from errors
+    return result
+
+
+async def _undo(
+    run_dir: Path,
+    overrides: Sequence[str],
+    progress: Progress,
+    confirm: ConfirmUndo | None,
+    surroundings: Surroundings,
+    stack: ExitStack,
+) -> Result:
+    """`stack` holds the locks."""
+    directory = RunDirectory(run_dir)
+    if not directory.holds_run:
+        raise UsageError(f"{run_dir}: there is no run here")
+    stack.enter_context(directory.locked())
+    progress.run_dir = directory.path
+    begun = await anyio.to_thread.run_sync(_begun, directory, surroundings)
+    if begun is not None and begun.finished:
+        summary = Summary.read(directory.undo.path)
+        if summary is not None and summary.error is None:
+            return Result(summary)
+    job, run = await anyio.to_thread.run_sync(_job, directory, overrides, surroundings)
+    undo = _Undo(job, run, begun, progress)
+    await undo.survey()
+    target = job.settings.target
+    state = stack.enter_context(State.held(state_directory(job.settings), target.identity, target.campaign))
+    return await undo.run(state, confirm)
+
+
+def _begun(directory: RunDirectory, surroundings: Surroundings) -> Recovery | None:
+    """The journal of an undo that was begun; None: there is none."""
+    undo = directory.undo
+    if not undo.holds_run:
+        return None
+    try:
+        return recover(undo.journal, disk=surroundings.disk)
+    except NothingBegun:
+        undo.journal.unlink()
+        return None
+
+
+def _job(directory: RunDirectory, overrides: Sequence[str], surroundings: Surroundings) -> tuple[Job, Recovery]:
+    """The run as it was, and its journal."""
+    try:
+        recovery = recover(directory.journal, disk=surroundings.disk)
+    except NothingBegun:
+        raise UsageError(_nothing(directory)) from None
+    settings = recorded_settings(directory, overrides)
+    sources, limit = recorded_sources(directory)
+    if names := describing.changed(sources, recovery.header.sources):
+        raise UsageError(
+            f"{', '.join(names)}: is not the file that the run has read; put that back: it tells what to delete"
+        )
+    check_same(directory, settings, recovery)
+    read_secrets(settings.target)
+    clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
+    target = surroundings.module(settings.target.system).create(settings, clients, directory.path / "contract")
+    suppression = load_suppression(directory.kept("suppress"), settings.contacts, surroundings.authorities)
+    options = ImportOptions(limit=limit, wave=recovery.header.wave or None)
+    recorded = recovery.header.sources
+    return Job(settings, options, surroundings, directory, tuple(sources), recorded, target, suppression), recovery
+
+
+def _nothing(directory: RunDirectory) -> str:
+    return f"{directory.path}: this run has added nothing, so there is nothing to take back"
+
+
+@dataclass(slots=True)
+class _ToDo:
+    """What a walk found that is to be taken back."""
+
+    rows: int = 0
+    doubtful: int = 0  # of them: added perhaps
+
+
+class _Undo:
+    """The state of one undo. `run` is the run's journal; `begun` the undo's own, None for a new one."""
+
+    def __init__(self, job: Job, run: Recovery, begun: Recovery | None, progress: Progress) -> None:
+        self._job = job
+        self._run = run
+        self._begun = begun
+        self._progress = progress
+        self._stopping = job.surroundings.stopping
+        self._course = Course()
+        self._directory = job.directory.undo
+        self._to_do = _ToDo()
+        self._finished = False
+
+    def _added(self) -> Added:
+        return Added(self._job.screener(), self._run)
+
+    async def survey(self) -> None:
+        """Count what is to be taken back. Raises UsageError where that is nothing."""
+        progress, to_do, added = self._progress, self._to_do, self._added()
+        progress.phase = "surveying"
+        began = monotonic()
+        screened = walk(self._job, added)
+        with self._stopping.cancelling():
+            while (part := await anyio.to_thread.run_sync(next, screened, None)) is not None:
+                to_do.rows += part.contacts["status"].null_count()
+                progress.surveyed = part.batch.stop
+        self._stopping.check()
+        to_do.doubtful = added.doubtful
+        self._course.survey = monotonic() - began
+        if not to_do.rows:
+            raise UsageError(_nothing(self._job.directory))
+        progress.rows = progress.to_send = to_do.rows
+
+    async def run(self, state: State, confirm: ConfirmUndo | None) -> Result:
+        """Ask, delete, and give account."""
+        settings = self._job.settings
+        if self._begun is not None and self._begun.finished:  # it was killed before its account was written
+            self._finished = True
+            return await self._account(state, await self._enter(state))
+        keeps = known_keeps_ids(settings.target.keeps_ids, self._run.notes, state)
+        if keeps is False:
+            raise UsageError(OWN_IDS)
+        agreed = confirm is None
+        if confirm is not None:
+            with self._stopping.cancelling():
+                agreed = await confirm(self._to_do.rows, settings.target.campaign)
+        self._stopping.check()
+        if not agreed:
+            raise UsageError("Stopped at the question: nothing was deleted.")
+        taking_back = TakingBack(
+            self._job,
+            self._run,
+            state,
+            undo=self._directory,
+            keeps_ids=keeps,
+            total=self._to_do.rows,
+            doubtful=self._to_do.doubtful > 0,
+            course=self._course,
+            progress=self._progress,
+        )
+        begun = self._begun is not None
+        try:
+            with self._stopping.cancelling():
+                await taking_back.prepare(begun=begun)
+            self._stopping.check()
+            journal = await anyio.to_thread.run_sync(self._open_journal)
+            number = await self._with_journal(taking_back, state, journal, begun=begun)
+        finally:
+            await taking_back.close()
+        return await self._account(state, number)
+
+    def _open_journal(self) -> Journal:
+        """The undo's journal, begun where there is none. From here on the old summary says less than the journal."""
+        disk, path = self._job.surroundings.disk, self._directory.path
+        if self._begun is not None:
+            self._directory.summary.unlink(missing_ok=True)
+            return Journal.resume(self._begun, disk=disk)
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+            disk.sync_directory(path.parent)
+        except OSError as error:
+            raise MachineFailed(f"{path}: cannot be made: {error.strerror or error}") from None
+        self._directory.summary.unlink(missing_ok=True)
+        header = replace(self._run.header, created=int(self._job.surroundings.wall_clock() * 1000))
+        return Journal.create(self._directory.journal, header, disk=disk)
+
+    async def _with_journal(self, taking_back: TakingBack, state: State, journal: Journal, *, begun: bool) -> int:
+        """Delete with a journal; whatever ends it early is kept in the course. Returns the run's number."""
+        course = self._course
+        try:
+            number = await self._enter(state)
+            try:
+                await taking_back.rounds(number, journal, begun=begun)
+                self._finished = course.failure is None and course.received is None and not taking_back.unsettled
+                if self._finished:
+                    journal.note(FINISHED, {})
+                await anyio.to_thread.run_sync(journal.commit)
+            except Exception as error:  # noqa: BLE001 - whatever happened, the account of the rows must be written
+                course.failure = as_run_error(error)
+        finally:
+            journal.close()
+        return number
+
+    async def _enter(self, state: State) -> int:
+        """The run's number. What it may have sent and never gave account of is doubtful from here on."""
+        directory = self._job.directory.path.absolute()
+        number = await anyio.to_thread.run_sync(state.enter, self._run.header.run_id, directory)
+        await anyio.to_thread.run_sync(state.give_up, number)
+        return number
+
+    async def _account(self, state: State, number: int) -> Result:
+        """Ledger and summary, and what the state knows of these contacts now."""
+        self._progress.phase = "writing"
+        observe = functools.partial(state.undone, number, final=self._finished)
+        write = functools.partial(
+            account,
+            self._job,
+            walk(self._job, self._added()),
+            self._course,
+            None,
+            number,
+            into=self._directory,
+            observe=observe,
+        )
+        try:
+            summary = await anyio.to_thread.run_sync(write)
+        except MachineFailed as error:
+            if self._course.failure is None:
+                raise
+            raise MachineFailed(f"{self._course.failure}\n{error}") from None
+        counts = {Status(s): count for s, count in summary.counts.items() if s != Status.SUPPRESSED.value}
+        self._progress.counts.clear()
+        self._progress.counts.update(counts)
+        self._progress.phase = "done"
+        return Result(summary, summary.error)
