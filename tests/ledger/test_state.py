@@ -71,12 +71,12 @@ def test_what_the_target_listed_is_known_and_doubted_no_more(tmp_path: Path) -> 
         lost, run = state.enter("a", tmp_path / "lost"), state.enter("b", tmp_path / "run")
         state.claim(lost, 0, contacts(1, 2, 3))
         state.give_up(lost)
-        with state.account(run) as account:
+        with state.account(run, 1.0) as account:
             account.add(contacts(1, status="duplicate"))
             account.add(contacts(2, status="duplicate", settled_at=None))  # of a row of its own source
         assert state.known(ids(1, 2, 3)) == dict.fromkeys(ids(1))
         assert state.doubted(ids(1, 2, 3), own=run) == set(ids(2, 3))
-        with state.account(run) as account:
+        with state.account(run, 1.0) as account:
             account.add(contacts(1))
             account.add(contacts(1, status="duplicate"))
         assert state.known(ids(1)) == dict.fromkeys(ids(1), (1).to_bytes(16)), "what is known stays so"
@@ -186,7 +186,7 @@ def test_what_was_learnt_is_kept(tmp_path: Path) -> None:
 def test_what_a_run_takes_back_is_doubtful_until_it_is_told(tmp_path: Path) -> None:
     with State.held(tmp_path, PLACE, CAMPAIGN) as state:
         run = state.enter("a", tmp_path / "run")
-        with state.account(run) as account:
+        with state.account(run, 1.0) as account:
             account.add(contacts(1, 2, 3, 4))
         state.doubt(run, contacts(1, 2, 3))
         assert set(state.known(ids(1, 2, 3, 4))) == set(ids(4))
