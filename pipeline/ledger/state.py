@@ -4,7 +4,7 @@
     slices     what a run may have sent, put down before it sends; taken away when the run has given account of it
     doubtful   what a run could not tell, or what stood in the slices of a run whose directory is lost
     runs       where they lie, in which order they have sent, and since when (seconds since the epoch) they send no more
-    facts      what was learnt of the target
+    facts      what was learnt of the target, and when something was last taken back
 
 Ids are the 16 bytes of the UUID, contents the 16 bytes of the hash of what is sent (null: not known). No destination
 is in it.
@@ -263,6 +263,19 @@ class State:
                 zip(ids, [run] * len(ids), contents, strict=True),
             )
             self._database.executemany("DELETE FROM contacts WHERE id = ?", [(each,) for each in ids])
+
+    def undo_ended(self, run: int, now: float) -> None:
+        """An undo of `run` deletes no more for now, and the run itself sends no more; in seconds since the epoch."""
+        with self._transaction():
+            self._database.execute("UPDATE runs SET quiet_since = ? WHERE number = ?", (now, run))
+            self._database.execute("INSERT OR REPLACE INTO facts VALUES ('undone_at', ?)", (repr(now),))
+
+    @property
+    def undone_at(self) -> float | None:
+        """When the last undo has ended, in seconds since the epoch; None: there was none."""
+        with self._guarded():
+            row = self._database.execute("SELECT value FROM facts WHERE name = 'undone_at'").fetchone()
+        return None if row is None else float(row[0])
 
     def undone(self, run: int, ledger: pl.DataFrame, *, final: bool) -> None:
         """Take in a part of the ledger of an undo of `run` (contact_id, content, status).

@@ -15,7 +15,7 @@ import anyio.to_thread
 import polars as pl
 
 from pipeline.config import read_secrets
-from pipeline.errors import NoList, NotDelivered, OutcomeUnknown, TargetUnreachable
+from pipeline.errors import NoList, NotDelivered, OutcomeUnknown, TargetUnreachable, UsageError
 from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.reading import Rows, ledger_parts
 from pipeline.ledger.recovery import Recovery, recover
@@ -66,9 +66,14 @@ async def prove_run(
 ) -> list[str]:
     """`verify_run`, and then a look at the target; what does not add up, in words. Empty: proven.
 
-    `overrides` as for `resume_run`. Raises as `verify_run` does; ConfigError where a setting or a secret is missing;
-    TargetUnreachable where no answer comes, or no list but null; TargetUnusable.
+    `overrides` as for `resume_run`. Raises as `verify_run` does; UsageError where the run was undone; ConfigError where
+    a setting or a secret is missing; TargetUnreachable where no answer comes, or no list but null; TargetUnusable.
     """
+    if RunDirectory(run_dir).undo.holds_run:
+        raise UsageError(
+            f"{run_dir}: this run was undone, in whole or in part, so the target need not hold what it has added; "
+            "leave out --against-target"
+        )
     if problems := await anyio.to_thread.run_sync(verify_run, run_dir):
         return [*problems, _NOT_ASKED]
     job, recovery = await anyio.to_thread.run_sync(_job, run_dir, overrides, surroundings or Surroundings())

@@ -140,8 +140,7 @@ class Sending:
         listing = self._keeps_ids is not False and "target" in known
         if counting or listing:
             self._progress.phase = "looking"
-            if counting or "state" not in known:
-                await self._let_others_show()
+            await self._let_others_show(sent=counting or "state" not in known)
             self._census = await census.take(
                 job.target,
                 self._pool.quiet_lease(),
@@ -155,10 +154,15 @@ class Sending:
             if blind:
                 logger().warning("repeats.unseen", reason="neither a state of earlier runs nor the target's list tells")
 
-    async def _let_others_show(self) -> None:
-        """Wait until the list shows what other runs have sent: where the state does not tell, only the list does."""
+    async def _let_others_show(self, *, sent: bool) -> None:
+        """Wait until the list shows no more what was taken back, and, if `sent`, shows what other runs have sent: where
+        the state does not tell, only the list does.
+        """
         late = self._job.settings.delivery.late_effect
-        quiet_since = await anyio.to_thread.run_sync(lambda: self._state.quiet_since(own=self._number))
+        moments = [await anyio.to_thread.run_sync(lambda: self._state.undone_at)]
+        if sent:
+            moments.append(await anyio.to_thread.run_sync(lambda: self._state.quiet_since(own=self._number)))
+        quiet_since = max((moment for moment in moments if moment is not None), default=None)
         if quiet_since is not None:
             left = min(late, quiet_since + late - self._job.surroundings.wall_clock())
             await anyio.sleep(max(0.0, min(left, self._began + late - anyio.current_time())))

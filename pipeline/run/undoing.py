@@ -263,6 +263,7 @@ class _Undo:
     async def _account(self, state: State, number: int) -> Result:
         """Ledger and summary, and what the state knows of these contacts now."""
         self._progress.phase = "writing"
+        await anyio.to_thread.run_sync(state.undo_ended, number, self._job.surroundings.wall_clock())
         observe = functools.partial(state.undone, number, final=self._finished)
         write = functools.partial(
             account,

@@ -235,4 +235,6 @@ class Service:
         campaign = self.store.campaign(campaign_id)
         if campaign is None:
             return self.settings.codes.unknown_campaign
-        return 0 if campaign.delete(contact_id) else self.settings.codes.unknown_contact
+        lag = self.settings.listing_lag
+        gone = campaign.delete(contact_id, self._clock() + lag if lag > 0 else None)
+        return 0 if gone else self.settings.codes.unknown_contact

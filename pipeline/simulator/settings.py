@@ -142,7 +142,7 @@ class OncSettings:
 
     # Time and faults.
     latency: float = 0.0  # seconds between arrival and effect of every call
-    listing_lag: float = 0.0  # seconds until an added contact shows up in lists
+    listing_lag: float = 0.0  # seconds until an added contact shows up in lists, and a deleted one leaves them
     late_effect: float = 0.0  # seconds until a call that will not be answered takes effect
     faults: tuple[Fault, ...] = ()  # the first that hits a call counts
 

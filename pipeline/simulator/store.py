@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from uuid import UUID
 
@@ -18,6 +19,7 @@ class CampaignStore:
         self.size = 0
         self._contacts: dict[str, Contact | list[Contact]] = {}
         self._unlisted: deque[tuple[float, Contact]] = deque()
+        self._lingering: deque[tuple[float, Contact]] = deque()
 
     def __contains__(self, contact_id: str) -> bool:
         return contact_id in self._contacts
@@ -44,15 +46,19 @@ class CampaignStore:
             self._contacts[contact.id] = _updated(present, contact)
         return True
 
-    def delete(self, contact_id: str) -> bool:
-        """Remove a contact, of several with this id the last one; False if there is none."""
+    def delete(self, contact_id: str, listed_until: float | None = None) -> bool:
+        """Remove a contact, of several with this id the last one; False if there is none. Lists show it until
+        `listed_until`."""
         present = self._contacts.get(contact_id)
         if present is None:
             return False
         if isinstance(present, list) and len(present) > 1:
-            present.pop()
+            gone = present.pop()
         else:
+            gone = present[0] if isinstance(present, list) else present
             del self._contacts[contact_id]
+        if listed_until is not None:
+            self._lingering.append((listed_until, gone))
         self.size -= 1
         return True
 
@@ -64,11 +70,14 @@ class CampaignStore:
         """The contacts that lists show already."""
         while self._unlisted and self._unlisted[0][0] <= now:
             self._unlisted.popleft()
+        while self._lingering and self._lingering[0][0] <= now:
+            self._lingering.popleft()
+        shown = chain(self.contacts(), [contact for _, contact in self._lingering])
         if not self._unlisted:
-            return self.contacts()
+            return shown
         # The deque keeps these contacts alive as long as their identity is looked at.
         hidden = {id(contact) for _, contact in self._unlisted}
-        return (contact for contact in self.contacts() if id(contact) not in hidden)
+        return (contact for contact in shown if id(contact) not in hidden)
 
 
 def _flat(values: list[Contact | list[Contact]]) -> Iterator[Contact]:

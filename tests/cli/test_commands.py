@@ -121,6 +121,7 @@ def test_undo(command: Command, serve: Serve, configured: Configured) -> None:
     assert ended.complaints == []
     assert service.contacts() == []
     assert command("verify", "r").code == 0
+    assert command("verify", "r", "--against-target").code == 2
     shown = command("status", "r")
     assert "This run was undone, in whole or in part:\nTaken back: " in shown.out
     assert json.loads(command("status", "r", "--json").out)["undo"]["counts"]["accepted"] == 3

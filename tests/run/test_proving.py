@@ -193,6 +193,7 @@ def test_a_list_that_lags_is_read_again(tmp_path):
         assert anyio.run(main) == []
         assert reads() == 3
         delete(server, ids(tmp_path)[0])
+        server.control(advance=600)
         assert len(proven(tmp_path, "delivery.late_effect=0.2")) == 1
         assert reads() == 5, "when the list can no longer lag, what is missing is missing"
 
