@@ -1,6 +1,6 @@
 """What is in which campaign, by id and content, across runs: a SQLite file for each campaign, and the lock of its run.
 
-    contacts   what is surely there
+    contacts   what is surely there, and which run has brought it, where that is known
     slices     what a run may have sent, put down before it sends; taken away when the run has given account of it
     doubtful   what a run could not tell, or what stood in the slices of a run whose directory is lost
     runs       where they lie, in which order they have sent, and since when (seconds since the epoch) they send no more
@@ -13,7 +13,8 @@ is in it.
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +36,17 @@ _VERSION: Final = 1
 _AT_ONCE: Final = 8192  # ids in one question, far below what SQLite bears
 
 _TABLES: Final = """
-CREATE TABLE contacts (id BLOB PRIMARY KEY, content BLOB) WITHOUT ROWID;
-CREATE TABLE slices (run INTEGER, number INTEGER, ids BLOB, contents BLOB, PRIMARY KEY (run, number));
+CREATE TABLE contacts (id BLOB PRIMARY KEY, content BLOB, run INTEGER) WITHOUT ROWID;
+CREATE TABLE slices (run INTEGER, number INTEGER, positions BLOB, ids BLOB, contents BLOB, PRIMARY KEY (run, number));
 CREATE TABLE doubtful (id BLOB, run INTEGER, content BLOB, PRIMARY KEY (id, run)) WITHOUT ROWID;
 CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, directory TEXT, first_sent INTEGER, last_sent INTEGER,
     quiet_since REAL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT);
 """
+
+
+#: A contact that a run has doubted turned out to be there.
+_FOUND: Final = "INSERT OR IGNORE INTO contacts SELECT id, content, NULL FROM doubtful WHERE id = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +150,29 @@ class State:
                 found.update(self._database.execute(query, part))
         return found
 
-    def doubted(self, ids: Sequence[bytes], *, own: int | None) -> set[bytes]:
-        """Those of `ids` of which a run other than `own` could not tell whether they are there."""
+    def brought(self, ids: Sequence[bytes], *, own: int | None) -> set[bytes]:
+        """Those of `ids` that a run other than `own` has brought there."""
         found: set[bytes] = set()
         for part, marks in _parts(ids):
             with self._guarded():
-                query = f"SELECT id FROM doubtful WHERE id IN ({marks}) AND run IS NOT ?"  # noqa: S608 - question marks
-                found.update(row[0] for row in self._database.execute(query, (*part, own)))
+                query = f"SELECT id FROM contacts WHERE id IN ({marks}) AND run != ?"  # noqa: S608 - question marks
+                found.update(row[0] for row in self._database.execute(query, (*part, own or 0)))
         return found
 
-    def resolve(self, ids: Sequence[str]) -> None:
-        """Whether these are there has been told: no run doubts them any more."""
+    def doubted(self, ids: Sequence[bytes], *, own: int | None) -> dict[bytes, bytes]:
+        """Those of `ids` of which a run other than `own` could not tell whether they are there, with what it sent."""
+        found: dict[bytes, bytes] = {}
+        for part, marks in _parts(ids):
+            with self._guarded():
+                query = f"SELECT id, content FROM doubtful WHERE id IN ({marks}) AND run IS NOT ?"  # noqa: S608 - marks
+                found.update(self._database.execute(query, (*part, own)))
+        return found
+
+    def resolve(self, ids: Sequence[str], *, there: Sequence[str] = ()) -> None:
+        """Whether these are there has been told, `there` are those that are: no run doubts them any more."""
         with self._transaction():
+            found = [(each,) for each in packed_ids(pl.Series(there, dtype=pl.String))]
+            self._database.executemany(_FOUND, found)
             doubts = [(each,) for each in packed_ids(pl.Series(ids, dtype=pl.String))]
             self._database.executemany("DELETE FROM doubtful WHERE id = ?", doubts)
 
@@ -185,12 +201,16 @@ class State:
             row = self._database.execute("SELECT number FROM runs WHERE id = ?", (run_id,)).fetchone()
         return None if row is None else int(row[0])
 
-    def claim(self, run: int, number: int, contacts: pl.DataFrame) -> None:
-        """Put down that slice `number` of a run may now be sent: `contacts` has contact_id and content."""
+    def claim(self, run: int, number: int, positions: Sequence[int], contacts: pl.DataFrame) -> None:
+        """Put down that slice `number` of a run may now be sent: rows at `positions` of its input, `contacts` with
+        contact_id and content.
+        """
         ids, contents = packed(contacts)
+        at = array("Q", positions).tobytes()
         with self._transaction():
             self._database.execute(
-                "INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?)", (run, number, b"".join(ids), b"".join(contents))
+                "INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?)",
+                (run, number, at, b"".join(ids), b"".join(contents)),
             )
             self._database.execute(
                 "UPDATE runs SET quiet_since = NULL, last_sent = next, first_sent = COALESCE(first_sent, next)"
@@ -208,27 +228,42 @@ class State:
             ).fetchall()
         return [Run(number, run_id, Path(directory)) for number, run_id, directory in rows]
 
-    def give_up(self, run: int) -> int:
-        """The directory of a run is lost: whatever it may have sent is doubtful. Returns how many ids."""
+    def give_up(self, run: int, standing: Callable[[int, int], pl.DataFrame] | None = None) -> int:
+        """No account can be had of a run: whatever it may have sent is doubtful. Returns how many ids.
+
+        `standing` tells from its journal, where there is one, where the rows of a range stand (see `Recovery`).
+        """
         with self._transaction():
-            slices = self._database.execute("SELECT ids, contents FROM slices WHERE run = ?", (run,)).fetchall()
-            for ids, contents in slices:
+            slices = self._database.execute("SELECT positions, ids, contents FROM slices WHERE run = ?", (run,))
+            for at, ids, contents in slices.fetchall():
+                positions = array("Q", at)
+                told = dict.fromkeys(positions, Status.IN_DOUBT.value)
+                if standing is not None:
+                    rows = standing(min(positions), max(positions) + 1)
+                    told = dict(rows.select("position", "status").iter_rows())
+                rows_of: dict[str | None, list[tuple[bytes, bytes, int]]] = {}
+                for index, position in enumerate(positions):
+                    span = slice(16 * index, 16 * index + 16)
+                    rows_of.setdefault(told.get(position), []).append((ids[span], contents[span], run))
+                accepted, doubtful = rows_of.get(Status.ACCEPTED.value, ()), rows_of.get(Status.IN_DOUBT.value, ())
+                self._database.executemany("INSERT OR REPLACE INTO contacts VALUES (?, ?, ?)", accepted)
                 self._database.executemany(
-                    "INSERT OR IGNORE INTO doubtful SELECT ?1, ?2, ?3 WHERE ?1 NOT IN (SELECT id FROM contacts)",
-                    [(ids[at : at + 16], run, contents[at : at + 16]) for at in range(0, len(ids), 16)],
+                    "INSERT OR IGNORE INTO doubtful SELECT ?1, ?3, ?2 WHERE ?1 NOT IN (SELECT id FROM contacts)",
+                    doubtful,
                 )
             self._database.execute("DELETE FROM slices WHERE run = ?", (run,))
             (left,) = self._database.execute("SELECT COUNT(*) FROM doubtful WHERE run = ?", (run,)).fetchone()
         return int(left)
 
     def alone_since(self, run: int) -> bool:
-        """Whether no other run has sent anything since `run` has begun to."""
+        """Whether this state has seen `run` begin to send, and no other run send anything since."""
         with self._guarded():
             query = (
-                "SELECT EXISTS (SELECT 1 FROM runs AS other, runs AS own WHERE own.number = ?1 AND other.number != ?1"
-                " AND other.last_sent > own.first_sent)"
+                "SELECT own.first_sent IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs AS other WHERE other.number != ?1"
+                " AND other.last_sent > own.first_sent) FROM runs AS own WHERE own.number = ?1"
             )
-            return not self._database.execute(query, (run,)).fetchone()[0]
+            row = self._database.execute(query, (run,)).fetchone()
+        return row is not None and bool(row[0])
 
     def quiet_since(self, *, own: int) -> float | None:
         """When the last of the other runs that have sent anything has ended, in seconds since the epoch.
@@ -293,7 +328,8 @@ class State:
             run_sql("DELETE FROM contacts WHERE id = ?", [(each,) for each in gone])
             run_sql("DELETE FROM doubtful WHERE id = ?", [(each,) for each in (*gone, *there)])
             run_sql("DELETE FROM doubtful WHERE id = ? AND run = ?", [(each, run) for each in others])
-            run_sql("INSERT OR REPLACE INTO contacts VALUES (?, ?)", zip(there, contents, strict=True))
+            still = zip(there, contents, [run] * len(there), strict=True)
+            run_sql("INSERT OR REPLACE INTO contacts VALUES (?, ?, ?)", still)
 
     # --- facts ------------------------------------------------------------------------------------------------------
 
@@ -352,11 +388,16 @@ class Account:
         accepted = ledger.filter(pl.col("status") == Status.ACCEPTED.value)
         # A row in doubt that was never sent is another run's to settle.
         doubtful = ledger.filter((pl.col("status") == Status.IN_DOUBT.value) & (pl.col("attempts") > 0))
-        self._database.executemany("INSERT OR REPLACE INTO contacts VALUES (?, ?)", zip(*packed(accepted), strict=True))
+        ids, contents = packed(accepted)
+        self._database.executemany(
+            "INSERT OR REPLACE INTO contacts VALUES (?, ?, ?)", zip(ids, contents, [self._run] * len(ids), strict=True)
+        )
         # Screening calls a row the duplicate of another one too; that settles nothing at any time.
-        listed = ledger.filter((pl.col("status") == Status.DUPLICATE.value) & pl.col("settled_at").is_not_null())
+        there_already = pl.col("status").is_in([Status.DUPLICATE.value, Status.CHANGED.value])
+        listed = ledger.filter(there_already & pl.col("settled_at").is_not_null())
         there = [(each,) for each in packed_ids(listed["contact_id"])]
-        self._database.executemany("INSERT OR IGNORE INTO contacts VALUES (?, NULL)", there)
+        self._database.executemany(_FOUND, there)  # with the content that an earlier run may have sent
+        self._database.executemany("INSERT OR IGNORE INTO contacts VALUES (?, NULL, NULL)", there)
         self._database.executemany("DELETE FROM doubtful WHERE id = ?", there)
         ids, contents = packed(doubtful)
         self._database.executemany(

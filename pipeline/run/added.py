@@ -6,6 +6,7 @@ import polars as pl
 
 from pipeline.ledger.files import assemble
 from pipeline.ledger.recovery import Recovery
+from pipeline.ledger.state import State, packed_ids
 from pipeline.records import NOT_ADDED, Batch, Screened, Status
 from pipeline.run.job import Job
 from pipeline.stages.read import batches
@@ -16,12 +17,15 @@ class Added:
     """Screens as the run did, and settles what it has not added: what is left of a batch is to be taken back.
 
     `recovery` is the run's journal, the truth of what was added: rows that were accepted, and those that were sent and
-    are in doubt. The same in every walk, as the journal of a run that is undone does not grow.
+    are in doubt, unless the `state` knows that another run has brought them there since. The same in every walk, as the
+    journal of a run that is undone does not grow.
     """
 
-    def __init__(self, screener: Screener, recovery: Recovery) -> None:
+    def __init__(self, screener: Screener, recovery: Recovery, state: State) -> None:
         self._screener = screener
         self._recovery = recovery
+        self._state = state
+        self._number = state.number(recovery.header.run_id)
         self.doubtful = 0  # rows left so far of which the run could not tell
 
     def screen(self, batch: Batch) -> Screened:
@@ -29,6 +33,10 @@ class Added:
         screened = self._screener.screen(batch)
         rows = assemble(screened, self._recovery)
         doubtful = (rows["status"] == Status.IN_DOUBT.value) & (rows["attempts"] > 0)
+        if doubtful.any():
+            ids = pl.Series(packed_ids(rows["contact_id"]), dtype=pl.Binary)
+            brought = self._state.brought(ids.filter(doubtful).to_list(), own=self._number)
+            doubtful &= ~ids.is_in(list(brought))
         self.doubtful += int(doubtful.sum())
         added = (rows["status"] == Status.ACCEPTED.value) | doubtful
         contacts = screened.contacts.with_columns(

@@ -1,6 +1,7 @@
 """The gate after the canary: waits for its rows, has them read back, and decides whether the rest may follow."""
 
 from typing import Any
+from uuid import UUID
 
 import anyio
 import polars as pl
@@ -9,6 +10,7 @@ from pipeline.errors import NotDelivered, OutcomeUnknown, RowError, TargetUnreac
 from pipeline.logs import logger
 from pipeline.records import TAKEN_BACK, TAKING_BACK, Outcome, Status
 from pipeline.run.asking import ask
+from pipeline.run.census import Census
 from pipeline.sessions import SessionPool
 from pipeline.stages.canary import Finding, Sent, Verdict, read_back
 from pipeline.stages.deliver import Deliverer
@@ -26,8 +28,8 @@ TAKE_BACK_WITHIN = 30.0
 class CanaryGate:
     """Stands between the canary's slice and the next one, see `encode.Gate`.
 
-    `list_known`: no row is sent that stood in the target's list before, so what is found there is ours to take back. A
-    target that lists late is given `patience` seconds to show rows that it accepted.
+    `listed` is what stood in the campaign before the first row: such contacts prove nothing, and are not ours to take
+    back; None: that is not known. A target that lists late is given `patience` seconds to show rows that it accepted.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class CanaryGate:
         deliverer: Deliverer[Any],
         *,
         retries: dict[str, int],
-        list_known: bool,
+        listed: Census | None,
         patience: float,
     ) -> None:
         self._target = target
@@ -46,7 +48,7 @@ class CanaryGate:
         self._settler = settler
         self._deliverer = deliverer
         self._retries = retries
-        self._list_known = list_known
+        self._listed = listed
         self._patience = patience
         self._settled: dict[int, tuple[int, Outcome]] = {}  # slice and outcome, by position
         self._changed = anyio.Event()
@@ -98,9 +100,13 @@ class CanaryGate:
         lease = self._pool.quiet_lease()
         deadline = anyio.current_time() + self._patience
         pause = FIRST_PAUSE
+
+        async def read_accepted(handle: Any) -> Finding:
+            return await read_back(self._target, handle, accepted, stood_before=self._stood_before)
+
         while True:
             try:
-                finding = await ask(lease, self._target.prove, lambda handle: read_back(self._target, handle, accepted))
+                finding = await ask(lease, self._target.prove, read_accepted)
             except OutcomeUnknown as error:
                 raise TargetUnusable(
                     f"the campaign's contacts cannot be read back ({error.reason}), so nothing proves that the target "
@@ -116,16 +122,25 @@ class CanaryGate:
             await anyio.sleep(min(pause, left))
             pause = min(pause * 2, LONGEST_PAUSE)
 
+    def _stood_before(self, contact_id: str) -> bool:
+        if self._listed is None:
+            return False
+        try:
+            return bool(self._listed.among([UUID(contact_id).bytes]))
+        except ValueError:  # it is no id of ours, and the list was only searched for those
+            return False
+
     async def _fail(self, rows: list[Sent], finding: Finding, outcomes: dict[int, tuple[int, Outcome]]) -> None:
         """Take the canary's rows back where the target keeps our ids, and stop the run."""
         taken = 0
-        if finding.keeps_ids and self._list_known:
+        ours = [row for row in rows if not self._stood_before(row.contact_id)]
+        if finding.keeps_ids and self._listed is not None:
             lease = self._pool.quiet_lease()
-            for row in rows:  # from here on nobody knows whether it is there, until the target has said so
+            for row in ours:  # from here on nobody knows whether it is there, until the target has said so
                 number, outcome = outcomes[row.position]
                 self._settler.settle(number, outcome._replace(status=Status.IN_DOUBT, code=None, reason=TAKING_BACK))
             await self._settler.durable()
-            for row in rows:
+            for row in ours:
                 if await self._take_back(lease, row):
                     taken += 1
                     number, outcome = outcomes[row.position]

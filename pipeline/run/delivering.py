@@ -16,6 +16,7 @@ from pipeline.ledger.journal import Journal
 from pipeline.records import Batch, Outcome, Screened, Status
 from pipeline.run.accounting import Course
 from pipeline.run.canary import CanaryGate
+from pipeline.run.census import Census
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.surroundings import Surroundings
@@ -36,7 +37,7 @@ class Delivery:
 
     `read` is the first stage. `counts` are the rows settled so far, by status; `total` is how many there are, None: not
     known. `standing` and `known` tell which rows need not be sent (see `Slicer`), `claim` puts down what may be (see
-    `Settler`). `canary`: so many rows go first; 0: none do. `list_known`: what the target lists is among `known`.
+    `Settler`). `canary`: so many rows go first; 0: none do. `listed`: what the target listed before.
     `call` is what is done for a row, in one word `phase`; None: the target adds it.
     """
 
@@ -57,9 +58,9 @@ class Delivery:
         total: int | None,
         standing: Callable[[int, int], pl.DataFrame] | None,
         known: Known | None,
-        claim: Callable[[int, pl.DataFrame], None],
+        claim: Callable[[int, Slice], None],
         canary: int,
-        list_known: bool,
+        listed: Census | None,
         call: RowCall | None = None,
         phase: str = "sending",
     ) -> None:
@@ -95,7 +96,7 @@ class Delivery:
             self._settler,
             self._deliverer,
             retries={name: channel.retries for name, channel in settings.contacts.channels.items()},
-            list_known=list_known,
+            listed=listed,
             patience=settings.delivery.late_effect,
         )
         self.last_doubt = float("-inf")  # when the last request was given up that may have left, on the loop's clock

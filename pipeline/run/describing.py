@@ -3,12 +3,15 @@
 import getpass
 import hashlib
 import json
+import os
 import platform
 import socket
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -21,6 +24,11 @@ from pipeline.stages.read import Source, fingerprint
 def now() -> datetime:
     """The present, in UTC."""
     return datetime.now(UTC)
+
+
+#: Where the state lies, unless the configuration or the environment says otherwise.
+STATE_DIRECTORY: Final = Path("runs") / ".state"
+STATE_VARIABLE: Final = "CONTACT_PIPELINE_STATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,7 @@ def describe(
         "limit": limit or 0,
         "canary": canary,
         "tolerate": str(tolerate or ""),
+        "state": str(state_directory(settings).absolute()),
     }
     tables = {
         "run": run,
@@ -122,6 +131,11 @@ def describe(
         ),
         toml=configfile.dumps(tables),
     )
+
+
+def state_directory(settings: Settings) -> Path:
+    """Where the state of all campaigns lies."""
+    return settings.state.directory or Path(os.environ.get(STATE_VARIABLE) or STATE_DIRECTORY)
 
 
 def _user() -> str:

@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from pipeline.config import ContactsSettings, LedgerSettings
-from pipeline.errors import Busy, UsageError
+from pipeline.errors import Busy, RunError, UsageError
 from pipeline.ledger.files import assemble, write_ledger
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
 from pipeline.ledger.recovery import NothingBegun, Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
-from pipeline.ledger.state import Run, State
+from pipeline.ledger.state import Run, State, packed_ids
 from pipeline.ledger.summary import Summary
 from pipeline.logs import logger
 from pipeline.records import Status
@@ -39,49 +39,70 @@ async def settle(
     What cannot be told stays doubtful in the state, and such a contact is not sent. Raises Busy where such a run is at
     work or its undo is not finished, TargetUnreachable, TargetUnusable, MachineFailed.
     """
+    own_place = job.directory.path.absolute()
     for run in await anyio.to_thread.run_sync(lambda: state.open_runs(own=own)):
-        directory = RunDirectory(run.directory)
         try:
-            if not directory.holds_run:
-                raise UsageError(f"{run.directory}: is not there any more")
-            with directory.locked():
-                if directory.undo.holds_run:  # what is sent now, the rest of the undo would delete
-                    raise Busy(
-                        f"the undo of an earlier run has not come to its end; nothing was sent. Go on with it first: "
-                        f"contact-pipeline undo {shlex.quote(str(run.directory))}"
-                    )
-                theirs, recovery = await anyio.to_thread.run_sync(_job, job, directory)
-                standing = await anyio.to_thread.run_sync(survey, theirs.screened(), recovery)
-                if standing.doubtful.height:
-                    doubt = Doubt(
-                        walk=theirs.screened,
-                        recovery=recovery,
-                        standing=standing,
-                        faces=Faces(theirs.settings.contacts),
-                        baseline=theirs.baseline,
-                        alone=await anyio.to_thread.run_sync(state.alone_since, run.number),
-                        not_before=not_before,
-                    )
-                    reconciler = Reconciler(
-                        doubt,
-                        job.target,
-                        lease,
-                        job.settings,
-                        keeps_ids=keeps_ids,
-                        wall_clock=job.surroundings.wall_clock,
-                    )
-                    journal = await anyio.to_thread.run_sync(
-                        lambda: Journal.resume(recovery, disk=job.surroundings.disk)  # noqa: B023 - called at once
-                    )
-                    try:
-                        await reconciler.run(journal)
-                    finally:
-                        journal.close()
-                await anyio.to_thread.run_sync(_account, theirs, state, run)
+            if run.directory == own_place:
+                raise UsageError(f"{run.directory}: is another run's directory now")
+            recovery = await anyio.to_thread.run_sync(_journal, job, run)
         except (UsageError, NothingBegun) as error:
-            left = await anyio.to_thread.run_sync(state.give_up, run.number)
-            if left:
-                logger().warning("earlier_run.lost", run=str(run.directory), reason=str(error), doubtful=left)
+            await _give_up(state, run, error, None)
+            continue
+        with RunDirectory(run.directory).locked():
+            try:
+                await _settle(state, job, run, lease, keeps_ids=keeps_ids, not_before=not_before)
+            except UsageError as error:  # its journal is all that is left
+                await _give_up(state, run, error, recovery)
+
+
+def _journal(job: Job, run: Run) -> Recovery:
+    """The journal of an earlier run. Raises UsageError or NothingBegun where its directory does not hold it now."""
+    recovery = recover(RunDirectory(run.directory).journal, disk=job.surroundings.disk)
+    if recovery.header.run_id != run.id:
+        raise UsageError(f"{run.directory}: holds another run now")
+    return recovery
+
+
+async def _give_up(state: State, run: Run, error: RunError, recovery: Recovery | None) -> None:
+    standing = recovery.standing if recovery is not None else None
+    left = await anyio.to_thread.run_sync(state.give_up, run.number, standing)
+    if left:
+        logger().warning("earlier_run.lost", run=str(run.directory), reason=str(error), doubtful=left)
+
+
+async def _settle(
+    state: State, job: Job, run: Run, lease: Lease[Any], *, keeps_ids: bool | None, not_before: float
+) -> None:
+    directory = RunDirectory(run.directory)
+    if directory.undo.holds_run:  # what is sent now, the rest of the undo would delete
+        raise Busy(
+            f"the undo of an earlier run has not come to its end; nothing was sent. Go on with it first: "
+            f"contact-pipeline undo {shlex.quote(str(run.directory))}"
+        )
+    theirs, recovery = await anyio.to_thread.run_sync(_job, job, directory)
+    standing = await anyio.to_thread.run_sync(survey, theirs.screened(), recovery)
+    if standing.doubtful.height:
+        ids = packed_ids(standing.doubtful["contact_id"])
+        doubt = Doubt(
+            walk=theirs.screened,
+            recovery=recovery,
+            standing=standing,
+            faces=Faces(theirs.settings.contacts),
+            baseline=theirs.baseline,
+            alone=await anyio.to_thread.run_sync(state.alone_since, run.number),
+            theirs=state.doubted(ids, own=run.number),
+            brought=state.brought(ids, own=run.number),
+            not_before=not_before,
+        )
+        reconciler = Reconciler(
+            doubt, job.target, lease, job.settings, keeps_ids=keeps_ids, wall_clock=job.surroundings.wall_clock
+        )
+        journal = await anyio.to_thread.run_sync(lambda: Journal.resume(recovery, disk=job.surroundings.disk))
+        try:
+            await reconciler.run(journal)
+        finally:
+            journal.close()
+    await anyio.to_thread.run_sync(_account, theirs, state, run)
 
 
 def _job(job: Job, directory: RunDirectory) -> tuple[Job, Recovery]:

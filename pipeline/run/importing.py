@@ -1,14 +1,12 @@
 """One import from source to ledger: survey, journal, sending, and the account of it all."""
 
 import functools
-import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -35,10 +33,6 @@ from pipeline.stages.read import Source
 from pipeline.stages.screen import load_suppression
 from pipeline.stages.survey import Survey
 from pipeline.wire import client_factory
-
-#: Where the state lies, unless the configuration or the environment says otherwise.
-STATE_DIRECTORY: Final = Path("runs") / ".state"
-STATE_VARIABLE: Final = "CONTACT_PIPELINE_STATE"
 
 Confirm = Callable[[Survey], Awaitable[bool]]
 
@@ -92,11 +86,6 @@ async def resume_contacts(
 ) -> Result:
     """Go on with a run that was stopped, killed or has crashed: settle what is in doubt, then send the rest."""
     return await _Import(settings, sources, options, progress, surroundings, earlier=earlier).run()
-
-
-def state_directory(settings: Settings) -> Path:
-    """Where the state of all campaigns lies."""
-    return settings.state.directory or Path(os.environ.get(STATE_VARIABLE) or STATE_DIRECTORY)
 
 
 class _Import:
@@ -223,7 +212,9 @@ class _Import:
         """Be the only run of the campaign; a check only looks. Raises Busy."""
         target = self._settings.target
         open_state = State.peek if self._checking else State.held
-        self._state = stack.enter_context(open_state(state_directory(self._settings), target.identity, target.campaign))
+        self._state = stack.enter_context(
+            open_state(describing.state_directory(self._settings), target.identity, target.campaign)
+        )
 
     @property
     def _judged(self) -> Callable[[Screened], Screened]:

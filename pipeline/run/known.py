@@ -54,7 +54,7 @@ class Known:
         ids, contents = packed(contacts)
         there = self._state.known(ids) if self._state else {}
         listed = self._census.among(ids) if self._census else set()
-        doubted = self._doubts.doubted(ids, own=self._own) if self._doubts else set()
+        doubted = self._doubts.doubted(ids, own=self._own) if self._doubts else {}
         if not (there or listed or doubted):
             return _nothing(contacts.height)
         verdicts: list[tuple[Status | None, str | None]] = []
@@ -62,8 +62,9 @@ class Known:
             if there.get(contact_id) is not None:
                 same = there[contact_id] == content
                 verdicts.append((Status.DUPLICATE, SAME) if same else (Status.CHANGED, OTHER))
-            elif contact_id in listed or contact_id in there:  # with a content that nobody knows
-                verdicts.append((Status.DUPLICATE, LISTED))
+            elif contact_id in listed or contact_id in there:
+                same = doubted.get(contact_id, content) == content  # an earlier run may have brought it
+                verdicts.append((Status.DUPLICATE, LISTED) if same else (Status.CHANGED, OTHER))
             elif contact_id in doubted:
                 verdicts.append((Status.IN_DOUBT, DOUBTED))
             else:

@@ -24,9 +24,9 @@ from pipeline.ledger.state import State, packed_ids
 from pipeline.ledger.verify import Problems
 from pipeline.logs import logger
 from pipeline.records import Status
+from pipeline.run import describing
 from pipeline.run.asking import ask, ask_patiently
 from pipeline.run.due import Due, DueRows
-from pipeline.run.importing import state_directory
 from pipeline.run.inspecting import verify_run
 from pipeline.run.job import ImportOptions, Job
 from pipeline.run.known import known_keeps_ids
@@ -78,7 +78,7 @@ async def prove_run(
         return [*problems, _NOT_ASKED]
     job, recovery = await anyio.to_thread.run_sync(_job, run_dir, overrides, surroundings or Surroundings())
     settings = job.settings
-    with State.peek(state_directory(settings), settings.target.identity, settings.target.campaign) as state:
+    with State.peek(describing.state_directory(settings), settings.target.identity, settings.target.campaign) as state:
         return await (await anyio.to_thread.run_sync(_Proof, job, recovery, state)).run()
 
 

@@ -6,24 +6,27 @@ something is not there is proof only in a list that shows the control, rows that
 when nothing could take effect any more, nor be late in the list.
 """
 
+import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import UUID
 
 import anyio
 import anyio.to_thread
 import polars as pl
 
 from pipeline.config import Settings
-from pipeline.errors import NoList
+from pipeline.errors import NoList, RowError
 from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.recovery import Recovery
+from pipeline.ledger.state import packed
 from pipeline.logs import logger
-from pipeline.records import Outcome, Screened, Status
-from pipeline.run.asking import ask_patiently
+from pipeline.records import TAKING_BACK, Outcome, Screened, Status
+from pipeline.run.asking import ask, ask_patiently
 from pipeline.run.standing import Standing, told
 from pipeline.sessions import Lease
 from pipeline.stages.faces import Face, Faces
@@ -35,6 +38,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 #: Why rows that were in doubt are what they are now.
 NOT_THERE: Final = "the target was asked and does not hold it"
 LISTED: Final = "an earlier run had added it"
+CHANGED: Final = "an earlier run had added it, with other content"
 NO_ANSWER: Final = "sent {attempts} times without an answer, and the target was asked each time and does not hold it"
 AGAIN: Final = "sent again on request"
 
@@ -53,7 +57,20 @@ class Doubt:
     faces: Faces
     baseline: Baseline
     alone: bool  # no other run has sent into the campaign since this one began
+    theirs: Mapping[bytes, bytes]  # content by id of those that another run may have sent
+    brought: Collection[bytes]  # ids of those that another run has brought there since
     not_before: float
+
+
+@dataclass(slots=True)
+class Told:
+    """The ids of the rows that were settled."""
+
+    there: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.there or self.absent)
 
 
 @dataclass(slots=True)
@@ -61,7 +78,6 @@ class _Reading:
     """What one pass over the target's list showed."""
 
     started: float  # loop's clock, seconds
-    ended: float
     ids: set[str] = field(default_factory=set)  # of the wanted ones
     faces: Counter[bytes] = field(default_factory=Counter)  # of the wanted ones
 
@@ -86,10 +102,13 @@ class Reconciler:
         self._late = settings.delivery.late_effect
         self._keeps_ids = keeps_ids
         self._wall_clock = wall_clock
-        self._lag = self._late  # a list lags no more than that; lowered by what is seen
+        self._not_before = doubt.not_before
         self._rows = list(doubt.standing.doubtful.iter_rows(named=True))
         self._control = list(doubt.standing.control.iter_rows(named=True))
         self._listed = list(doubt.standing.listed.iter_rows(named=True)) if not self._control else []
+        self._damaged = [row for row in self._rows if row["reason"] == TAKING_BACK]
+        others = {*doubt.theirs, *doubt.brought}
+        self._others = {row["position"] for row in self._damaged if UUID(row["contact_id"]).bytes in others}
         self._ids = {row["contact_id"] for row in (*self._rows, *self._control, *self._listed)}
         self._sent_faces: dict[int, Face] = {}  # by position
         self._before: Mapping[bytes, int] = {}  # how often a face stood there before the first row
@@ -97,34 +116,36 @@ class Reconciler:
         if keeps_ids is not True:
             self._sent_faces = {row["position"]: doubt.faces.sent(row) for row in (*self._rows, *self._control)}
 
-    async def run(self, journal: Journal, *, give_up: int | None = None) -> list[str]:
+    async def run(self, journal: Journal, *, give_up: int | None = None) -> "Told":
         """Put on record what can be told, durably; returns the ids of the rows that it was told of.
 
         A row that is surely not there is pending again, or failed after `give_up` sends (None: never). Raises
         TargetUnreachable, TargetUnusable, MachineFailed.
         """
         left = {row["position"]: row for row in self._rows}
-        settled: list[str] = []
+        told = Told()
         try:
             async for there, absent in self._verdicts():
                 now = int(self._wall_clock() * 1000)
                 for position, status in [*((at, True) for at in there), *((at, False) for at in absent)]:
                     row = left.pop(position)
-                    settled.append(row["contact_id"])
+                    (told.there if status else told.absent).append(row["contact_id"])
                     outcome = self._outcome(row, there=status, now=now, give_up=give_up)
                     journal.settle(self._doubt.recovery.slice_of(position), [outcome])
                 await anyio.to_thread.run_sync(journal.commit)
         except NoList as error:
             logger().warning("reconcile.no_list", reason=error.reason, rows=len(left))
         logger().info("reconcile.done", rows=len(self._rows), left=len(left))
-        return settled
+        return told
 
     def _outcome(self, row: Mapping[str, Any], *, there: bool, now: int, give_up: int | None) -> Outcome:
         attempts = row["attempts"]
-        if there and attempts:
+        if there and attempts and row["position"] not in self._others:
             status, reason = Status.ACCEPTED, None
         elif there:
-            status, reason = Status.DUPLICATE, LISTED
+            [key], [content] = packed(pl.DataFrame([row]).select("contact_id", "content"))
+            other = self._doubt.theirs.get(key, content) != content
+            status, reason = (Status.CHANGED, CHANGED) if other else (Status.DUPLICATE, LISTED)
         elif give_up is not None and attempts >= give_up:
             status, reason = Status.FAILED, NO_ANSWER.format(attempts=attempts)
         else:
@@ -136,14 +157,16 @@ class Reconciler:
         open_ = {row["position"] for row in self._rows}
         if self._keeps_ids is not True:
             await self._prepare_counting()
-        deadline = max(self._doubt.not_before, anyio.current_time()) + 2 * self._late
+        gone = await self._take_back()
+        open_ -= gone
+        yield set(), gone
+        deadline = max(self._not_before, anyio.current_time()) + 2 * self._late
         pause = FIRST_PAUSE
         while open_:
             reading = await self._read()
             shown = self._shows_control(reading)
-            if shown:
-                self._observe_lag(reading)
-            final = shown and reading.started >= self._doubt.not_before + self._lag
+            # Nothing takes effect any more, and what did is listed: lists are behind by as much as late effects are.
+            final = shown and reading.started >= self._not_before + self._late
             there, absent = self._judge(reading, open_, shown=shown, final=final)
             open_ -= there | absent
             yield there, absent
@@ -151,18 +174,34 @@ class Reconciler:
             if final or not open_ or not (self._control or self._listed):
                 return
             if shown:
-                await anyio.sleep(max(0.0, self._doubt.not_before + self._lag - now))
+                await anyio.sleep(max(0.0, self._not_before + self._late - now))
                 continue
             if now >= deadline:
                 return
             await anyio.sleep(min(pause, deadline - now))
             pause = min(2 * pause, LONGEST_PAUSE)
 
+    async def _take_back(self) -> set[int]:
+        """What the canary could not take back is damaged, if it is there: it is deleted, which bears repeating. Returns
+        which rows are surely gone. What another run has sent since is none of ours to delete.
+        """
+        rows = [row for row in self._damaged if row["position"] not in self._others]
+        gone: set[int] = set()
+        if not rows:
+            return gone
+        bodies = self._target.encode_removal(pl.Series([row["contact_id"] for row in rows]))
+        for row, body in zip(rows, bodies, strict=True):
+            with suppress(RowError):  # the list tells what became of it
+                await ask(self._lease, self._target.prove, functools.partial(self._target.remove, body=body))
+                gone.add(row["position"])
+        self._not_before = max(self._not_before, anyio.current_time() + self._late)
+        return gone
+
     # --- reading ----------------------------------------------------------------------------------------------------
 
     async def _read(self) -> _Reading:
         async def read(handle: Any) -> _Reading:
-            reading = _Reading(anyio.current_time(), 0.0)
+            reading = _Reading(anyio.current_time())
             if self._keeps_ids is True:
                 async with aclosing(self._target.contact_ids(handle)) as ids:
                     async for contact_id in ids:
@@ -176,7 +215,6 @@ class Reconciler:
                             reading.ids.add(held.contact_id)
                         face = self._doubt.faces.held(held)
                         reading.faces.update(wanted.intersection((face.destinations, face.whole)))
-            reading.ended = anyio.current_time()
             return reading
 
         delivery = self._settings.delivery
@@ -229,20 +267,12 @@ class Reconciler:
         """So many contacts of this face are there that nothing else explains."""
         return reading.faces[face] - self._before.get(face, 0) - self._accepted[face]
 
-    def _observe_lag(self, reading: _Reading) -> None:
-        """The youngest row of the control is in the list: it lags no more than that row is old."""
-        sent = [row["sent_at"] for row in self._control if row["sent_at"] is not None]
-        if not sent:
-            return
-        age = self._wall_clock() - (anyio.current_time() - reading.ended) - max(sent) / 1000
-        if age >= 0:
-            self._lag = min(self._lag, age)
-
     def _judge(self, reading: _Reading, open_: set[int], *, shown: bool, final: bool) -> tuple[set[int], set[int]]:
         rows = [row for row in self._rows if row["position"] in open_]
-        there = {row["position"] for row in rows if row["contact_id"] in reading.ids}
+        listed = {row["position"] for row in rows if row["contact_id"] in reading.ids}
+        there = listed.difference({row["position"] for row in self._damaged} - self._others)
         if self._by_ids(reading):
-            return there, {row["position"] for row in rows} - there if final else set()
+            return there, {row["position"] for row in rows} - listed if final else set()
         if shown and self._counts():
             return self._judge_by_number(reading, rows, final=final)
         return there, set()

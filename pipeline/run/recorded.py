@@ -1,5 +1,6 @@
 """What run.toml says of a run that was begun: its settings, and its sources, opened again as they were read then."""
 
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,7 +56,12 @@ def recorded_settings(directory: RunDirectory, overrides: Sequence[str]) -> Sett
         where = f"{directory.settings}: "
         advice = " (a secret that stood in the configuration itself is not recorded: give it with --set)"
         raise ConfigError([where + problem + advice * problem.endswith("is missing") for problem in loaded.problems])
-    return loaded.settings
+    settings = loaded.settings
+    place = record(directory)["run"].get("state")
+    if settings.state.directory is None and place and not os.environ.get(describing.STATE_VARIABLE):
+        # It may be gone on with from another working directory than it was begun in.
+        settings = settings.model_copy(update={"state": settings.state.model_copy(update={"directory": Path(place)})})
+    return settings
 
 
 def check_same(directory: RunDirectory, settings: Settings, recovery: Recovery) -> None:

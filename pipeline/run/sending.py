@@ -12,7 +12,7 @@ import anyio.to_thread
 from pipeline.errors import MachineFailed, NotDelivered, OutcomeUnknown, TargetUnreachable
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.recovery import Recovery
-from pipeline.ledger.state import State
+from pipeline.ledger.state import State, packed_ids
 from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import census, describing, earlier_runs, reconciling
@@ -201,6 +201,7 @@ class Sending:
             await anyio.to_thread.run_sync(reconciling.send_again, standing, recovery, self._journal, wall_clock)
         if standing.doubtful.is_empty():
             return False
+        ids = packed_ids(standing.doubtful["contact_id"])
         doubt = Doubt(
             walk=job.screened,
             recovery=recovery,
@@ -208,6 +209,8 @@ class Sending:
             faces=self._faces,
             baseline=job.baseline,
             alone=self._state.alone_since(self._number),
+            theirs=self._state.doubted(ids, own=self._number),
+            brought=self._state.brought(ids, own=self._number),
             # Of the requests of a killed process nobody knows when the last one left, but it was before this one began.
             not_before=self._last_doubt + job.settings.delivery.late_effect,
         )
@@ -221,7 +224,9 @@ class Sending:
         )
         told = await reconciler.run(self._journal, give_up=give_up)
         # It may have been another run that doubted them: that is told herewith too.
-        await anyio.to_thread.run_sync(self._state.resolve, told)
+        await anyio.to_thread.run_sync(
+            functools.partial(self._state.resolve, told.there + told.absent, there=told.there)
+        )
         return bool(told)
 
     @property
@@ -246,10 +251,15 @@ class Sending:
             counts=self._counts,
             total=self._total,
             standing=self._recovery.standing if self._recovery is not None else None,
-            known=Known(self._state if "state" in known else None, self._census, doubts=self._state, own=self._number),
-            claim=functools.partial(self._state.claim, self._number),
+            known=Known(
+                self._state if "state" in known else None,
+                self._census if "target" in known else None,
+                doubts=self._state,
+                own=self._number,
+            ),
+            claim=lambda number, piece: self._state.claim(self._number, number, piece.positions, piece.contacts),
             canary=0 if self._canary_passed else job.options.canary,
-            list_known=self._census is not None,
+            listed=self._census,
         )
         try:
             await delivery.run(observing=self._total is None or self._recovery is not None)

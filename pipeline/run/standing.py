@@ -20,6 +20,7 @@ _ROWS: Final = pl.Schema(
         ("contact_id", pl.String),
         ("content", pl.String),
         *((name, pl.String) for name in _TEXTS),
+        ("reason", pl.String),
         ("attempts", pl.UInt16),
         ("sent_at", pl.Int64),
         ("settled_at", pl.Int64),

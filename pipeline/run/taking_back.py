@@ -107,7 +107,7 @@ class TakingBack:
 
     def added(self) -> Added:
         """What screens for one walk."""
-        return Added(self._job.screener(), self._run)
+        return Added(self._job.screener(), self._run, self._state)
 
     async def close(self) -> None:
         """Close all sessions."""
@@ -239,9 +239,9 @@ class TakingBack:
             total=self._total,
             standing=recovery.standing,
             known=None,
-            claim=lambda _, contacts: self._state.doubt(number, contacts),
+            claim=lambda _, piece: self._state.doubt(number, piece.contacts),
             canary=0,
-            list_known=False,
+            listed=None,
             call=_Removal(job.target),
             phase="taking back",
         )

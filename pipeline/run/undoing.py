@@ -5,6 +5,7 @@ that there is a journal in `undo/` the run cannot be resumed.
 """
 
 import functools
+import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import anyio.to_thread
 from msgspec.structs import replace
 
 from pipeline.config import read_secrets
-from pipeline.errors import MachineFailed, UsageError
+from pipeline.errors import Busy, MachineFailed, UsageError
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
 from pipeline.ledger.recovery import NothingBegun, Recovery, recover
@@ -29,7 +30,7 @@ from pipeline.run import describing
 from pipeline.run.accounting import Course, account
 from pipeline.run.added import Added, walk
 from pipeline.run.failures import as_run_error, first
-from pipeline.run.importing import Result, state_directory
+from pipeline.run.importing import Result
 from pipeline.run.job import ImportOptions, Job
 from pipeline.run.known import known_keeps_ids
 from pipeline.run.progress import Progress
@@ -96,11 +97,11 @@ async def _undo(
         if summary is not None and summary.error is None:
             return Result(summary)
     job, run = await anyio.to_thread.run_sync(_job, directory, overrides, surroundings)
-    undo = _Undo(job, run, begun, progress)
-    await undo.survey()
     target = job.settings.target
-    state = stack.enter_context(State.held(state_directory(job.settings), target.identity, target.campaign))
-    return await undo.run(state, confirm)
+    state = stack.enter_context(State.held(describing.state_directory(job.settings), target.identity, target.campaign))
+    undo = _Undo(job, run, begun, state, progress)
+    await undo.survey()
+    return await undo.run(confirm)
 
 
 def _begun(directory: RunDirectory, surroundings: Surroundings) -> Recovery | None:
@@ -152,8 +153,9 @@ class _ToDo:
 class _Undo:
     """The state of one undo. `run` is the run's journal; `begun` the undo's own, None for a new one."""
 
-    def __init__(self, job: Job, run: Recovery, begun: Recovery | None, progress: Progress) -> None:
+    def __init__(self, job: Job, run: Recovery, begun: Recovery | None, state: State, progress: Progress) -> None:
         self._job = job
+        self._state = state
         self._run = run
         self._begun = begun
         self._progress = progress
@@ -164,7 +166,7 @@ class _Undo:
         self._finished = False
 
     def _added(self) -> Added:
-        return Added(self._job.screener(), self._run)
+        return Added(self._job.screener(), self._run, self._state)
 
     async def survey(self) -> None:
         """Count what is to be taken back. Raises UsageError where that is nothing."""
@@ -181,11 +183,18 @@ class _Undo:
         self._course.survey = monotonic() - began
         if not to_do.rows:
             raise UsageError(_nothing(self._job.directory))
+        number = self._state.number(self._run.header.run_id)
+        others = self._state.open_runs(own=number or 0) if to_do.doubtful else []
+        if others:  # whether a doubtful row was theirs is only known once they have given account
+            raise Busy(
+                "another run of this campaign was broken off, and may have added what this one is in doubt of; nothing "
+                f"was deleted. Go on with that first: contact-pipeline resume {shlex.quote(str(others[0].directory))}"
+            )
         progress.rows = progress.to_send = to_do.rows
 
-    async def run(self, state: State, confirm: ConfirmUndo | None) -> Result:
+    async def run(self, confirm: ConfirmUndo | None) -> Result:
         """Ask, delete, and give account."""
-        settings = self._job.settings
+        settings, state = self._job.settings, self._state
         if self._begun is not None and self._begun.finished:  # it was killed before its account was written
             self._finished = True
             return await self._account(state, await self._enter(state))

@@ -3,7 +3,7 @@
 Some targets answer success and lose a member on the way (contract.md, "Traps"); reading back is the only way to see it.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
@@ -81,10 +81,13 @@ class Finding:
     words: str | None  # what was lost, or why nothing is proven; None: all is well
 
 
-async def read_back(target: ReadBack[H_contra], handle: H_contra, sent: Sequence[Sent]) -> Finding:
+async def read_back(
+    target: ReadBack[H_contra], handle: H_contra, sent: Sequence[Sent], *, stood_before: Callable[[str], bool]
+) -> Finding:
     """Look for every row of `sent` in the campaign, by id, else by its destinations; stop when all are seen whole.
 
     None of the rows was in the campaign before, as far as is known; a target may still hold several contacts of one id.
+    `stood_before` tells of an id whether it was there before: such a contact is none of `sent`, whatever it looks like.
     """
     waiting = {row.contact_id: row for row in sent}
     damaged: dict[str, str] = {}  # what was lost, by id
@@ -95,7 +98,7 @@ async def read_back(target: ReadBack[H_contra], handle: H_contra, sent: Sequence
             async for held in contacts:
                 row = waiting.get(held.contact_id or "")
                 if row is None:
-                    if _might_be_ours(held, by_destination):
+                    if _might_be_ours(held, by_destination) and not stood_before(held.contact_id or ""):
                         strangers.append(held)
                 elif lost := _lost(row, held):
                     damaged[row.contact_id] = lost

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 import anyio
 import anyio.to_thread
-import polars as pl
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from pipeline.ledger.journal import Journal
@@ -38,7 +37,7 @@ class Settler:
         self,
         journal: Journal,
         on_settled: Callable[[int, Outcome], None],
-        claim: Callable[[int, pl.DataFrame], None],
+        claim: Callable[[int, Slice], None],
     ) -> None:
         """`on_settled` hears of every outcome, with its slice's number, before it is durable. `claim` puts down,
         durably and beside the journal, which contacts a slice may send (it blocks).
@@ -77,7 +76,7 @@ class Settler:
         number = self._journal.begin(piece.start, piece.stop, rows, piece.digest, piece.known)
         self._handed_over[number] = piece
         if piece.positions:
-            await anyio.to_thread.run_sync(self._claim, number, piece.contacts)
+            await anyio.to_thread.run_sync(self._claim, number, piece)
         await self.durable()
         for outcome in piece.known:
             self._on_settled(number, outcome)

@@ -59,6 +59,7 @@ class Faults:
         )
         self._fronts = sorted(fronts, key=lambda front: -front.call)
         self.lag = random.choice((0.0, 0.0, 0.3, 1.0)) * late_effect
+        self.refreshed = random.random() < 0.5  # the list is made anew every so often, else each contact shows up late
         self._null_lists = random.choice((0.0, 0.0, 0.3))
         self._broken_lists = random.choice((0.0, 0.0, 0.3))
         self._openings = random.choice((0.0, 0.0, 0.15))

@@ -1,6 +1,7 @@
 """An in-memory target that honours the contract of `pipeline.targets.Target`, with the faults of its world."""
 
 import json
+import math
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,7 +197,8 @@ class SimTarget:
 
     def _take_in(self, flight: Flight, effective: float) -> None:
         flight.decided = True
-        listed = effective + self._faults.lag
+        lag = self._faults.lag
+        listed = math.ceil(effective / lag) * lag if lag and self._faults.refreshed else effective + lag
         retries = dict.fromkeys(flight.retries, 0) if self._faults.damages() else flight.retries
         self._store.add(flight.contact_id, flight.content, retries, effective=effective, listed=listed)
 
