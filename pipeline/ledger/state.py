@@ -303,13 +303,18 @@ class State:
         """An undo of `run` deletes no more for now, and the run itself sends no more; in seconds since the epoch."""
         with self._transaction():
             self._database.execute("UPDATE runs SET quiet_since = ? WHERE number = ?", (now, run))
-            self._database.execute("INSERT OR REPLACE INTO facts VALUES ('undone_at', ?)", (repr(now),))
+        self.deleted(now)
+
+    def deleted(self, now: float) -> None:
+        """Contacts were deleted until `now`, in seconds since the epoch: a list may show them for a while."""
+        with self._transaction():
+            self._database.execute("INSERT OR REPLACE INTO facts VALUES ('deleted_at', ?)", (repr(now),))
 
     @property
-    def undone_at(self) -> float | None:
-        """When the last undo has ended, in seconds since the epoch; None: there was none."""
+    def deleted_at(self) -> float | None:
+        """When contacts were deleted last, in seconds since the epoch; None: never."""
         with self._guarded():
-            row = self._database.execute("SELECT value FROM facts WHERE name = 'undone_at'").fetchone()
+            row = self._database.execute("SELECT value FROM facts WHERE name = 'deleted_at'").fetchone()
         return None if row is None else float(row[0])
 
     def undone(self, run: int, ledger: pl.DataFrame, *, final: bool) -> None:
@@ -366,6 +371,10 @@ class State:
             try:
                 yield
             except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                    raise Busy(
+                        f"{self.path}: a run is writing its account into it. Try again when it is done"
+                    ) from None
                 raise MachineFailed(
                     f"{self.path}: the campaign's state cannot be used ({error}). Free space on the disk, or restore "
                     "the file, and resume; without it what earlier runs have sent is only seen in the target's list"

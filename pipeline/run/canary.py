@@ -54,6 +54,7 @@ class CanaryGate:
         self._changed = anyio.Event()
         self.open = False
         self.keeps_ids: bool | None = None  # what reading back told; None: nothing
+        self.took_back = False  # whether anything was deleted
 
     def settled(self, number: int, outcome: Outcome) -> None:
         """Hear of a row's outcome; does nothing once the gate is open."""
@@ -135,6 +136,7 @@ class CanaryGate:
         taken = 0
         ours = [row for row in rows if not self._stood_before(row.contact_id)]
         if finding.keeps_ids and self._listed is not None:
+            self.took_back = True
             lease = self._pool.quiet_lease()
             for row in ours:  # from here on nobody knows whether it is there, until the target has said so
                 number, outcome = outcomes[row.position]

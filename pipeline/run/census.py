@@ -4,15 +4,15 @@ The list may be of millions: ids go to a file of SQLite's own that ends with the
 """
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any, Final
 from uuid import UUID
 
 import anyio
 import anyio.to_thread
 
-from pipeline.errors import NoList
+from pipeline.errors import MachineFailed, NoList
 from pipeline.ledger.baseline import Baseline
 from pipeline.logs import logger
 from pipeline.run.asking import ask_patiently
@@ -26,8 +26,17 @@ AT_ONCE: Final = 1 << 16
 _ASKED: Final = 8192  # ids in one question, far below what SQLite bears
 
 
+@contextmanager
+def spilling() -> Iterator[None]:
+    """Turn an error of SQLite's own file, which lies where temporary files do, into MachineFailed."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise MachineFailed(f"the target's list cannot be put away: {error}. Free space for temporary files") from None
+
+
 class Census:
-    """The ids that the target listed. Its methods block."""
+    """The ids that the target listed. Its methods block, and raise MachineFailed."""
 
     def __init__(self) -> None:
         self._begin()
@@ -44,6 +53,7 @@ class Census:
         self.close()
         self._begin()
 
+    @spilling()
     def add(self, ids: Sequence[bytes]) -> None:
         """Take these in."""
         self.empty = self.empty and not ids
@@ -51,6 +61,12 @@ class Census:
         self._database.executemany("INSERT OR IGNORE INTO ids VALUES (?)", [(each,) for each in sorted(ids)])
         self._database.execute("COMMIT")
 
+    @spilling()
+    def discard(self, ids: Sequence[bytes]) -> None:
+        """These are not there, as a later reading has shown."""
+        self._database.executemany("DELETE FROM ids WHERE id = ?", [(each,) for each in ids])
+
+    @spilling()
     def among(self, ids: Sequence[bytes]) -> set[bytes]:
         """Those of `ids` that the target listed."""
         found: set[bytes] = set()

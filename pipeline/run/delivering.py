@@ -112,6 +112,11 @@ class Delivery:
         return self._settler.counts[Status.ACCEPTED]
 
     @property
+    def took_back(self) -> bool:
+        """Whether the canary's rows were deleted."""
+        return self._gate.took_back
+
+    @property
     def keeps_ids(self) -> bool | None:
         """What the canary told: whether the target keeps the ids that we send; None: nothing."""
         return self._gate.keeps_ids

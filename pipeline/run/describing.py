@@ -99,6 +99,7 @@ def describe(
         "canary": canary,
         "tolerate": str(tolerate or ""),
         "state": str(state_directory(settings).absolute()),
+        "target": identity(settings),
     }
     tables = {
         "run": run,
@@ -131,6 +132,11 @@ def describe(
         ),
         toml=configfile.dumps(tables),
     )
+
+
+def identity(settings: Settings) -> str:
+    """A hash of the target's address and account."""
+    return hashlib.sha256(settings.target.identity.encode()).hexdigest()[:32]
 
 
 def state_directory(settings: Settings) -> Path:

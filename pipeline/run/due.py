@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from pipeline.run.census import spilling
+
 _ASKED: Final = 8192  # keys in one question, far below what SQLite bears
 
 
@@ -77,6 +79,7 @@ class DueRows:
         """Whether more was found than may be there."""
         return self._is("found - before > accepted + open")
 
+    @spilling()
     def wrong(self, keys: Sequence[bytes]) -> dict[bytes, Due]:
         """Those of `keys` of which another number is there than may be, but for those that were `told`."""
         wrong: dict[bytes, Due] = {}
@@ -94,10 +97,12 @@ class DueRows:
         """These need not be told again: several rows may have one key."""
         self._many("UPDATE due SET told = 1 WHERE key = ?", [(key,) for key in keys])
 
+    @spilling()
     def _is(self, condition: str) -> bool:
         query = f"SELECT EXISTS (SELECT 1 FROM due WHERE {condition})"  # noqa: S608 - conditions of ours
         return bool(self._database.execute(query).fetchone()[0])
 
+    @spilling()
     def _many(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
         self._database.execute("BEGIN")
         self._database.executemany(statement, values)

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from pipeline.config import ContactsSettings, LedgerSettings
-from pipeline.errors import Busy, RunError, UsageError
+from pipeline.errors import Busy, MachineFailed, RunError, UsageError
 from pipeline.ledger.files import assemble, write_ledger
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
-from pipeline.ledger.recovery import NothingBegun, Recovery, recover
+from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.state import Run, State, packed_ids
 from pipeline.ledger.summary import Summary
@@ -24,7 +24,7 @@ from pipeline.run import describing
 from pipeline.run.job import ImportOptions, Job
 from pipeline.run.outcome import exit_code
 from pipeline.run.reconciling import Doubt, Reconciler
-from pipeline.run.recorded import record, recorded_sources
+from pipeline.run.recorded import record, recorded_sources, undo_begun
 from pipeline.run.standing import survey
 from pipeline.sessions import Lease
 from pipeline.stages.faces import Faces
@@ -45,7 +45,7 @@ async def settle(
             if run.directory == own_place:
                 raise UsageError(f"{run.directory}: is another run's directory now")
             recovery = await anyio.to_thread.run_sync(_journal, job, run)
-        except (UsageError, NothingBegun) as error:
+        except (UsageError, MachineFailed) as error:  # lost, or damaged
             await _give_up(state, run, error, None)
             continue
         with RunDirectory(run.directory).locked():
@@ -56,7 +56,7 @@ async def settle(
 
 
 def _journal(job: Job, run: Run) -> Recovery:
-    """The journal of an earlier run. Raises UsageError or NothingBegun where its directory does not hold it now."""
+    """The journal of an earlier run. Raises UsageError where its directory does not hold it now, or as `recover`."""
     recovery = recover(RunDirectory(run.directory).journal, disk=job.surroundings.disk)
     if recovery.header.run_id != run.id:
         raise UsageError(f"{run.directory}: holds another run now")
@@ -74,7 +74,7 @@ async def _settle(
     state: State, job: Job, run: Run, lease: Lease[Any], *, keeps_ids: bool | None, not_before: float
 ) -> None:
     directory = RunDirectory(run.directory)
-    if directory.undo.holds_run:  # what is sent now, the rest of the undo would delete
+    if undo_begun(directory):  # what is sent now, the rest of the undo would delete
         raise Busy(
             f"the undo of an earlier run has not come to its end; nothing was sent. Go on with it first: "
             f"contact-pipeline undo {shlex.quote(str(run.directory))}"

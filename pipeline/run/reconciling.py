@@ -103,6 +103,7 @@ class Reconciler:
         self._keeps_ids = keeps_ids
         self._wall_clock = wall_clock
         self._not_before = doubt.not_before
+        self.took_back = False  # whether anything was deleted
         self._rows = list(doubt.standing.doubtful.iter_rows(named=True))
         self._control = list(doubt.standing.control.iter_rows(named=True))
         self._listed = list(doubt.standing.listed.iter_rows(named=True)) if not self._control else []
@@ -189,6 +190,7 @@ class Reconciler:
         gone: set[int] = set()
         if not rows:
             return gone
+        self.took_back = True
         bodies = self._target.encode_removal(pl.Series([row["contact_id"] for row in rows]))
         for row, body in zip(rows, bodies, strict=True):
             with suppress(RowError):  # the list tells what became of it

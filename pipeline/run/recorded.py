@@ -9,7 +9,7 @@ from typing import Any, Final
 from pipeline import configfile, targets
 from pipeline.config import Settings
 from pipeline.errors import ConfigError, MachineFailed, UsageError
-from pipeline.ledger.recovery import Recovery
+from pipeline.ledger.recovery import NothingBegun, Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.run import describing
 from pipeline.stages.read import Source, open_source
@@ -64,6 +64,14 @@ def recorded_settings(directory: RunDirectory, overrides: Sequence[str]) -> Sett
     return settings
 
 
+def undo_begun(directory: RunDirectory) -> bool:
+    """Whether an undo of the run may have deleted anything."""
+    try:
+        return directory.undo.holds_run and bool(recover(directory.undo.journal))
+    except NothingBegun:
+        return False
+
+
 def check_same(directory: RunDirectory, settings: Settings, recovery: Recovery) -> None:
     """Raise UsageError where the settings are not those that the journal was begun with."""
     header = recovery.header
@@ -71,6 +79,7 @@ def check_same(directory: RunDirectory, settings: Settings, recovery: Recovery) 
         ("mapping", describing.mapping(settings), header.mapping),
         ("campaign", settings.target.campaign, header.campaign),
         ("target", settings.target.system, header.system),
+        ("account", describing.identity(settings), record(directory)["run"]["target"]),
     ):
         if now != then:
-            raise UsageError(f"{directory.settings}: the {what} is not that of the journal: run.toml was changed")
+            raise UsageError(f"{directory.settings}: the {what} is another than the run was begun with")

@@ -15,7 +15,7 @@ from pipeline.run import describing
 from pipeline.run.importing import Confirm, Result, import_contacts, resume_contacts
 from pipeline.run.job import Earlier, ImportOptions
 from pipeline.run.progress import Progress
-from pipeline.run.recorded import check_same, record, recorded_settings, recorded_sources
+from pipeline.run.recorded import check_same, record, recorded_settings, recorded_sources, undo_begun
 from pipeline.run.surroundings import Surroundings
 from pipeline.stages.read import Source
 
@@ -101,7 +101,7 @@ async def continue_run(
 
 def _check_not_undone(directory: RunDirectory) -> None:
     """What a run had added and has been deleted must not be taken for being there."""
-    if directory.undo.holds_run:
+    if undo_begun(directory):
         raise UsageError(
             f"{directory.path}: this run was undone, in whole or in part, and cannot be gone on with; import the list "
             "anew, in another run directory"
@@ -124,12 +124,14 @@ def _check_asked(
     options: ImportOptions,
     header: lines.Header,
 ) -> None:
-    limit = record(directory)["run"]["limit"] or None
+    chosen = record(directory)["run"]
+    limit = chosen["limit"] or None
     for what, asked, then in (
         ("number of sources", len(sources), len(header.sources)),
         ("mapping", describing.mapping(settings), header.mapping),
         ("campaign", settings.target.campaign, header.campaign),
         ("target", f"{settings.target.system} {settings.target.place}", f"{header.system} {header.place}"),
+        ("account", describing.identity(settings), chosen["target"]),
         ("wave", options.wave or "", header.wave),
         ("limit", options.limit, limit),
     ):

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import anyio
 import anyio.to_thread
+import polars as pl
 
 from pipeline.errors import MachineFailed, NotDelivered, OutcomeUnknown, TargetUnreachable
 from pipeline.ledger.journal import Journal
@@ -141,25 +142,43 @@ class Sending:
         if counting or listing:
             self._progress.phase = "looking"
             await self._let_others_show(sent=counting or "state" not in known)
-            self._census = await census.take(
-                job.target,
-                self._pool.quiet_lease(),
-                faces=self._faces,
-                baseline=job.baseline if counting else None,
-                patience=job.settings.delivery.late_effect,
-                outage=job.settings.delivery.outage,
-            )
+            await self._take_census(counting=counting)
+            if listing and not begun and await anyio.to_thread.run_sync(self._strangely_known):
+                # What brought these there, on another machine, may have been killed just now.
+                await anyio.sleep_until(self._began + job.settings.delivery.late_effect)
+                await self._take_census(counting=counting)
         if self._census is None or not listing:
             blind = "state" not in known or self._state.first_run(self._number)
             if blind:
                 logger().warning("repeats.unseen", reason="neither a state of earlier runs nor the target's list tells")
+
+    async def _take_census(self, *, counting: bool) -> None:
+        job = self._job
+        if self._census is not None:
+            self._census.close()
+        self._census = await census.take(
+            job.target,
+            self._pool.quiet_lease(),
+            faces=self._faces,
+            baseline=job.baseline if counting else None,
+            patience=job.settings.delivery.late_effect,
+            outage=job.settings.delivery.outage,
+        )
+
+    def _strangely_known(self) -> bool:
+        """Whether the target lists rows of this input, though this machine knows of no run that sent any (blocks)."""
+        listed = self._census
+        if listed is None or listed.empty or not self._state.first_run(self._number):
+            return False
+        ids = (each.contacts.filter(pl.col("status").is_null())["contact_id"] for each in self._job.screened())
+        return any(listed.among(packed_ids(part)) for part in ids)
 
     async def _let_others_show(self, *, sent: bool) -> None:
         """Wait until the list shows no more what was taken back, and, if `sent`, shows what other runs have sent: where
         the state does not tell, only the list does.
         """
         late = self._job.settings.delivery.late_effect
-        moments = [await anyio.to_thread.run_sync(lambda: self._state.undone_at)]
+        moments = [await anyio.to_thread.run_sync(lambda: self._state.deleted_at)]
         if sent:
             moments.append(await anyio.to_thread.run_sync(lambda: self._state.quiet_since(own=self._number)))
         quiet_since = max((moment for moment in moments if moment is not None), default=None)
@@ -227,6 +246,11 @@ class Sending:
         await anyio.to_thread.run_sync(
             functools.partial(self._state.resolve, told.there + told.absent, there=told.there)
         )
+        if self._census is not None and told.absent:
+            absent = packed_ids(pl.Series(told.absent))
+            await anyio.to_thread.run_sync(self._census.discard, absent)
+        if reconciler.took_back:
+            await anyio.to_thread.run_sync(self._state.deleted, wall_clock())
         return bool(told)
 
     @property
@@ -266,9 +290,14 @@ class Sending:
         finally:
             self._last_doubt = max(self._last_doubt, delivery.last_doubt)
             self._accepted = delivery.accepted
+            if delivery.took_back:
+                self._state.deleted(job.surroundings.wall_clock())
         self._canary_passed = self._canary_passed or delivery.proven
         if delivery.keeps_ids is not None:
-            if delivery.keeps_ids != job.settings.target.keeps_ids:
+            configured = job.settings.target.keeps_ids
+            if configured not in ("ask", delivery.keeps_ids):
+                logger().warning("target.keeps_ids", configured=configured, found=delivery.keeps_ids)
+            if delivery.keeps_ids != configured:
                 course.learnt = (f"target.keeps_ids = {str(delivery.keeps_ids).lower()}",)
             await anyio.to_thread.run_sync(self._state.learn_keeps_ids, delivery.keeps_ids)
             self._keeps_ids = self._keeps_ids if self._keeps_ids is not None else delivery.keeps_ids

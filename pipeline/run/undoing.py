@@ -198,8 +198,9 @@ class _Undo:
         if self._begun is not None and self._begun.finished:  # it was killed before its account was written
             self._finished = True
             return await self._account(state, await self._enter(state))
-        keeps = known_keeps_ids(settings.target.keeps_ids, self._run.notes, state)
-        if keeps is False:
+        # What is configured proves nothing, and a deletion that is refused tells nothing of an id that is not kept.
+        keeps = known_keeps_ids("ask", self._run.notes, state)
+        if keeps is False or settings.target.keeps_ids is False:
             raise UsageError(OWN_IDS)
         agreed = confirm is None
         if confirm is not None:
