@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
+from uuid import UUID
 
 import polars as pl
 from filelock import FileLock, Timeout
@@ -149,6 +150,12 @@ class State:
                 query = f"SELECT id, content FROM contacts WHERE id IN ({marks})"  # noqa: S608 - question marks
                 found.update(self._database.execute(query, part))
         return found
+
+    def some(self, number: int) -> list[str]:
+        """So many of the ids that runs have had accepted, or fewer."""
+        with self._guarded():
+            query = "SELECT id FROM contacts WHERE run IS NOT NULL LIMIT ?"
+            return [str(UUID(bytes=row[0])) for row in self._database.execute(query, (number,))]
 
     def brought(self, ids: Sequence[bytes], *, own: int | None) -> set[bytes]:
         """Those of `ids` that a run other than `own` has brought there."""

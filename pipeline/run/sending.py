@@ -26,7 +26,7 @@ from pipeline.run.known import Known, known_keeps_ids
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Doubt, Reconciler
-from pipeline.run.standing import survey
+from pipeline.run.standing import CONTROL, survey
 from pipeline.sessions import SessionPool
 from pipeline.stages.canary import Verdict
 from pipeline.stages.faces import Faces
@@ -220,6 +220,9 @@ class Sending:
             await anyio.to_thread.run_sync(reconciling.send_again, standing, recovery, self._journal, wall_clock)
         if standing.doubtful.is_empty():
             return False
+        if standing.control.is_empty() and standing.listed.is_empty():
+            # A short list may have nothing of its own to judge by; what other runs have brought is there to be shown.
+            standing.listed = pl.DataFrame({"contact_id": self._state.some(CONTROL)}, schema={"contact_id": pl.String})
         ids = packed_ids(standing.doubtful["contact_id"])
         doubt = Doubt(
             walk=job.screened,

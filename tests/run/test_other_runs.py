@@ -14,7 +14,7 @@ import pytest
 from pipeline import run
 from pipeline.errors import UsageError
 from pipeline.run import ImportOptions, Result
-from pipeline.simulator import OncSettings, RunningSimulator, running
+from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 
 from .test_import import CAMPAIGN, settings
 from .test_resuming import counts, imported, resumed, without_list
@@ -142,8 +142,6 @@ def test_an_undo_believes_the_canary_rather_than_the_configuration(tmp_path):
 def test_what_the_canary_could_not_take_back_is_never_accepted(tmp_path):
     face = OncSettings(drop_members=frozenset({"Destination"}))
     with running(face) as server:
-        from pipeline.simulator import Fault
-
         server.control(faults=[Fault("cut", operation="DeleteCampaignContact")])
         first = imported(tmp_path, server, 40)
         assert counts(first) == {"in_doubt": 5, "pending": 35}
@@ -164,6 +162,20 @@ def test_a_wave_is_not_proven_by_the_contacts_of_the_one_before(tmp_path, monkey
         result: Any = anyio.run(run.import_contacts, loaded, sources, options)
     assert counts(result) == {"accepted": 40}
     assert result.summary.learnt == ["target.keeps_ids = true"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_list_of_one_row_is_judged_by_what_other_runs_have_brought(tmp_path, known):
+    with running() as server:
+        if known:
+            imported(tmp_path, server, 20)
+        server.control(faults=[Fault("cut", last=1 + 20 * known)])
+        (tmp_path / "one.csv").write_text("customer_id,first_name,mobile,email\nz1,Zoë,+1 416 555 0199,z@example.com\n")
+        if not known:
+            settings(tmp_path / "config.toml", server.url)
+        result = again(tmp_path, server, "one", "target.keeps_ids=true", source="one.csv")
+        assert counts(result) == ({"accepted": 1} if known else {"in_doubt": 1})
+        assert result.summary.exit_code == (0 if known else 4)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a file that is open cannot be changed there")
