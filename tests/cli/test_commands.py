@@ -176,7 +176,7 @@ def test_options_reach_the_run(command: Command, serve: Serve, configured: Confi
     service = serve()
     config = configured(service)
     options = ("--limit", "2", "--wave", "second", "--sessions", "1", "--canary", "0", "--stream", "--no-progress")
-    Path("more.toml").write_text("[delivery]\nrate = 1000\n", encoding="utf-8")
+    Path("more.toml").write_text("[delivery]\nrate = 1000\nlate_effect = 0.1\n", encoding="utf-8")
     ended = command(
         "import", "list.csv", "--config", config, "--config", "more.toml", "--set", "contacts.phone_type=off",
         "--run-dir", "r", *options,
@@ -187,7 +187,7 @@ def test_options_reach_the_run(command: Command, serve: Serve, configured: Confi
     for line in ('wave = "second"', "limit = 2", "sessions = 1", 'phone_type = "off"', "rate = 1000.0"):
         assert line in kept
     first = {contact["id"] for contact in service.contacts()}
-    command("import", "list.csv", "--config", config, "--limit", "2")
+    command("import", "list.csv", "--config", config, "--config", "more.toml", "--limit", "2")
     assert len(first | {contact["id"] for contact in service.contacts()}) == 4, "another wave has other ids"
 
 

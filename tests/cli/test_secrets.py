@@ -120,6 +120,7 @@ def test_nothing_planted_is_seen(
         faults=FAULTS[case],
     )
     options = ["--config", planted(service.url), "--log-format", style, "--set", "delivery.outage=1"]
+    options += ["--set", "delivery.late_effect=0.1"]
     if case == "bad config":
         options += ["--set", f'target.password="{PASSWORD}"', "--set", f"target.password.value={PASSWORD}"]
     ends = [

@@ -131,6 +131,16 @@ def test_another_account_is_refused(tmp_path):
         assert server.state()["calls"] == calls
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_list_that_does_not_show_what_was_accepted_proves_nothing(tmp_path, stored):
+    """The configuration says that our ids are kept, and they are not: no control, no proof of absence."""
+    with running(OncSettings(own_ids=True, faults=(Fault("cut", every=9, stored=stored),))) as server:
+        result = imported(tmp_path, server, 60, "target.keeps_ids=true", LATE)
+        assert result.summary.exit_code == 4
+        assert counts(result) == {"accepted": 54, "in_doubt": 6}
+        assert server.state()["adds"]["received"] == 60, "nothing is sent again"
+
+
 def test_an_undo_believes_the_canary_rather_than_the_configuration(tmp_path):
     with running(OncSettings(own_ids=True)) as server:
         imported(tmp_path, server, 40, "target.keeps_ids=true")

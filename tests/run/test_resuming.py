@@ -227,7 +227,7 @@ def test_what_changed_since_is_refused(tmp_path):
                 resumed(tmp_path, override)
         text = recorded.read_text()
         recorded.write_text(text.replace("retries = 7", "retries = 8"))
-        with pytest.raises(UsageError, match="the mapping is not that of the journal"):
+        with pytest.raises(UsageError, match="the mapping is another than the run was begun with"):
             resumed(tmp_path)
         recorded.write_text(text)
         source.write_text(source.read_text() + "new,Ann,+1 416 555 0100,new@example.com\n")

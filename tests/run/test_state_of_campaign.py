@@ -252,7 +252,12 @@ def test_what_cannot_be_told_of_a_lost_run_stays_in_doubt(desk, how: Callable[[P
         before = received(server)
         code, counts, ended = imported("second")
         assert code == 4, ended.err
-        assert counts == {"in_doubt": 160} | ({"accepted": 1} if how is changed else {})
+        if how is changed:  # the journal tells which rows were answered
+            assert counts.pop("accepted") == 1
+            assert 0 < counts.pop("duplicate") <= 60 + 8
+            assert counts["in_doubt"] >= 160 - 60 - 8
+        else:
+            assert counts == {"in_doubt": 160}
         assert received(server) == before + (how is changed)
         assert max(people(server).values()) == 1
         assert call("verify", "second").code == 0

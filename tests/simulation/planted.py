@@ -110,11 +110,6 @@ def no_wait_for_late_effects() -> AbstractContextManager[Any]:
     return patch.object(Reconciler, "__init__", init)
 
 
-def absence_without_control() -> AbstractContextManager[Any]:
-    """What a list does not show is not there, though it does not show what was accepted either."""
-    return patch.object(Reconciler, "_shows_control", lambda self, reading: bool(self._control))
-
-
 def failed_sync_is_forgiven() -> AbstractContextManager[Any]:
     """What could not be made durable once is made durable with the next sync, it is thought."""
     original = Journal._put
@@ -171,7 +166,6 @@ PLANTED: dict[str, Callable[[], AbstractContextManager[Any]]] = {
         null_list_is_empty,
         no_begin_record,
         no_wait_for_late_effects,
-        absence_without_control,
         failed_sync_is_forgiven,
         tail_is_believed,
         sessions_left_open,
