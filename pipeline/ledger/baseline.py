@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.errors import MachineFailed
+from pipeline.ledger.database import rows_of
 from pipeline.ledger.disk import sync_directory, sync_file
 
 #: Name of the file within the run directory.
 FILE: Final = "baseline.sqlite"
 
 _WHOLE: Final = 1  # the user_version of a file that was written to its end
-_AT_ONCE: Final = 8192
 
 
 class Baseline:
@@ -70,15 +70,8 @@ class Baseline:
 
     def numbers(self, faces: Collection[bytes]) -> dict[bytes, int]:
         """How often each of `faces` stood there; those that did not are not named."""
-        found: dict[bytes, int] = {}
-        wanted = list(faces)
         with self._open() as database:
-            for first in range(0, len(wanted), _AT_ONCE):
-                part = wanted[first : first + _AT_ONCE]
-                marks = ",".join("?" * len(part))
-                query = f"SELECT face, number FROM faces WHERE face IN ({marks})"  # noqa: S608 - question marks
-                found.update(database.execute(query, part))
-        return found
+            return dict(rows_of(database, "SELECT face, number FROM faces WHERE face IN ({})", list(faces)))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -9,6 +9,7 @@ import polars as pl
 
 from pipeline.config import Share
 from pipeline.errors import MachineFailed, RunError, SourceError
+from pipeline.ledger import accounts
 from pipeline.ledger.files import Tally, write_ledger
 from pipeline.ledger.recovery import recover
 from pipeline.ledger.rundirectory import RunDirectory
@@ -62,7 +63,7 @@ def account(
             raise SourceError(f"{', '.join(names)} changed while the run went on")
         with ExitStack() as stack:
             if state is not None and number is not None:
-                observe = stack.enter_context(state.account(number, job.surroundings.wall_clock())).add
+                observe = stack.enter_context(accounts.account(state, number, job.surroundings.wall_clock())).add
             tally = write_ledger(
                 directory.path, screened, recovery, settings.ledger, settings.contacts, observe=observe
             )

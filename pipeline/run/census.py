@@ -3,17 +3,17 @@
 The list may be of millions: ids go to a file of SQLite's own that ends with the process; little of it is in memory.
 """
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
 from typing import Any, Final
 from uuid import UUID
 
 import anyio
 import anyio.to_thread
 
-from pipeline.errors import MachineFailed, NoList
+from pipeline.errors import NoList
 from pipeline.ledger.baseline import Baseline
+from pipeline.ledger.database import rows_of, spilling, temporary
 from pipeline.logs import logger
 from pipeline.run.asking import ask_patiently
 from pipeline.sessions import Lease
@@ -23,17 +23,6 @@ from pipeline.targets import Target
 #: Contacts that are put away at once.
 AT_ONCE: Final = 1 << 16
 
-_ASKED: Final = 8192  # ids in one question, far below what SQLite bears
-
-
-@contextmanager
-def spilling() -> Iterator[None]:
-    """Turn an error of SQLite's own file, which lies where temporary files do, into MachineFailed."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise MachineFailed(f"the target's list cannot be put away: {error}. Free space for temporary files") from None
-
 
 class Census:
     """The ids that the target listed. Its methods block, and raise MachineFailed."""
@@ -42,10 +31,7 @@ class Census:
         self._begin()
 
     def _begin(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA cache_size = -65536")
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._database = temporary("CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID")
         self.empty = True
 
     def clear(self) -> None:
@@ -69,13 +55,7 @@ class Census:
     @spilling()
     def among(self, ids: Sequence[bytes]) -> set[bytes]:
         """Those of `ids` that the target listed."""
-        found: set[bytes] = set()
-        for first in range(0, len(ids), _ASKED):
-            part = ids[first : first + _ASKED]
-            marks = ",".join("?" * len(part))
-            query = f"SELECT id FROM ids WHERE id IN ({marks})"  # noqa: S608 - question marks
-            found.update(row[0] for row in self._database.execute(query, part))
-        return found
+        return {row[0] for row in rows_of(self._database, "SELECT id FROM ids WHERE id IN ({})", ids)}
 
     def close(self) -> None:
         """Give the file back."""

@@ -3,16 +3,13 @@
 A file of SQLite's own that ends with the process: there may be millions of rows, and little of them is in memory.
 """
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
-from pipeline.run.census import spilling
-
-_ASKED: Final = 8192  # keys in one question, far below what SQLite bears
+from pipeline.ledger.database import rows_of, spilling, temporary
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +25,7 @@ class DueRows:
     """The rows of the ledger by key: an id, or the hash of a face. Its methods block."""
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA cache_size = -65536")
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute(
+        self._database = temporary(
             "CREATE TABLE due (key BLOB PRIMARY KEY, accepted INTEGER, open INTEGER, before INTEGER, found INTEGER,"
             " told INTEGER) WITHOUT ROWID"
         )
@@ -82,16 +76,11 @@ class DueRows:
     @spilling()
     def wrong(self, keys: Sequence[bytes]) -> dict[bytes, Due]:
         """Those of `keys` of which another number is there than may be, but for those that were `told`."""
-        wrong: dict[bytes, Due] = {}
-        for first in range(0, len(keys), _ASKED):
-            part = keys[first : first + _ASKED]
-            marks = ",".join("?" * len(part))
-            query = (
-                "SELECT key, accepted, accepted + open, found - before FROM due WHERE NOT told"  # noqa: S608 - marks
-                f" AND found - before NOT BETWEEN accepted AND accepted + open AND key IN ({marks})"
-            )
-            wrong.update((key, Due(*numbers)) for key, *numbers in self._database.execute(query, part))
-        return wrong
+        query = (
+            "SELECT key, accepted, accepted + open, found - before FROM due WHERE NOT told"
+            " AND found - before NOT BETWEEN accepted AND accepted + open AND key IN ({})"
+        )
+        return {key: Due(*numbers) for key, *numbers in rows_of(self._database, query, keys)}
 
     def told(self, keys: Sequence[bytes]) -> None:
         """These need not be told again: several rows may have one key."""

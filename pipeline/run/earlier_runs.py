@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pipeline.config import ContactsSettings, LedgerSettings
 from pipeline.errors import Busy, MachineFailed, RunError, UsageError
+from pipeline.ledger import accounts
 from pipeline.ledger.files import assemble, write_ledger
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
@@ -65,7 +66,7 @@ def _journal(job: Job, run: Run) -> Recovery:
 
 async def _give_up(state: State, run: Run, error: RunError, recovery: Recovery | None) -> None:
     standing = recovery.standing if recovery is not None else None
-    left = await anyio.to_thread.run_sync(state.give_up, run.number, standing)
+    left = await anyio.to_thread.run_sync(accounts.give_up, state, run.number, standing)
     if left:
         logger().warning("earlier_run.lost", run=str(run.directory), reason=str(error), doubtful=left)
 
@@ -143,7 +144,7 @@ def _account(job: Job, state: State, run: Run) -> None:
     recovery = job.recover()
     summary = Summary.read(job.directory.path)
     counts: Counter[Status] = Counter()
-    with state.account(run.number, job.surroundings.wall_clock()) as account:
+    with accounts.account(state, run.number, job.surroundings.wall_clock()) as account:
         if summary is None:  # it was killed: its ledger is written when it is resumed
             for screened in job.screened():
                 account.add(assemble(screened, recovery))

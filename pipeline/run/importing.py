@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from pipeline.config import Settings, read_secrets
 from pipeline.errors import MachineFailed, RunError, UsageError
-from pipeline.ledger import lines
+from pipeline.ledger import campaign, lines
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
 from pipeline.ledger.rundirectory import RunDirectory, default_path
@@ -211,7 +211,7 @@ class _Import:
     def _hold_campaign(self, stack: ExitStack) -> None:
         """Be the only run of the campaign; a check only looks. Raises Busy."""
         target = self._settings.target
-        open_state = State.peek if self._checking else State.held
+        open_state = campaign.peek if self._checking else campaign.held
         self._state = stack.enter_context(
             open_state(describing.state_directory(self._settings), target.identity, target.campaign)
         )

@@ -16,6 +16,7 @@ import polars as pl
 
 from pipeline.config import read_secrets
 from pipeline.errors import NoList, NotDelivered, OutcomeUnknown, TargetUnreachable, UsageError
+from pipeline.ledger import campaign
 from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.reading import Rows, ledger_parts
 from pipeline.ledger.recovery import Recovery, recover
@@ -78,7 +79,9 @@ async def prove_run(
         return [*problems, _NOT_ASKED]
     job, recovery = await anyio.to_thread.run_sync(_job, run_dir, overrides, surroundings or Surroundings())
     settings = job.settings
-    with State.peek(describing.state_directory(settings), settings.target.identity, settings.target.campaign) as state:
+    with campaign.peek(
+        describing.state_directory(settings), settings.target.identity, settings.target.campaign
+    ) as state:
         return await (await anyio.to_thread.run_sync(_Proof, job, recovery, state)).run()
 
 

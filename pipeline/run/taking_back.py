@@ -15,6 +15,7 @@ import anyio.to_thread
 import polars as pl
 
 from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnreachable, TargetUnusable, UsageError
+from pipeline.ledger import accounts
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
@@ -239,7 +240,7 @@ class TakingBack:
             total=self._total,
             standing=recovery.standing,
             known=None,
-            claim=lambda _, piece: self._state.doubt(number, piece.contacts),
+            claim=lambda _, piece: accounts.doubt(self._state, number, piece.contacts),
             canary=0,
             listed=None,
             call=_Removal(job.target),

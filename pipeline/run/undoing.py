@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from pipeline.config import read_secrets
 from pipeline.errors import Busy, MachineFailed, UsageError
+from pipeline.ledger import accounts, campaign
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
 from pipeline.ledger.recovery import NothingBegun, Recovery, recover
@@ -98,7 +99,9 @@ async def _undo(
             return Result(summary)
     job, run = await anyio.to_thread.run_sync(_job, directory, overrides, surroundings)
     target = job.settings.target
-    state = stack.enter_context(State.held(describing.state_directory(job.settings), target.identity, target.campaign))
+    state = stack.enter_context(
+        campaign.held(describing.state_directory(job.settings), target.identity, target.campaign)
+    )
     undo = _Undo(job, run, begun, state, progress)
     await undo.survey()
     return await undo.run(confirm)
@@ -267,14 +270,14 @@ class _Undo:
         """The run's number. What it may have sent and never gave account of is doubtful from here on."""
         directory = self._job.directory.path.absolute()
         number = await anyio.to_thread.run_sync(state.enter, self._run.header.run_id, directory)
-        await anyio.to_thread.run_sync(state.give_up, number)
+        await anyio.to_thread.run_sync(accounts.give_up, state, number)
         return number
 
     async def _account(self, state: State, number: int) -> Result:
         """Ledger and summary, and what the state knows of these contacts now."""
         self._progress.phase = "writing"
         await anyio.to_thread.run_sync(state.undo_ended, number, self._job.surroundings.wall_clock())
-        observe = functools.partial(state.undone, number, final=self._finished)
+        observe = functools.partial(accounts.undone, state, number, final=self._finished)
         write = functools.partial(
             account,
             self._job,

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from pipeline.errors import Busy, MachineFailed
-from pipeline.ledger.state import FILE, State
+from pipeline.ledger import accounts, campaign
+from pipeline.ledger.campaign import FILE
 
 PLACE, CAMPAIGN = "https://pop.example.com/onc.svc acme", "7c9e6679"
 SPACE = UUID(int=7)
@@ -37,29 +38,29 @@ def ids(*numbers: int) -> list[bytes]:
 
 
 def test_what_was_accepted_is_known_with_its_content(tmp_path: Path) -> None:
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         run = state.enter("a", tmp_path / "run")
-        with state.account(run, 1.0) as account:
+        with accounts.account(state, run, 1.0) as account:
             account.add(contacts(1, 2))
             account.add(contacts(3, status="rejected"))
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         assert state.known(ids(1, 2, 3, 4)) == dict.fromkeys(ids(1, 2), (1).to_bytes(16))
         assert not state.first_run(state.enter("b", tmp_path))
-    with State.held(tmp_path, PLACE, "another") as state:
+    with campaign.held(tmp_path, PLACE, "another") as state:
         assert state.known(ids(1)) == {}
 
 
 def test_what_a_run_claimed_is_doubtful_when_its_directory_is_lost(tmp_path: Path) -> None:
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         first = state.enter("a", tmp_path / "run")
-        with state.account(first, 1.0) as account:
+        with accounts.account(state, first, 1.0) as account:
             account.add(contacts(1))
         state.claim(first, 0, [1, 2, 3], contacts(1, 2, 3))
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         second = state.enter("b", tmp_path / "other")
         assert [(run.id, run.directory) for run in state.open_runs(own=second)] == [("a", tmp_path / "run")]
         assert state.doubted(ids(1, 2, 3), own=second) == {}
-        assert state.give_up(first) == 2
+        assert accounts.give_up(state, first) == 2
         assert set(state.doubted(ids(1, 2, 3, 4), own=second)) == set(ids(2, 3))
         assert state.doubted(ids(1, 2, 3, 4), own=first) == {}
         state.resolve([str(uuid5(SPACE, "2"))])
@@ -67,41 +68,41 @@ def test_what_a_run_claimed_is_doubtful_when_its_directory_is_lost(tmp_path: Pat
 
 
 def test_what_the_target_listed_is_known_and_doubted_no_more(tmp_path: Path) -> None:
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         lost, run = state.enter("a", tmp_path / "lost"), state.enter("b", tmp_path / "run")
         state.claim(lost, 0, [1, 2, 3], contacts(1, 2, 3))
-        state.give_up(lost)
-        with state.account(run, 1.0) as account:
+        accounts.give_up(state, lost)
+        with accounts.account(state, run, 1.0) as account:
             account.add(contacts(1, status="duplicate"))
             account.add(contacts(2, status="duplicate", settled_at=None))  # of a row of its own source
         assert state.known(ids(1, 2, 3)) == dict.fromkeys(ids(1), (1).to_bytes(16)), "as the lost run has sent it"
         assert set(state.doubted(ids(1, 2, 3), own=run)) == set(ids(2, 3))
-        with state.account(run, 1.0) as account:
+        with accounts.account(state, run, 1.0) as account:
             account.add(contacts(1))
             account.add(contacts(1, status="duplicate"))
         assert state.known(ids(1)) == dict.fromkeys(ids(1), (1).to_bytes(16)), "what is known stays so"
 
 
 def test_an_account_takes_the_place_of_what_was_claimed_and_doubted(tmp_path: Path) -> None:
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         run = state.enter("a", tmp_path / "run")
         state.claim(run, 0, [1, 2, 3], contacts(1, 2, 3))
-        with state.account(run, 1.0) as account:
+        with accounts.account(state, run, 1.0) as account:
             account.add(contacts(1))
             account.add(contacts(2, status="in_doubt"))
             account.add(contacts(3, status="in_doubt", attempts=0))
         assert set(state.doubted(ids(1, 2, 3), own=None)) == set(ids(2))
-        with pytest.raises(ZeroDivisionError), state.account(run, 1.0) as account:  # noqa: PT012
+        with pytest.raises(ZeroDivisionError), accounts.account(state, run, 1.0) as account:  # noqa: PT012
             account.add(contacts(2))
             raise ZeroDivisionError
         assert set(state.doubted(ids(2), own=None)) == set(ids(2)), "all of an account, or nothing"
-        with state.account(run, 1.0) as account:
+        with accounts.account(state, run, 1.0) as account:
             account.add(contacts(1, 2))
         assert state.open_runs(own=0) == []
 
 
 def test_who_has_sent_since_is_known(tmp_path: Path) -> None:
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         first, second = state.enter("a", tmp_path / "a"), state.enter("b", tmp_path / "b")
         assert state.quiet_since(own=second) is None
         state.claim(first, 0, [1], contacts(1))
@@ -114,7 +115,7 @@ def test_who_has_sent_since_is_known(tmp_path: Path) -> None:
         third = state.enter("c", tmp_path / "c")
         assert state.quiet_since(own=third) == float("inf")
         for run, now in ((first, 7.0), (second, 5.0)):
-            with state.account(run, now):
+            with accounts.account(state, run, now):
                 pass
         assert state.quiet_since(own=third) == 7.0
         assert state.quiet_since(own=first) == 5.0
@@ -125,8 +126,8 @@ def test_one_run_at_a_time_and_the_lock_ends_with_its_holder(tmp_path: Path) -> 
         [
             sys.executable,
             "-c",
-            "import sys; from pathlib import Path; from pipeline.ledger.state import State\n"
-            f"with State.held(Path(sys.argv[1]), {PLACE!r}, {CAMPAIGN!r}):\n"
+            "import sys; from pathlib import Path; from pipeline.ledger import campaign\n"
+            f"with campaign.held(Path(sys.argv[1]), {PLACE!r}, {CAMPAIGN!r}):\n"
             "    print('held', flush=True); sys.stdin.read()",
             str(tmp_path),
         ],
@@ -135,74 +136,74 @@ def test_one_run_at_a_time_and_the_lock_ends_with_its_holder(tmp_path: Path) -> 
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(Busy, match="another run holds campaign 7c9e6679"), State.held(tmp_path, PLACE, CAMPAIGN):
+    with pytest.raises(Busy, match="another run holds campaign 7c9e6679"), campaign.held(tmp_path, PLACE, CAMPAIGN):
         pass
-    with State.peek(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.peek(tmp_path, PLACE, CAMPAIGN) as state:
         assert state is not None, "who only looks does not wait"
     holder.kill()
     holder.communicate()
-    with State.held(tmp_path, PLACE, CAMPAIGN):
+    with campaign.held(tmp_path, PLACE, CAMPAIGN):
         pass
 
 
 def test_looking_makes_nothing(tmp_path: Path) -> None:
-    with State.peek(tmp_path / "none", PLACE, CAMPAIGN) as state:
+    with campaign.peek(tmp_path / "none", PLACE, CAMPAIGN) as state:
         assert state is None
     assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")
 def test_it_is_for_its_owner_alone(tmp_path: Path) -> None:
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         state.claim(state.enter("a", tmp_path), 0, [1], contacts(1))
         for path in [state.path.parent, *state.path.parent.iterdir()]:
             assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
 def test_damage_is_named(tmp_path: Path) -> None:
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         path = state.path
     assert path.name == FILE
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(MachineFailed, match=r"state\.sqlite: the campaign's state cannot be used"):
-        State.held(tmp_path, PLACE, CAMPAIGN).__enter__()
+        campaign.held(tmp_path, PLACE, CAMPAIGN).__enter__()
     path.unlink()
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 9")
     with pytest.raises(MachineFailed, match="is of version 9"):
-        State.held(tmp_path, PLACE, CAMPAIGN).__enter__()
+        campaign.held(tmp_path, PLACE, CAMPAIGN).__enter__()
 
 
 def test_what_was_learnt_is_kept(tmp_path: Path) -> None:
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         assert state.keeps_ids is None
         state.learn_keeps_ids(keeps_ids=False)
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         assert state.keeps_ids is False
         state.learn_keeps_ids(keeps_ids=True)
         assert state.keeps_ids is True
 
 
 def test_what_a_run_takes_back_is_doubtful_until_it_is_told(tmp_path: Path) -> None:
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         run = state.enter("a", tmp_path / "run")
-        with state.account(run, 1.0) as account:
+        with accounts.account(state, run, 1.0) as account:
             account.add(contacts(1, 2, 3, 4))
-        state.doubt(run, contacts(1, 2, 3))
+        accounts.doubt(state, run, contacts(1, 2, 3))
         assert set(state.known(ids(1, 2, 3, 4))) == set(ids(4))
         assert set(state.doubted(ids(1, 2, 3, 4), own=None)) == set(ids(1, 2, 3))
         ledger = pl.concat(
             [contacts(1), contacts(2, status="rejected"), contacts(3, status="in_doubt"), contacts(4, status="pending")]
         )
-        state.undone(run, ledger, final=False)
+        accounts.undone(state, run, ledger, final=False)
         assert set(state.known(ids(1, 2, 3, 4))) == set(ids(4))
         assert set(state.doubted(ids(1, 2, 3, 4), own=None)) == set(ids(2, 3)), (
             "what was refused may be gone all the same"
         )
-        state.undone(run, ledger, final=True)
+        accounts.undone(state, run, ledger, final=True)
         assert set(state.known(ids(1, 2, 3, 4))) == set(ids(2, 4))
         assert set(state.doubted(ids(1, 2, 3, 4), own=None)) == set(ids(3))
-        state.undone(run, contacts(3, status="suppressed"), final=True)
+        accounts.undone(state, run, contacts(3, status="suppressed"), final=True)
         assert state.open_runs(own=0) == []
 
 
@@ -212,10 +213,10 @@ def test_the_journal_of_a_run_without_its_source_tells_what_was_answered(tmp_pat
         told = {"position": [4, 6, 7], "status": ["accepted", "in_doubt", "rejected"]}
         return pl.DataFrame(told, schema={"position": pl.UInt64, "status": pl.String})
 
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         run = state.enter("a", tmp_path)
         state.claim(run, 0, [4, 5, 6, 7], contacts(1, 2, 3, 4))
-        assert state.give_up(run, standing) == 1
+        assert accounts.give_up(state, run, standing) == 1
         assert set(state.known(ids(1, 2, 3, 4))) == set(ids(1))
         assert set(state.doubted(ids(1, 2, 3, 4), own=None)) == set(ids(3))
         assert state.brought(ids(1, 3), own=run) == set()
@@ -223,6 +224,6 @@ def test_the_journal_of_a_run_without_its_source_tells_what_was_answered(tmp_pat
 
 
 def test_a_run_that_the_state_has_not_seen_send_is_never_alone(tmp_path: Path) -> None:
-    with State.held(tmp_path, PLACE, CAMPAIGN) as state:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         assert not state.alone_since(state.enter("a", tmp_path))
         assert not state.alone_since(99)

@@ -18,7 +18,8 @@ from simulator.soap_client import SoapClient, wait_until
 
 from pipeline import run
 from pipeline.errors import ConfigError, TargetUnreachable, TargetUnusable
-from pipeline.ledger.state import FILE, State
+from pipeline.ledger import campaign
+from pipeline.ledger.state import FILE
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 from pipeline.simulator.contract import Contact
 
@@ -248,7 +249,7 @@ def test_it_waits_for_nobody(tmp_path):
         imported(tmp_path, server, 10)
         loaded, _ = run.load([tmp_path / "config.toml"], [], [])
         base = Path(os.environ["CONTACT_PIPELINE_STATE"])
-        with State.held(base, loaded.target.identity, loaded.target.campaign):
+        with campaign.held(base, loaded.target.identity, loaded.target.campaign):
             assert proven(tmp_path) == []
 
 

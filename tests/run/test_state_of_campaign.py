@@ -20,8 +20,8 @@ from simulator.soap_client import wait_until
 
 from pipeline import run
 from pipeline.cli import contacts
+from pipeline.ledger import campaign
 from pipeline.ledger.recovery import recover
-from pipeline.ledger.state import State
 from pipeline.simulator import Campaign, Fault, OncSettings, RunningSimulator, running
 
 from .test_import import CAMPAIGN, MAPPING, contact_list
@@ -412,7 +412,7 @@ def test_check_tells_what_is_there_and_takes_no_lock(desk):
         whole = Path("list.csv").read_text(encoding="utf-8")
         Path("list.csv").write_text(whole.replace("Zoë3,", "Zoé3,"), encoding="utf-8")
         loaded = run.load_settings([Path("config.toml")], [])
-        with State.held(Path(os.environ["CONTACT_PIPELINE_STATE"]), loaded.target.identity, CAMPAIGN):
+        with campaign.held(Path(os.environ["CONTACT_PIPELINE_STATE"]), loaded.target.identity, CAMPAIGN):
             ended = call("check", "list.csv", "--config", "config.toml", "--run-dir", "checked", "--json")
         assert ended.code == 1
         assert told(ended) == {"duplicate": 19, "changed": 1, "pending": 10}

@@ -13,8 +13,8 @@ import pytest
 
 from pipeline import run
 from pipeline.errors import Busy, ConfigError, TargetUnreachable, TargetUnusable, UsageError
+from pipeline.ledger import campaign
 from pipeline.ledger.rundirectory import RunDirectory
-from pipeline.ledger.state import State
 from pipeline.run import ImportOptions, Result
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 
@@ -358,7 +358,7 @@ def test_what_cannot_be_undone_is_refused(tmp_path):
             undone(tmp_path, name="second")
         target = loaded.target
         with (
-            State.held(tmp_path / "state", target.identity, target.campaign),
+            campaign.held(tmp_path / "state", target.identity, target.campaign),
             pytest.raises(Busy, match="holds campaign"),
         ):
             undone(tmp_path, name="second")
@@ -395,5 +395,5 @@ def test_a_kill_before_the_account_is_made_good(tmp_path, monkeypatch):
         assert server.state()["calls"] == calls, "nothing was left to ask or delete"
         assert_agreement(tmp_path, server)
         target = run.load_settings([tmp_path / "config.toml"], []).target
-        with State.held(tmp_path / "state", target.identity, target.campaign) as state:
+        with campaign.held(tmp_path / "state", target.identity, target.campaign) as state:
             assert state.open_runs(own=0) == []

@@ -12,7 +12,8 @@ from simulation.target import content_of
 from pipeline import run
 from pipeline.config import Settings
 from pipeline.errors import PipelineError
-from pipeline.ledger.state import State, packed_ids
+from pipeline.ledger import campaign
+from pipeline.ledger.state import packed_ids
 from pipeline.records import Status
 from pipeline.stages.read import Source, batches
 from pipeline.stages.screen import Authorities, Screener
@@ -132,7 +133,7 @@ def _state(world: "World", ledgers: dict[str, list[dict[str, Any]]]) -> list[str
     assert directory is not None
     statuses = _by_id(ledgers)
     ids = packed_ids(pl.Series(list(statuses), dtype=pl.String))
-    with State.peek(directory, target.identity, target.campaign) as state:
+    with campaign.peek(directory, target.identity, target.campaign) as state:
         known = state.known(ids) if state else {}
         doubted = state.doubted(ids, own=None) if state else set()
     problems = []

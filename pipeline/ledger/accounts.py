@@ -1,0 +1,112 @@
+"""What the account of a run changes in its campaign's state: of an import, of an undo, and of a run that gives none."""
+
+import sqlite3
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import polars as pl
+
+from pipeline.ledger.state import FOUND, State, packed, packed_ids
+from pipeline.records import Status
+
+
+@contextmanager
+def account(state: State, run: int, now: float) -> Iterator["Account"]:
+    """Take over what a run's ledger says, all of it or nothing; `now` in seconds since the epoch."""
+    with state.transaction() as database:
+        database.execute("UPDATE runs SET quiet_since = ? WHERE number = ?", (now, run))
+        database.execute("DELETE FROM doubtful WHERE run = ?", (run,))
+        database.execute("DELETE FROM slices WHERE run = ?", (run,))
+        yield Account(database, run)
+
+
+class Account:
+    """Takes in a ledger, part by part."""
+
+    def __init__(self, database: sqlite3.Connection, run: int) -> None:
+        self._database = database
+        self._run = run
+
+    def add(self, ledger: pl.DataFrame) -> None:
+        """`ledger` has contact_id, content, status, attempts and settled_at.
+
+        Accepted rows are there, and so are those that turned out to be there already, with a content that is not known;
+        rows in doubt are doubtful.
+        """
+        accepted = ledger.filter(pl.col("status") == Status.ACCEPTED.value)
+        # A row in doubt that was never sent is another run's to settle.
+        doubtful = ledger.filter((pl.col("status") == Status.IN_DOUBT.value) & (pl.col("attempts") > 0))
+        ids, contents = packed(accepted)
+        self._database.executemany(
+            "INSERT OR REPLACE INTO contacts VALUES (?, ?, ?)", zip(ids, contents, [self._run] * len(ids), strict=True)
+        )
+        # Screening calls a row the duplicate of another one too; that settles nothing at any time.
+        there_already = pl.col("status").is_in([Status.DUPLICATE.value, Status.CHANGED.value])
+        listed = ledger.filter(there_already & pl.col("settled_at").is_not_null())
+        there = [(each,) for each in packed_ids(listed["contact_id"])]
+        self._database.executemany(FOUND, there)  # with the content that an earlier run may have sent
+        self._database.executemany("INSERT OR IGNORE INTO contacts VALUES (?, NULL, NULL)", there)
+        self._database.executemany("DELETE FROM doubtful WHERE id = ?", there)
+        ids, contents = packed(doubtful)
+        self._database.executemany(
+            "INSERT OR REPLACE INTO doubtful VALUES (?, ?, ?)", zip(ids, [self._run] * len(ids), contents, strict=True)
+        )
+
+
+def give_up(state: State, run: int, standing: Callable[[int, int], pl.DataFrame] | None = None) -> int:
+    """No account can be had of a run: whatever it may have sent is doubtful. Returns how many ids.
+
+    `standing` tells from its journal, where there is one, where the rows of a range stand (see `Recovery`).
+    """
+    with state.transaction() as database:
+        slices = database.execute("SELECT positions, ids, contents FROM slices WHERE run = ?", (run,))
+        for at, ids, contents in slices.fetchall():
+            positions = array("Q", at)
+            told = dict.fromkeys(positions, Status.IN_DOUBT.value)
+            if standing is not None:
+                rows = standing(min(positions), max(positions) + 1)
+                told = dict(rows.select("position", "status").iter_rows())
+            rows_of: dict[str | None, list[tuple[bytes, bytes, int]]] = {}
+            for index, position in enumerate(positions):
+                span = slice(16 * index, 16 * index + 16)
+                rows_of.setdefault(told.get(position), []).append((ids[span], contents[span], run))
+            accepted, doubtful = rows_of.get(Status.ACCEPTED.value, ()), rows_of.get(Status.IN_DOUBT.value, ())
+            database.executemany("INSERT OR REPLACE INTO contacts VALUES (?, ?, ?)", accepted)
+            database.executemany(
+                "INSERT OR IGNORE INTO doubtful SELECT ?1, ?3, ?2 WHERE ?1 NOT IN (SELECT id FROM contacts)",
+                doubtful,
+            )
+        database.execute("DELETE FROM slices WHERE run = ?", (run,))
+        (left,) = database.execute("SELECT COUNT(*) FROM doubtful WHERE run = ?", (run,)).fetchone()
+    return int(left)
+
+
+def doubt(state: State, run: int, contacts: pl.DataFrame) -> None:
+    """Put down that these may be deleted from now on, which `run` had added: `contacts` has contact_id, content."""
+    ids, contents = packed(contacts)
+    with state.transaction() as database:
+        database.executemany(
+            "INSERT OR REPLACE INTO doubtful VALUES (?, ?, ?)",
+            zip(ids, [run] * len(ids), contents, strict=True),
+        )
+        database.executemany("DELETE FROM contacts WHERE id = ?", [(each,) for each in ids])
+
+
+def undone(state: State, run: int, ledger: pl.DataFrame, *, final: bool) -> None:
+    """Take in a part of the ledger of an undo of `run` (contact_id, content, status).
+
+    What was accepted is gone, and what was never to be taken back the run has no doubt of. What the target refused
+    is there still where the undo is `final`; all else stays as it is.
+    """
+    rows = ledger.filter(pl.col("contact_id").is_not_null())
+    gone, _ = packed(rows.filter(pl.col("status") == Status.ACCEPTED.value))
+    others, _ = packed(rows.filter(pl.col("status") == Status.SUPPRESSED.value))
+    refused = pl.col("status").is_in([Status.REJECTED.value, Status.FAILED.value])
+    there, contents = packed(rows.filter(refused & final))
+    with state.transaction() as database:
+        database.executemany("DELETE FROM contacts WHERE id = ?", [(each,) for each in gone])
+        database.executemany("DELETE FROM doubtful WHERE id = ?", [(each,) for each in (*gone, *there)])
+        database.executemany("DELETE FROM doubtful WHERE id = ? AND run = ?", [(each, run) for each in others])
+        still = zip(there, contents, [run] * len(there), strict=True)
+        database.executemany("INSERT OR REPLACE INTO contacts VALUES (?, ?, ?)", still)
