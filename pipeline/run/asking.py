@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import anyio
+import polars as pl
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from pipeline.errors import (
@@ -11,12 +12,14 @@ from pipeline.errors import (
     NotDelivered,
     OpeningRefused,
     OutcomeUnknown,
+    RowError,
     SessionExpired,
     TargetUnreachable,
     TargetUnusable,
 )
 from pipeline.logs import logger
 from pipeline.sessions import Lease
+from pipeline.targets import Target
 
 T = TypeVar("T")
 
@@ -90,3 +93,13 @@ async def ask_patiently(
             logger().info("target.asked_again", reason=error.reason, seconds=round(wait, 1))
         await anyio.sleep(wait)
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def removed(target: Target, lease: Lease[Any], contact_id: str) -> bool:
+    """Delete a contact, which bears repeating; whether it is surely gone."""
+    [body] = target.encode_removal(pl.Series([contact_id]))
+    try:
+        await ask(lease, target.prove, lambda handle: target.remove(handle, body))
+    except (RowError, TargetUnusable):
+        return False
+    return True

@@ -4,12 +4,11 @@ from typing import Any
 from uuid import UUID
 
 import anyio
-import polars as pl
 
-from pipeline.errors import NotDelivered, OutcomeUnknown, RowError, TargetUnreachable, TargetUnusable
+from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnreachable, TargetUnusable
 from pipeline.logs import logger
 from pipeline.records import TAKEN_BACK, TAKING_BACK, Outcome, Status
-from pipeline.run.asking import ask
+from pipeline.run.asking import ask, removed
 from pipeline.run.census import Census
 from pipeline.sessions import SessionPool
 from pipeline.stages.canary import Finding, Sent, Verdict, read_back
@@ -143,7 +142,7 @@ class CanaryGate:
                 self._settler.settle(number, outcome._replace(status=Status.IN_DOUBT, code=None, reason=TAKING_BACK))
             await self._settler.durable()
             for row in ours:
-                if await self._take_back(lease, row):
+                if await removed(self._target, lease, row.contact_id):
                     taken += 1
                     number, outcome = outcomes[row.position]
                     taken_back = outcome._replace(status=Status.PENDING, code=None, reason=TAKEN_BACK)
@@ -160,12 +159,3 @@ class CanaryGate:
                 "is lost without a word."
             )
         )
-
-    async def _take_back(self, lease: Any, row: Sent) -> bool:
-        """Whether the row is surely gone."""
-        [body] = self._target.encode_removal(pl.Series([row.contact_id]))
-        try:
-            await ask(lease, self._target.prove, lambda handle: self._target.remove(handle, body))
-        except (RowError, TargetUnusable):
-            return False
-        return True

@@ -17,19 +17,17 @@ from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
 from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
-from pipeline.ledger.state import Run, State, packed_ids
+from pipeline.ledger.state import Run, State
 from pipeline.ledger.summary import Summary
 from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import describing
-from pipeline.run.job import ImportOptions, Job
+from pipeline.run.job import Job
 from pipeline.run.outcome import exit_code
-from pipeline.run.reconciling import Doubt, Reconciler
-from pipeline.run.recorded import record, recorded_sources, undo_begun
+from pipeline.run.reconciling import Reconciler, doubt_of
+from pipeline.run.recorded import record, recorded_job, undo_begun
 from pipeline.run.standing import survey
 from pipeline.sessions import Lease
-from pipeline.stages.faces import Faces
-from pipeline.stages.screen import load_suppression
 
 
 async def settle(
@@ -83,21 +81,8 @@ async def _settle(
     theirs, recovery = await anyio.to_thread.run_sync(_job, job, directory)
     standing = await anyio.to_thread.run_sync(survey, theirs.screened(), recovery)
     if standing.doubtful.height:
-        ids = packed_ids(standing.doubtful["contact_id"])
-        doubt = Doubt(
-            walk=theirs.screened,
-            recovery=recovery,
-            standing=standing,
-            faces=Faces(theirs.settings.contacts),
-            baseline=theirs.baseline,
-            alone=await anyio.to_thread.run_sync(state.alone_since, run.number),
-            theirs=state.doubted(ids, own=run.number),
-            brought=state.brought(ids, own=run.number),
-            not_before=not_before,
-        )
-        reconciler = Reconciler(
-            doubt, job.target, lease, job.settings, keeps_ids=keeps_ids, wall_clock=job.surroundings.wall_clock
-        )
+        doubt = await anyio.to_thread.run_sync(doubt_of, theirs, recovery, standing, state, run.number, not_before)
+        reconciler = Reconciler(doubt, job.target, lease, job.settings, keeps_ids=keeps_ids)
         journal = await anyio.to_thread.run_sync(lambda: Journal.resume(recovery, disk=job.surroundings.disk))
         try:
             await reconciler.run(journal)
@@ -122,20 +107,9 @@ def _job(job: Job, directory: RunDirectory) -> tuple[Job, Recovery]:
     theirs = job.settings.model_copy(update={"contacts": contacts, "ledger": ledger})
     if describing.mapping(theirs) != recovery.header.mapping:
         raise UsageError(f"{directory.settings}: the mapping is not that of the journal: run.toml was changed")
-    sources, limit = recorded_sources(directory)
-    if names := describing.changed(sources, recovery.header.sources):
+    found = recorded_job(directory, recovery, theirs, job.surroundings, asks=False)
+    if names := describing.changed(found.sources, found.recorded):
         raise UsageError(f"{', '.join(names)}: is not the file that the run has read")
-    module = job.surroundings.module(theirs.target.system)
-    found = Job(
-        settings=theirs,
-        options=ImportOptions(limit=limit, wave=recovery.header.wave or None),
-        surroundings=job.surroundings,
-        directory=directory,
-        sources=tuple(sources),
-        recorded=recovery.header.sources,
-        target=module.create(theirs, None, directory.path / "contract"),  # encodes only
-        suppression=load_suppression(directory.kept("suppress"), contacts, job.surroundings.authorities),
-    )
     return found, recovery
 
 
@@ -143,7 +117,6 @@ def _account(job: Job, state: State, run: Run) -> None:
     """Take into the state what is told of a run now, and bring its ledger up to that where it has one."""
     recovery = job.recover()
     summary = Summary.read(job.directory.path)
-    counts: Counter[Status] = Counter()
     with accounts.account(state, run.number, job.surroundings.wall_clock()) as account:
         if summary is None:  # it was killed: its ledger is written when it is resumed
             for screened in job.screened():
@@ -157,9 +130,11 @@ def _account(job: Job, state: State, run: Run) -> None:
             job.settings.contacts,
             observe=account.add,
         )
-    counts.update({Status(status): number for status, number in tally.counts.items()})
+    counts = Counter({Status(status): number for status, number in tally.counts.items()})
     whole = not counts[Status.PENDING] and not counts[Status.IN_DOUBT]
-    code = exit_code(counts, failure=None, received=None, tolerate=None) if whole else summary.exit_code
+    code = summary.exit_code
+    if whole:
+        code = exit_code(counts, failure=None, received=None, tolerate=job.options.tolerate)
     replace(
         summary,
         counts=tally.counts,

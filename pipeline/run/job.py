@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.config import Settings, Share
 from pipeline.ledger import lines
@@ -11,6 +12,7 @@ from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.records import Screened, Status
 from pipeline.run.surroundings import Surroundings
+from pipeline.sessions import SessionPool
 from pipeline.stages.read import Source, batches
 from pipeline.stages.screen import Screener, Suppression
 from pipeline.targets import Target
@@ -68,6 +70,17 @@ class Job:
         """One walk over the whole input."""
         screener = self.screener()
         return map(screener.screen, batches(self.sources, limit=self.options.limit))
+
+    def pool(self) -> SessionPool[Any]:
+        """The sessions that the settings allow; none is open yet."""
+        delivery = self.settings.delivery
+        return SessionPool(
+            self.target,
+            delivery.sessions,
+            delivery.calls_per_session,
+            self.settings.sessions,
+            open_within=2 * delivery.timeout,
+        )
 
     def recover(self) -> Recovery:
         """Where the run's rows stand now."""

@@ -14,7 +14,6 @@ import anyio
 import anyio.to_thread
 import polars as pl
 
-from pipeline.config import read_secrets
 from pipeline.errors import NoList, NotDelivered, OutcomeUnknown, TargetUnreachable, UsageError
 from pipeline.ledger import campaign
 from pipeline.ledger.baseline import Baseline
@@ -29,14 +28,12 @@ from pipeline.run import describing
 from pipeline.run.asking import ask, ask_patiently
 from pipeline.run.due import Due, DueRows
 from pipeline.run.inspecting import verify_run
-from pipeline.run.job import ImportOptions, Job
+from pipeline.run.job import Job
 from pipeline.run.known import known_keeps_ids
-from pipeline.run.recorded import recorded_settings, recorded_sources
+from pipeline.run.recorded import recorded_job, recorded_settings
 from pipeline.run.surroundings import Surroundings
 from pipeline.sessions import Lease, SessionPool
 from pipeline.stages.faces import Faces
-from pipeline.stages.screen import load_suppression
-from pipeline.wire import client_factory
 
 #: A list that lags is read again with pauses that grow from the first to the last, in seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
@@ -90,22 +87,7 @@ def _job(run_dir: Path, overrides: Sequence[str], surroundings: Surroundings) ->
     directory = RunDirectory(run_dir)
     recovery = recover(directory.journal, disk=surroundings.disk)
     settings = recorded_settings(directory, overrides)
-    read_secrets(settings.target)
-    sources, limit = recorded_sources(directory)
-    clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
-    contract = directory.path / "contract"
-    module = surroundings.module(settings.target.system)
-    job = Job(
-        settings=settings,
-        options=ImportOptions(limit=limit, wave=recovery.header.wave or None),
-        surroundings=surroundings,
-        directory=directory,
-        sources=tuple(sources),
-        recorded=recovery.header.sources,
-        target=module.create(settings, clients, contract if contract.exists() else None),
-        suppression=load_suppression(directory.kept("suppress"), settings.contacts, surroundings.authorities),
-    )
-    return job, recovery
+    return recorded_job(directory, recovery, settings, surroundings, asks=True), recovery
 
 
 class _Proof:

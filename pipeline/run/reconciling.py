@@ -8,8 +8,8 @@ when nothing could take effect any more, nor be late in the list.
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -19,15 +19,16 @@ import anyio.to_thread
 import polars as pl
 
 from pipeline.config import Settings
-from pipeline.errors import NoList, RowError
+from pipeline.errors import NoList
 from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.recovery import Recovery
-from pipeline.ledger.state import packed
+from pipeline.ledger.state import State, packed_ids
 from pipeline.logs import logger
 from pipeline.records import TAKING_BACK, Outcome, Screened, Status
-from pipeline.run.asking import ask, ask_patiently
-from pipeline.run.standing import Standing, told
+from pipeline.run.asking import ask_patiently, removed
+from pipeline.run.job import Job
+from pipeline.run.standing import CONTROL, Standing, told
 from pipeline.sessions import Lease
 from pipeline.stages.faces import Face, Faces
 from pipeline.targets import Target
@@ -60,6 +61,27 @@ class Doubt:
     theirs: Mapping[bytes, bytes]  # content by id of those that another run may have sent
     brought: Collection[bytes]  # ids of those that another run has brought there since
     not_before: float
+    wall_clock: Callable[[], float]  # seconds since the epoch
+
+
+def doubt_of(job: Job, recovery: Recovery, standing: Standing, state: State, number: int, not_before: float) -> Doubt:
+    """What a run, of this number in the state, is in doubt of, and what the state knows of that (blocking)."""
+    if standing.control.is_empty() and standing.listed.is_empty():
+        # A short list may have nothing of its own to judge by; what other runs have brought is there to be shown.
+        standing.listed = pl.DataFrame({"contact_id": state.some(CONTROL)}, schema={"contact_id": pl.String})
+    ids = packed_ids(standing.doubtful["contact_id"])
+    return Doubt(
+        walk=job.screened,
+        recovery=recovery,
+        standing=standing,
+        faces=Faces(job.settings.contacts),
+        baseline=job.baseline,
+        alone=state.alone_since(number),
+        theirs=state.doubted(ids, own=number),
+        brought=state.brought(ids, own=number),
+        not_before=not_before,
+        wall_clock=job.surroundings.wall_clock,
+    )
 
 
 @dataclass(slots=True)
@@ -93,7 +115,6 @@ class Reconciler:
         settings: Settings,
         *,
         keeps_ids: bool | None,
-        wall_clock: Callable[[], float],
     ) -> None:
         self._doubt = doubt
         self._target = target
@@ -101,51 +122,57 @@ class Reconciler:
         self._settings = settings
         self._late = settings.delivery.late_effect
         self._keeps_ids = keeps_ids
-        self._wall_clock = wall_clock
         self._not_before = doubt.not_before
         self.took_back = False  # whether anything was deleted
-        self._rows = list(doubt.standing.doubtful.iter_rows(named=True))
+        self._rows = {row["position"]: row for row in doubt.standing.doubtful.iter_rows(named=True)}
         self._control = list(doubt.standing.control.iter_rows(named=True))
         self._listed = list(doubt.standing.listed.iter_rows(named=True)) if not self._control else []
-        self._damaged = [row for row in self._rows if row["reason"] == TAKING_BACK]
+        self._damaged = [row for row in self._rows.values() if row["reason"] == TAKING_BACK]
         others = {*doubt.theirs, *doubt.brought}
         self._others = {row["position"] for row in self._damaged if UUID(row["contact_id"]).bytes in others}
-        self._ids = {row["contact_id"] for row in (*self._rows, *self._control, *self._listed)}
+        self._ids = {row["contact_id"] for row in (*self._rows.values(), *self._control, *self._listed)}
         self._sent_faces: dict[int, Face] = {}  # by position
         self._before: Mapping[bytes, int] = {}  # how often a face stood there before the first row
         self._accepted: Counter[bytes] = Counter()  # how often this run was accepted with it
         if keeps_ids is not True:
-            self._sent_faces = {row["position"]: doubt.faces.sent(row) for row in (*self._rows, *self._control)}
+            self._sent_faces = {
+                row["position"]: doubt.faces.sent(row) for row in (*self._rows.values(), *self._control)
+            }
 
-    async def run(self, journal: Journal, *, give_up: int | None = None) -> "Told":
+    async def run(self, journal: Journal, *, give_up: int | None = None) -> Told:
         """Put on record what can be told, durably; returns the ids of the rows that it was told of.
 
         A row that is surely not there is pending again, or failed after `give_up` sends (None: never). Raises
         TargetUnreachable, TargetUnusable, MachineFailed.
         """
-        left = {row["position"]: row for row in self._rows}
         told = Told()
         try:
             async for there, absent in self._verdicts():
-                now = int(self._wall_clock() * 1000)
-                for position, status in [*((at, True) for at in there), *((at, False) for at in absent)]:
-                    row = left.pop(position)
-                    (told.there if status else told.absent).append(row["contact_id"])
-                    outcome = self._outcome(row, there=status, now=now, give_up=give_up)
-                    journal.settle(self._doubt.recovery.slice_of(position), [outcome])
-                await anyio.to_thread.run_sync(journal.commit)
+                put_down = functools.partial(self._put_down, journal, there, absent, give_up)
+                await anyio.to_thread.run_sync(put_down)
+                told.there += [self._rows[position]["contact_id"] for position in there]
+                told.absent += [self._rows[position]["contact_id"] for position in absent]
         except NoList as error:
-            logger().warning("reconcile.no_list", reason=error.reason, rows=len(left))
-        logger().info("reconcile.done", rows=len(self._rows), left=len(left))
+            logger().warning("reconcile.no_list", reason=error.reason)
+        left = len(self._rows) - len(told.there) - len(told.absent)
+        logger().info("reconcile.done", rows=len(self._rows), left=left)
         return told
+
+    def _put_down(self, journal: Journal, there: set[int], absent: set[int], give_up: int | None) -> None:
+        """Put verdicts on record, durably (blocking)."""
+        now = int(self._doubt.wall_clock() * 1000)
+        for position in there | absent:
+            outcome = self._outcome(self._rows[position], there=position in there, now=now, give_up=give_up)
+            journal.settle(self._doubt.recovery.slice_of(position), [outcome])
+        journal.commit()
 
     def _outcome(self, row: Mapping[str, Any], *, there: bool, now: int, give_up: int | None) -> Outcome:
         attempts = row["attempts"]
         if there and attempts and row["position"] not in self._others:
             status, reason = Status.ACCEPTED, None
         elif there:
-            [key], [content] = packed(pl.DataFrame([row]).select("contact_id", "content"))
-            other = self._doubt.theirs.get(key, content) != content
+            content = bytes.fromhex(row["content"])
+            other = self._doubt.theirs.get(UUID(row["contact_id"]).bytes, content) != content
             status, reason = (Status.CHANGED, CHANGED) if other else (Status.DUPLICATE, LISTED)
         elif give_up is not None and attempts >= give_up:
             status, reason = Status.FAILED, NO_ANSWER.format(attempts=attempts)
@@ -153,9 +180,9 @@ class Reconciler:
             status, reason = Status.PENDING, NOT_THERE
         return Outcome(row["position"], status, None, reason, attempts, row["sent_at"], now, None)
 
-    async def _verdicts(self) -> Any:
+    async def _verdicts(self) -> AsyncIterator[tuple[set[int], set[int]]]:
         """Positions that are there and positions that are not, as often as there is something new."""
-        open_ = {row["position"] for row in self._rows}
+        open_ = set(self._rows)
         if self._keeps_ids is not True:
             await self._prepare_counting()
         gone = await self._take_back()
@@ -191,10 +218,8 @@ class Reconciler:
         if not rows:
             return gone
         self.took_back = True
-        bodies = self._target.encode_removal(pl.Series([row["contact_id"] for row in rows]))
-        for row, body in zip(rows, bodies, strict=True):
-            with suppress(RowError):  # the list tells what became of it
-                await ask(self._lease, self._target.prove, functools.partial(self._target.remove, body=body))
+        for row in rows:
+            if await removed(self._target, self._lease, row["contact_id"]):  # else the list tells what became of it
                 gone.add(row["position"])
         self._not_before = max(self._not_before, anyio.current_time() + self._late)
         return gone
@@ -270,11 +295,11 @@ class Reconciler:
         return reading.faces[face] - self._before.get(face, 0) - self._accepted[face]
 
     def _judge(self, reading: _Reading, open_: set[int], *, shown: bool, final: bool) -> tuple[set[int], set[int]]:
-        rows = [row for row in self._rows if row["position"] in open_]
+        rows = [self._rows[position] for position in open_]
         listed = {row["position"] for row in rows if row["contact_id"] in reading.ids}
         there = listed.difference({row["position"] for row in self._damaged} - self._others)
         if self._by_ids(reading):
-            return there, {row["position"] for row in rows} - listed if final else set()
+            return there, open_ - listed if final else set()
         if shown and self._counts():
             return self._judge_by_number(reading, rows, final=final)
         return there, set()

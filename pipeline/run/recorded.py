@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline import configfile, targets
-from pipeline.config import Settings
+from pipeline.config import Settings, Share, read_secrets
 from pipeline.errors import ConfigError, MachineFailed, UsageError
 from pipeline.ledger.recovery import NothingBegun, Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.run import describing
+from pipeline.run.job import ImportOptions, Job
+from pipeline.run.surroundings import Surroundings
 from pipeline.stages.read import Source, open_source
+from pipeline.stages.screen import load_suppression
+from pipeline.wire import client_factory
 
 #: What may be set anew: nothing that decides what is sent, or where.
 _SETTABLE: Final = ("delivery.", "sessions.", "http.", "target.account_id", "target.username", "target.password")
@@ -64,12 +68,53 @@ def recorded_settings(directory: RunDirectory, overrides: Sequence[str]) -> Sett
     return settings
 
 
+def recorded_options(directory: RunDirectory, recovery: Recovery) -> ImportOptions:
+    """What was chosen for the run, as far as it counts when it is gone on with: not where it stops."""
+    chosen = record(directory)["run"]
+    return ImportOptions(
+        limit=chosen["limit"] or None,
+        wave=recovery.header.wave or None,
+        canary=chosen["canary"],
+        tolerate=Share.parse(chosen["tolerate"]) if chosen["tolerate"] else None,
+    )
+
+
+def recorded_job(
+    directory: RunDirectory, recovery: Recovery, settings: Settings, surroundings: Surroundings, *, asks: bool
+) -> Job:
+    """The run as it was begun. `asks`: its target is asked something; else it only encodes, and needs no secret.
+
+    Raises SourceError where a source is gone; whether one has changed is for `describing.changed` to tell.
+    """
+    sources, _ = recorded_sources(directory)
+    clients = None
+    if asks:
+        read_secrets(settings.target)
+        clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
+    contract = directory.path / "contract"
+    return Job(
+        settings=settings,
+        options=recorded_options(directory, recovery),
+        surroundings=surroundings,
+        directory=directory,
+        sources=tuple(sources),
+        recorded=recovery.header.sources,
+        target=surroundings.module(settings.target.system).create(
+            settings, clients, contract if contract.exists() else None
+        ),
+        suppression=load_suppression(directory.kept("suppress"), settings.contacts, surroundings.authorities),
+    )
+
+
 def undo_begun(directory: RunDirectory) -> bool:
     """Whether an undo of the run may have deleted anything."""
+    if not directory.undo.holds_run:
+        return False
     try:
-        return directory.undo.holds_run and bool(recover(directory.undo.journal))
+        recover(directory.undo.journal)
     except NothingBegun:
         return False
+    return True
 
 
 def check_same(directory: RunDirectory, settings: Settings, recovery: Recovery) -> None:

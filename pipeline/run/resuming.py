@@ -1,10 +1,11 @@
 """Goes on with a run: finds what was begun, refuses where something changed since, and imports the rest."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from pipeline.config import Settings, Share
+from pipeline.config import Settings
 from pipeline.errors import UsageError
 from pipeline.ledger import lines
 from pipeline.ledger.recovery import NothingBegun, Recovery, recover
@@ -15,7 +16,14 @@ from pipeline.run import describing
 from pipeline.run.importing import Confirm, Result, import_contacts, resume_contacts
 from pipeline.run.job import Earlier, ImportOptions
 from pipeline.run.progress import Progress
-from pipeline.run.recorded import check_same, record, recorded_settings, recorded_sources, undo_begun
+from pipeline.run.recorded import (
+    check_same,
+    record,
+    recorded_options,
+    recorded_settings,
+    recorded_sources,
+    undo_begun,
+)
 from pipeline.run.surroundings import Surroundings
 from pipeline.stages.read import Source
 
@@ -47,18 +55,11 @@ async def resume_run(
         if not again and (verdict := _verdict(directory, recovery)) is not None:
             return verdict
         settings = recorded_settings(directory, overrides)
-        sources, limit = recorded_sources(directory)
+        sources, _ = recorded_sources(directory)
         if names := describing.changed(sources, recovery.header.sources):
             raise UsageError(f"{', '.join(names)}: is not the file that the run has read; put that back, or start anew")
         check_same(directory, settings, recovery)
-        chosen = record(directory)["run"]
-        options = ImportOptions(
-            limit=limit,
-            wave=recovery.header.wave or None,
-            canary=chosen["canary"],
-            tolerate=Share.parse(chosen["tolerate"]) if chosen["tolerate"] else None,
-            signals=signals,
-        )
+        options = replace(recorded_options(directory, recovery), signals=signals)
         earlier = Earlier(directory, recovery, tuple(again))
         return await resume_contacts(settings, sources, options, earlier, progress=progress, surroundings=surroundings)
 

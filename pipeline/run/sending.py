@@ -4,7 +4,7 @@ of sending and of settling what was left in doubt.
 
 import functools
 from collections import Counter
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -25,9 +25,8 @@ from pipeline.run.job import Earlier, Job
 from pipeline.run.known import Known, known_keeps_ids
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
-from pipeline.run.reconciling import Doubt, Reconciler
-from pipeline.run.standing import CONTROL, survey
-from pipeline.sessions import SessionPool
+from pipeline.run.reconciling import Reconciler, doubt_of
+from pipeline.run.standing import survey
 from pipeline.stages.canary import Verdict
 from pipeline.stages.faces import Faces
 from pipeline.stages.read import read
@@ -77,13 +76,7 @@ class Sending:
         self._keeps_ids = known_keeps_ids(job.settings.target.keeps_ids, notes, state)
         self._last_doubt = self._began  # when a request was given up that may yet take effect
         self._accepted = 0  # rows of the last round
-        self._pool: SessionPool[Any] = SessionPool(
-            job.target,
-            job.settings.delivery.sessions,
-            job.settings.delivery.calls_per_session,
-            job.settings.sessions,
-            open_within=2 * job.settings.delivery.timeout,
-        )
+        self._pool = job.pool()
 
     @property
     def in_doubt(self) -> int:
@@ -220,30 +213,11 @@ class Sending:
             await anyio.to_thread.run_sync(reconciling.send_again, standing, recovery, self._journal, wall_clock)
         if standing.doubtful.is_empty():
             return False
-        if standing.control.is_empty() and standing.listed.is_empty():
-            # A short list may have nothing of its own to judge by; what other runs have brought is there to be shown.
-            standing.listed = pl.DataFrame({"contact_id": self._state.some(CONTROL)}, schema={"contact_id": pl.String})
-        ids = packed_ids(standing.doubtful["contact_id"])
-        doubt = Doubt(
-            walk=job.screened,
-            recovery=recovery,
-            standing=standing,
-            faces=self._faces,
-            baseline=job.baseline,
-            alone=self._state.alone_since(self._number),
-            theirs=self._state.doubted(ids, own=self._number),
-            brought=self._state.brought(ids, own=self._number),
-            # Of the requests of a killed process nobody knows when the last one left, but it was before this one began.
-            not_before=self._last_doubt + job.settings.delivery.late_effect,
-        )
-        reconciler = Reconciler(
-            doubt,
-            job.target,
-            self._pool.quiet_lease(),
-            job.settings,
-            keeps_ids=self._keeps_ids,
-            wall_clock=wall_clock,
-        )
+        # Of the requests of a killed process nobody knows when the last one left, but it was before this one began.
+        not_before = self._last_doubt + job.settings.delivery.late_effect
+        doubt = await anyio.to_thread.run_sync(doubt_of, job, recovery, standing, self._state, self._number, not_before)
+        lease = self._pool.quiet_lease()
+        reconciler = Reconciler(doubt, job.target, lease, job.settings, keeps_ids=self._keeps_ids)
         told = await reconciler.run(self._journal, give_up=give_up)
         # It may have been another run that doubted them: that is told herewith too.
         await anyio.to_thread.run_sync(

@@ -23,7 +23,6 @@ _ROWS: Final = pl.Schema(
         ("reason", pl.String),
         ("attempts", pl.UInt16),
         ("sent_at", pl.Int64),
-        ("settled_at", pl.Int64),
     ]
 )
 

@@ -30,7 +30,6 @@ from pipeline.run.delivering import Delivery
 from pipeline.run.job import Job
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
-from pipeline.sessions import SessionPool
 from pipeline.stages.encode import Body
 from pipeline.stages.faces import Faces
 from pipeline.stages.read import read
@@ -92,13 +91,7 @@ class TakingBack:
         self._late = job.settings.delivery.late_effect
         self._quiet_since = anyio.current_time()  # since then no request is known that may yet take effect
         self._counts: Counter[Status] = Counter()
-        self._pool: SessionPool[Any] = SessionPool(
-            job.target,
-            job.settings.delivery.sessions,
-            job.settings.delivery.calls_per_session,
-            job.settings.sessions,
-            open_within=2 * job.settings.delivery.timeout,
-        )
+        self._pool = job.pool()
         course.sessions = progress.sessions = self._pool.counts
 
     @property

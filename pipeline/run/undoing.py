@@ -17,7 +17,6 @@ import anyio
 import anyio.to_thread
 from msgspec.structs import replace
 
-from pipeline.config import read_secrets
 from pipeline.errors import Busy, MachineFailed, UsageError
 from pipeline.ledger import accounts, campaign
 from pipeline.ledger.journal import Journal
@@ -32,14 +31,12 @@ from pipeline.run.accounting import Course, account
 from pipeline.run.added import Added, walk
 from pipeline.run.failures import as_run_error, first
 from pipeline.run.importing import Result
-from pipeline.run.job import ImportOptions, Job
+from pipeline.run.job import Job
 from pipeline.run.known import known_keeps_ids
 from pipeline.run.progress import Progress
-from pipeline.run.recorded import check_same, recorded_settings, recorded_sources
+from pipeline.run.recorded import check_same, recorded_job, recorded_settings
 from pipeline.run.surroundings import Surroundings
 from pipeline.run.taking_back import TakingBack
-from pipeline.stages.screen import load_suppression
-from pipeline.wire import client_factory
 
 #: Asks whether so many contacts are to be deleted from this campaign.
 ConfirmUndo = Callable[[int, str], Awaitable[bool]]
@@ -126,19 +123,13 @@ def _job(directory: RunDirectory, overrides: Sequence[str], surroundings: Surrou
     except NothingBegun:
         raise UsageError(_nothing(directory)) from None
     settings = recorded_settings(directory, overrides)
-    sources, limit = recorded_sources(directory)
-    if names := describing.changed(sources, recovery.header.sources):
+    check_same(directory, settings, recovery)
+    job = recorded_job(directory, recovery, settings, surroundings, asks=True)
+    if names := describing.changed(job.sources, job.recorded):
         raise UsageError(
             f"{', '.join(names)}: is not the file that the run has read; put that back: it tells what to delete"
         )
-    check_same(directory, settings, recovery)
-    read_secrets(settings.target)
-    clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
-    target = surroundings.module(settings.target.system).create(settings, clients, directory.path / "contract")
-    suppression = load_suppression(directory.kept("suppress"), settings.contacts, surroundings.authorities)
-    options = ImportOptions(limit=limit, wave=recovery.header.wave or None)
-    recorded = recovery.header.sources
-    return Job(settings, options, surroundings, directory, tuple(sources), recorded, target, suppression), recovery
+    return job, recovery
 
 
 def _nothing(directory: RunDirectory) -> str:
