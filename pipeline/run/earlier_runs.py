@@ -22,9 +22,10 @@ from pipeline.ledger.summary import Summary
 from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import describing
+from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Job
 from pipeline.run.outcome import exit_code
-from pipeline.run.reconciling import Reconciler, doubt_of
+from pipeline.run.reconciling import Reconciler
 from pipeline.run.recorded import record, recorded_job, undo_begun
 from pipeline.run.standing import survey
 from pipeline.sessions import Lease

@@ -21,11 +21,12 @@ from pipeline.run.accounting import Course
 from pipeline.run.asking import ask
 from pipeline.run.census import Census
 from pipeline.run.delivering import Delivery
+from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Earlier, Job
 from pipeline.run.known import Known, known_keeps_ids
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
-from pipeline.run.reconciling import Reconciler, doubt_of
+from pipeline.run.reconciling import Reconciler
 from pipeline.run.standing import survey
 from pipeline.stages.canary import Verdict
 from pipeline.stages.faces import Faces
