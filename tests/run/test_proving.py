@@ -19,7 +19,6 @@ from simulator.soap_client import SoapClient, wait_until
 from pipeline import run
 from pipeline.errors import ConfigError, TargetUnreachable, TargetUnusable
 from pipeline.ledger import campaign
-from pipeline.ledger.state import FILE
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 from pipeline.simulator.contract import Contact
 
@@ -98,7 +97,7 @@ def test_whoever_knows_that_the_target_keeps_ids(tmp_path, known):
     with running() as server:
         canary = 5 if known == "journal" else 0
         imported(tmp_path, server, 20, *(["target.keeps_ids=true"] if known == "configured" else []), canary=canary)
-        [file] = Path(os.environ["CONTACT_PIPELINE_STATE"]).rglob(FILE)
+        [file] = Path(os.environ["CONTACT_PIPELINE_STATE"]).rglob(campaign.FILE)
         if known == "state":
             with sqlite3.connect(file) as database:
                 database.execute("INSERT OR REPLACE INTO facts VALUES ('keeps_ids', 'true')")
