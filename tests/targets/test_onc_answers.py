@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from lxml import etree
 from targets.onc_kit import soap
 
-from pipeline.targets.onc import answers
-from pipeline.targets.onc.answers import Presence, SoapFault, Unreadable
-from pipeline.targets.onc.listing import ListReader
+from pipeline.targets.soap import answers
+from pipeline.targets.soap.answers import Presence, SoapFault, Unreadable
+from pipeline.targets.soap.listing import ListReader
 
 NAME = "GetCampaignListingResult"
 XSI = 'xmlns:i="http://www.w3.org/2001/XMLSchema-instance"'

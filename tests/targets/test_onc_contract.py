@@ -18,10 +18,11 @@ from pipeline.config import HttpSettings
 from pipeline.errors import ConfigError, MachineFailed, RunError, TargetUnreachable, TargetUnusable
 from pipeline.simulator import OncSettings as SimulatorSettings
 from pipeline.simulator import running
-from pipeline.targets.onc.contract import Contract
-from pipeline.targets.onc.documents import Documents, documents
 from pipeline.targets.onc.settings import OncSettings
-from pipeline.targets.onc.template import mark
+from pipeline.targets.onc.target import NEEDS
+from pipeline.targets.soap.contract import Contract
+from pipeline.targets.soap.documents import Documents, documents
+from pipeline.targets.soap.template import mark
 
 ROW = [{"contact_id": "22222222-2222-4222-8222-222222222222", "sms": "+15145550123", "email_text": "x"}]
 THIRTEEN = (
@@ -62,7 +63,7 @@ CAMPAIGN_MEMBERS = {
 
 def load(path: Path) -> Contract:
     found = Documents("file:///contract/x.wsdl", "target.wsdl: x.wsdl", lambda location: path.read_bytes())
-    return Contract.load(found)
+    return Contract.load(found, NEEDS)
 
 
 @pytest.mark.parametrize("dialect", ["wcf", "asmx"])
@@ -96,8 +97,8 @@ def test_the_shipped_contracts_have_all_that_is_documented(dialect: str) -> None
 )
 def test_the_wsdl_rules(name: str, address: str, media_type: str, tmp_path: Path) -> None:
     settings = OncSettings.model_validate(_target(wsdl=str(CONTRACTS[name])))
-    with documents(settings, HttpSettings(), None) as found:
-        contract = Contract.load(found)
+    with documents(settings.wsdl, CONTRACTS[name], HttpSettings(), None) as found:
+        contract = Contract.load(found, NEEDS)
     assert contract.address == address
     headers = contract.request("AddCampaignContact", {}, []).headers
     assert headers["Content-Type"].startswith(media_type)
@@ -281,9 +282,9 @@ def test_documents_without_end() -> None:
         )
 
     with pytest.raises(ConfigError, match="is made of more than 64 documents"):
-        Contract.load(Documents("file:///contract/x.wsdl", "x", endless))
+        Contract.load(Documents("file:///contract/x.wsdl", "x", endless), NEEDS)
     with pytest.raises(ConfigError, match="larger than 8,388,608 bytes"):
-        Contract.load(Documents("file:///contract/x.wsdl", "x", lambda location: b" " * (8 * 1024 * 1024 + 1)))
+        Contract.load(Documents("file:///contract/x.wsdl", "x", lambda location: b" " * (8 * 1024 * 1024 + 1)), NEEDS)
 
 
 def test_soap_encoding_is_not_fetched(tmp_path: Path) -> None:

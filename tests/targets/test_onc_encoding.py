@@ -145,7 +145,7 @@ def test_forbidden_at_the_edges(number: int) -> None:
 
 
 def assert_forbidden_agrees(character: str) -> None:
-    from pipeline.targets.onc.template import FORBIDDEN, escape
+    from pipeline.targets.soap.template import FORBIDDEN, escape
 
     try:
         etree.fromstring(f"<a>{'&amp;' if character == '&' else '&lt;' if character == '<' else character}</a>")

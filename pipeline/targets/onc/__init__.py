@@ -23,11 +23,13 @@ def create(settings: Settings, clients: ClientFactory | None, contract: Path | N
     first use, read instead of the WSDL afterwards. Raises ConfigError where the WSDL cannot be used, TargetUnreachable
     or TargetUnusable where it cannot be fetched.
     """
-    from pipeline.targets.onc.contract import Contract
-    from pipeline.targets.onc.documents import documents
-    from pipeline.targets.onc.target import OncTarget
+    from pipeline.targets.onc.target import NEEDS, OncTarget
+    from pipeline.targets.soap.contract import Contract
+    from pipeline.targets.soap.documents import documents
 
     assert isinstance(settings.target, OncSettings)
-    with documents(settings.target, settings.http, contract) as found:
-        loaded = Contract.load(found)
-    return OncTarget(settings, settings.target, loaded, clients)
+    target = settings.target
+    shipped = Path(__file__).parent / "contracts" / f"{target.dialect}.wsdl"
+    with documents(target.wsdl, shipped, settings.http, contract) as found:
+        loaded = Contract.load(found, NEEDS)
+    return OncTarget(settings, target, loaded, clients)

@@ -11,9 +11,9 @@ import polars as pl
 from pipeline.config import ContactsSettings
 from pipeline.records import CHANNELS
 from pipeline.stages.encode import Body
-from pipeline.targets.onc.contract import Contract, Request
-from pipeline.targets.onc.members import Wanted
-from pipeline.targets.onc.template import ESCAPES, FORBIDDEN, mark
+from pipeline.targets.soap.contract import Contract, Request
+from pipeline.targets.soap.members import Wanted
+from pipeline.targets.soap.template import ESCAPES, FORBIDDEN, mark
 
 #: The member of a contact that each channel fills (documented).
 MEMBERS: Final = {"sms": "SMSCommInfo", "voice": "VoiceCommInfo", "email": "EmailCommInfo"}

@@ -6,11 +6,11 @@ from typing import Final
 
 from pipeline.errors import OpeningRefused, OutcomeUnknown, TargetUnusable
 from pipeline.stages.canary import Held, HeldChannel
-from pipeline.targets.onc import answers
-from pipeline.targets.onc.answers import Element, Unreadable
-from pipeline.targets.onc.contract import Request
 from pipeline.targets.onc.encoder import MEMBERS
-from pipeline.targets.onc.template import escape
+from pipeline.targets.soap import answers
+from pipeline.targets.soap.answers import Element, Unreadable
+from pipeline.targets.soap.contract import Request
+from pipeline.targets.soap.template import escape
 
 #: Statuses of a channel (documented): 0 is "do not try", 1 is "pending".
 _DO_NOT_TRY: Final = 0

@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.config import NameText, SecretText, Section, TargetSettings
+from pipeline.targets.addresses import checked_address, is_address, without_user
 
 _GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 
@@ -87,11 +87,7 @@ class OncSettings(TargetSettings):
     @field_validator("endpoint")
     @classmethod
     def _endpoint_is_address(cls, value: str | None) -> str | None:
-        if value is not None:
-            if not is_address(value):
-                raise ValueError("is an http or https address such as https://pop.example.com/onc.svc")
-            _without_user(value)
-        return value
+        return value if value is None else checked_address(value)
 
     @field_validator("wsdl")
     @classmethod
@@ -103,7 +99,7 @@ class OncSettings(TargetSettings):
         if "://" in value:
             if not is_address(value):
                 raise ValueError("is a path, or an http or https address")
-            return _without_user(value)
+            return without_user(value)
         base = (info.context or {}).get("base", Path())
         return str((Path(base) / Path(value).expanduser()).absolute())
 
@@ -112,25 +108,3 @@ class OncSettings(TargetSettings):
         if self.endpoint is None and self.wsdl is None:
             raise ValueError("endpoint is missing: set target.endpoint, or target.wsdl to a WSDL that names an address")
         return self
-
-
-def _without_user(value: str) -> str:
-    if "@" in urlsplit(value).netloc:
-        raise ValueError("holds a user name or password: an address is written to files that others read")
-    return value
-
-
-def is_address(value: str) -> bool:
-    """Whether this is an http or https address with a host."""
-    try:
-        parts = urlsplit(value)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return False
-
-
-def is_plain_abroad(value: str) -> bool:
-    """Whether an address is plain http and not on this machine."""
-    parts = urlsplit(value)
-    here = parts.hostname in ("localhost", "::1") or (parts.hostname or "").startswith("127.")
-    return parts.scheme == "http" and not here

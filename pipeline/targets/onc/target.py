@@ -24,16 +24,33 @@ from pipeline.errors import (
 from pipeline.logs import logger
 from pipeline.stages.canary import Held, ReadBackTooLarge
 from pipeline.stages.encode import Body
-from pipeline.targets.onc.answers import Element, Presence
-from pipeline.targets.onc.calls import AnswerTooLarge, Caller, Purpose, number, presence
+from pipeline.targets.addresses import is_address, is_plain_abroad
 from pipeline.targets.onc.codes import CodeBook, Meaning
-from pipeline.targets.onc.contract import Contract
 from pipeline.targets.onc.encoder import ContactEncoder
-from pipeline.targets.onc.members import Wanted
 from pipeline.targets.onc.replies import error_code, held, listed_id, session_token
-from pipeline.targets.onc.settings import OncSettings, is_address, is_plain_abroad
-from pipeline.targets.onc.template import escape, mark
+from pipeline.targets.onc.settings import OncSettings
+from pipeline.targets.soap.answers import Element, Presence
+from pipeline.targets.soap.calls import AnswerTooLarge, Caller, Purpose, number, presence
+from pipeline.targets.soap.contract import Contract, Needs
+from pipeline.targets.soap.members import Wanted
+from pipeline.targets.soap.template import escape, mark
 from pipeline.wire import ANSWER_LIMIT, ClientFactory, host
+
+#: What is called, by documented names.
+NEEDS: Final = Needs(
+    service="the Outbound Notifications service",
+    operations=(
+        "OpenAPISession",
+        "CloseAPISession",
+        "GetCampaignListing",
+        "GetCampaign",
+        "GetCampaignContactsListing",
+        "GetCampaignContacts",
+        "AddCampaignContact",
+        "DeleteCampaignContact",
+    ),
+    bare_with={"OpenAPISession": "ErrorCode", "CloseAPISession": "ErrorCode", "GetCampaign": "ID"},
+)
 
 #: A list of campaigns larger than this is not read whole; no account is near a million of them.
 _CAMPAIGNS_LIMIT: Final = 64 * 1024 * 1024
@@ -78,7 +95,7 @@ class OncTarget:
             logger().warning("target.plain_http", host=host(address), advice="credentials and contacts go in clear")
         self._target = target
         self._clients = clients
-        self._caller = Caller(address)
+        self._caller = Caller(address, advice=", or try the other target.dialect")
         self._codes = CodeBook(target.codes)
         self._encoder = ContactEncoder(contract, settings.contacts, target.campaign_id, target.max_message)
         self._accepted: bytes | None = None

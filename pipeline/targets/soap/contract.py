@@ -1,4 +1,4 @@
-"""The target's interface as a WSDL states it: its operations compiled to envelopes.
+"""A service's interface as a WSDL states it: its operations compiled to envelopes.
 
 Nothing outside the WSDL knows a namespace, an order of members or a SOAPAction. zeep reads it and serialises each
 operation once, with marks in place of values; from then on envelopes are cut and filled as text.
@@ -17,28 +17,21 @@ from zeep.wsdl.bindings.soap import Soap11Binding, Soap12Binding
 from zeep.xsd import ComplexType
 
 from pipeline.errors import ConfigError, RunError
-from pipeline.targets.onc import answers
-from pipeline.targets.onc.documents import Documents
-from pipeline.targets.onc.members import UnknownMember, Wanted, values_for
-from pipeline.targets.onc.template import Template
-
-#: What this target calls (documented names).
-NEEDED: Final = (
-    "OpenAPISession",
-    "CloseAPISession",
-    "GetCampaignListing",
-    "GetCampaign",
-    "GetCampaignContactsListing",
-    "GetCampaignContacts",
-    "AddCampaignContact",
-    "DeleteCampaignContact",
-)
-
-#: An answer's element that has this documented member itself is the result, not a wrapper around it.
-_BARE_WITH: Final = {"OpenAPISession": "ErrorCode", "CloseAPISession": "ErrorCode", "GetCampaign": "ID"}
-
+from pipeline.targets.soap import answers
+from pipeline.targets.soap.documents import Documents
+from pipeline.targets.soap.members import UnknownMember, Wanted, values_for
+from pipeline.targets.soap.template import Template
 
 _XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a target wants of a WSDL."""
+
+    service: str  # what it must be the WSDL of, for messages
+    operations: tuple[str, ...]  # what is called, by documented name
+    bare_with: Mapping[str, str]  # an answer's element that has this member itself is the operation's result
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +50,15 @@ class Contract:
     `address` is where the WSDL says the service is, None where it does not.
     """
 
-    def __init__(self, port: Any, place: str, enumerations: Mapping[str, str]) -> None:
+    def __init__(self, port: Any, place: str, enumerations: Mapping[str, str], needs: Needs) -> None:
         self._binding = port.binding
+        self._needs = needs
         self._enumerations = enumerations
         self._place = place
         self.address: str | None = (port.binding_options or {}).get("address") or None
 
     @classmethod
-    def load(cls, documents: Documents) -> "Contract":
+    def load(cls, documents: Documents, needs: Needs) -> "Contract":
         """Read a WSDL and choose its port: one with all operations, SOAP 1.1 before SOAP 1.2.
 
         Raises ConfigError, and what `documents` raises.
@@ -86,11 +80,9 @@ class Contract:
         if not ports:
             raise ConfigError([f"{place}: names no SOAP service over HTTP (for the address of a service add ?wsdl)"])
         enumerations = _enumerations(documents.loaded.values())
-        contract = min((cls(port, place, enumerations) for port in ports), key=cls._rank)
+        contract = min((cls(port, place, enumerations, needs) for port in ports), key=cls._rank)
         if lacking := contract._lacking():
-            raise ConfigError(
-                [f"{place}: lacks {', '.join(lacking)}: it must be the WSDL of the Outbound Notifications service"]
-            )
+            raise ConfigError([f"{place}: lacks {', '.join(lacking)}: it must be the WSDL of {needs.service}"])
         return contract
 
     def request(self, operation: str, wanted: Wanted, marks: Iterable[str]) -> Request:
@@ -127,7 +119,7 @@ class Contract:
             element = members.get(name.lower())
             if element is not None and not element.accepts_multiple:
                 return str(element.name)
-        if _BARE_WITH.get(operation, "").lower() in members:
+        if self._needs.bare_with.get(operation, "").lower() in members:
             return None
         if len(members) == 1:
             (element,) = members.values()
@@ -144,7 +136,7 @@ class Contract:
         return bound if bound is not None and bound.input is not None and bound.input.body is not None else None
 
     def _lacking(self) -> list[str]:
-        return [name for name in NEEDED if self._find(name) is None]
+        return [name for name in self._needs.operations if self._find(name) is None]
 
     def _rank(self) -> tuple[int, bool]:
         return len(self._lacking()), isinstance(self._binding, Soap12Binding)

@@ -5,7 +5,7 @@ from typing import Any
 
 from lxml import etree
 
-from pipeline.targets.onc.answers import (
+from pipeline.targets.soap.answers import (
     Element,
     Presence,
     Unreadable,

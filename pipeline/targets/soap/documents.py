@@ -18,7 +18,6 @@ import httpx
 
 from pipeline.config import HttpSettings
 from pipeline.errors import ConfigError, MachineFailed, TargetUnreachable, TargetUnusable
-from pipeline.targets.onc.settings import OncSettings
 from pipeline.wire import client_factory, host
 
 #: A WSDL larger than this, or one of more documents, is none that describes this service.
@@ -60,19 +59,20 @@ class Documents:
 
 
 @contextmanager
-def documents(target: OncSettings, http: HttpSettings, copy: Path | None) -> Iterator[Documents]:
-    """The documents of the contract in force. On leaving without an error they are copied into the directory `copy`,
-    unless it holds a copy already, which is then what is read.
+def documents(wsdl: str | None, shipped: Path, http: HttpSettings, copy: Path | None) -> Iterator[Documents]:
+    """The documents of the contract in force: `wsdl` (`target.wsdl`, a path or an address), else the `shipped` file. On
+    leaving without an error they are copied into the directory `copy`, unless it holds a copy already, which is then
+    what is read.
     """
     if copy is not None and (copy / _INDEX).is_file():
         yield _from_copy(copy)
         return
-    if target.wsdl is None:
-        found = _from_file(Path(__file__).parent / "contracts" / f"{target.dialect}.wsdl", "the package's contract")
-    elif "://" in target.wsdl:
-        found = _from_web(target.wsdl, http)
+    if wsdl is None:
+        found = _from_file(shipped, "the package's contract")
+    elif "://" in wsdl:
+        found = _from_web(wsdl, http)
     else:
-        found = _from_file(Path(target.wsdl), f"target.wsdl: {target.wsdl}")
+        found = _from_file(Path(wsdl), f"target.wsdl: {wsdl}")
     yield found
     if copy is not None:
         _keep(found, copy)

@@ -7,10 +7,10 @@ from typing import NoReturn
 import httpx
 
 from pipeline.errors import NoList, NotDelivered, OutcomeUnknown, PipelineError, Refused, TargetUnusable
-from pipeline.targets.onc import answers
-from pipeline.targets.onc.answers import Element, Presence, SoapFault, Unreadable
-from pipeline.targets.onc.contract import Request
-from pipeline.targets.onc.listing import ListReader
+from pipeline.targets.soap import answers
+from pipeline.targets.soap.answers import Element, Presence, SoapFault, Unreadable
+from pipeline.targets.soap.contract import Request
+from pipeline.targets.soap.listing import ListReader
 from pipeline.wire import ANSWER_LIMIT, Answer, exchange, host, retry_after, streamed
 
 
@@ -28,11 +28,12 @@ class AnswerTooLarge(PipelineError):
 
 class Caller:
     """Makes calls to one endpoint. Every method raises NotDelivered, OutcomeUnknown and TargetUnusable; a ROW call also
-    Refused.
+    Refused. `advice` is what else to try where the target does not read our messages.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, advice: str = "") -> None:
         self._url = url
+        self._advice = advice
         self._host = host(url)
         self._parser = answers.parser()
 
@@ -136,7 +137,7 @@ class Caller:
     def _mismatch(self, what: str) -> str:
         return (
             f"{self._host} does not read our messages ({what}): the contract is not the target's. Set target.wsdl to "
-            "the service's own WSDL (its address with ?wsdl), or try the other target.dialect."
+            f"the service's own WSDL (its address with ?wsdl){self._advice}."
         )
 
 

@@ -1,0 +1,1 @@
+"""What targets that speak SOAP share: a WSDL's operations as envelopes, calls, and answers read with tolerance."""
