@@ -226,8 +226,17 @@ class Section(BaseModel):
 class TargetSettings(Section):
     """What every target's settings share."""
 
+    #: Why contacts cannot be added to this system, in a sentence; empty: they can.
+    rowless: ClassVar[str] = ""
+
     system: str
     keeps_ids: bool | Literal["ask"] = Field("ask", description="whether the target keeps the ids that we send")
+
+    def misfits(self, contacts: "ContactsSettings") -> list[tuple[str, str]]:
+        """What of the mapping this system cannot take: the dotted key and, in words, why. As a rule it has no fields
+        beside channels.
+        """
+        return [("contacts.fields", f"a {self.system} contact has no further fields")] if contacts.fields else []
 
     @property
     def campaign(self) -> str:
@@ -301,6 +310,7 @@ class ContactsSettings(Section):
     suppress: tuple[ConfigPath, ...] = ()
     where: Condition | None = None
     phone_type: Literal["off", "warn", "error"] = "warn"
+    fields: dict[str, str] = Field({}, description="what else is sent, by the target's names: templates")
     sms: ChannelSettings | None = None
     voice: ChannelSettings | None = None
     email: ChannelSettings | None = None
@@ -312,6 +322,11 @@ class ContactsSettings(Section):
                 "no channel is mapped: add [contacts.sms], [contacts.voice] or [contacts.email] with a destination"
             )
         return self
+
+    @classmethod
+    def unmapped(cls) -> "ContactsSettings":
+        """What stands in the place of a mapping where no list is read."""
+        return cls.model_construct()
 
     @property
     def channels(self) -> dict[str, ChannelSettings]:
@@ -385,9 +400,17 @@ def template_columns(template: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in _PLACEHOLDER.findall(bare)))
 
 
+#: What `contacts.fields` may name beside columns: what screening has made of a row.
+MADE: Final = ("contact.key", "contact.id", "contact.sms", "contact.voice", "contact.email")
+
+
 def needed_columns(contacts: ContactsSettings) -> dict[str, str]:
     """Every source column that the mapping needs, with the first place that names it."""
     places: dict[str, str] = {}
+    for field, filled in contacts.fields.items():
+        for name in template_columns(filled):
+            if name not in MADE:
+                places.setdefault(name, f"contacts.fields.{field}")
     for name in contacts.key:
         places.setdefault(name, "contacts.key")
     if contacts.where:

@@ -51,11 +51,13 @@ def load(
     target_model: Callable[[str], type[TargetSettings]],
     *,
     inline: Mapping[str, Any] | None = None,
+    mapped: bool = True,
 ) -> Loaded:
     """Read `files` (later ones win) and `overrides` ("dotted.key=VALUE"), and collect every mistake.
 
     `target_model` gives the model for a `target.system`; it raises KeyError, whose text names the known ones, for an
-    unknown one. `inline` is merged between files and overrides, for options of the command line.
+    unknown one. `inline` is merged between files and overrides, for options of the command line. `mapped`: a list is
+    to be read, so there must be a mapping.
     """
     problems: list[str] = []
     merged: dict[str, Any] = {}
@@ -81,7 +83,7 @@ def load(
             problems.append(f"--set {override.split('=')[0]}: {error}")
     if problems:
         return Loaded(None, None, tuple(problems))
-    return _validate(merged, {"base": base}, target_model, _Places(files, overrides))
+    return _validate(merged, {"base": base}, target_model, _Places(files, overrides), mapped=mapped)
 
 
 def _absolute(read: dict[str, Any], base: Path) -> dict[str, Any]:
@@ -170,6 +172,8 @@ def _validate(
     context: dict[str, Any],
     target_model: Callable[[str], type[TargetSettings]],
     places: _Places,
+    *,
+    mapped: bool,
 ) -> Loaded:
     problems: list[str] = []
     made: dict[str, Section] = {}
@@ -180,7 +184,9 @@ def _validate(
     )
     for name, model in _SECTIONS.items():
         if name == "contacts" and name not in merged:
-            problems.append(f"{places.name('contacts')}: is missing: it maps the columns of the list")
+            if mapped:
+                problems.append(f"{places.name('contacts')}: is missing: it maps the columns of the list")
+            made[name] = ContactsSettings.unmapped()
             continue
         made |= _section(name, model, merged.get(name, {}), context, places, problems)
     target = merged.get("target")
@@ -192,11 +198,16 @@ def _validate(
         except KeyError as error:
             problems.append(f"{places.name('target.system')}: {error.args[0]}")
         else:
+            if mapped and model.rowless:
+                return Loaded(None, None, (f"{places.name('target.system')}: {model.rowless}",))
             made |= _section("target", model, target, context, places, problems)
     contacts = made.get("contacts")
     assert contacts is None or isinstance(contacts, ContactsSettings)
+    settings = made.get("target")
+    if contacts is not None and contacts.channels and isinstance(settings, TargetSettings):
+        problems.extend(f"{places.name(place)}: {words}" for place, words in settings.misfits(contacts))
     if problems:
-        return Loaded(None, contacts, tuple(problems))
+        return Loaded(None, contacts if contacts is not None and contacts.channels else None, tuple(problems))
     return Loaded(Settings.model_validate(made), contacts, ())
 
 

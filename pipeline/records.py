@@ -81,6 +81,7 @@ CONTACTS_SCHEMA: Final = pl.Schema(
         ("voice_text", pl.String),
         ("email", pl.String),  # domain lower-cased
         ("email_text", pl.String),
+        ("fields", pl.List(pl.String)),  # the values of contacts.fields, in their order; empty list: none are mapped
     ]
 )
 

@@ -38,6 +38,10 @@ FIRST_OPENING_ATTEMPTS = 3
 class SessionProvider(Protocol[H]):
     """How a target's sessions are had. `H` is the target's own handle on an open session."""
 
+    @property
+    def most_sessions(self) -> int | None:
+        """So many can be open at once, as far as the configuration tells; None: it does not."""
+
     async def open(self) -> H:
         """Open a session.
 
@@ -108,6 +112,10 @@ class Lease(Generic[H]):
             await self._pool.close_retired(slot)
         return handle
 
+    async def prove(self, handle: H) -> bool:
+        """Ask the target whether a session is still good (see `SessionProvider.prove`)."""
+        return await self._pool.prove(handle)
+
     async def renew(self) -> None:
         """The session that `handle` gave is gone: have a new one, once for all who share it."""
         await self._pool.refresh(self._slot, self.generation, expired=True)
@@ -132,7 +140,8 @@ class SessionPool(Generic[H]):
         """`open_within`: opening one session may take so long, in seconds; it is not cut off before."""
         self._open_within = open_within
         self._provider = provider
-        self._size = size
+        most = provider.most_sessions
+        self._size = size if most is None else min(size, most)
         self._calls_per_session = calls_per_session
         self._settings = settings
         self.renew_after = settings.idle_limit - settings.renew_margin
@@ -160,6 +169,10 @@ class SessionPool(Generic[H]):
             yield lease
         finally:
             slot.leases.remove(lease)
+
+    async def prove(self, handle: H) -> bool:
+        """Ask the target whether a session is still good."""
+        return await self._provider.prove(handle)
 
     def quiet_lease(self) -> "Lease[H]":
         """A lease on an open session for calls between rows, while no row is in flight on any."""

@@ -20,6 +20,7 @@ class Provider:
     opened: list[int] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
     attempts: int = 0
+    most_sessions: int | None = None
     opening: anyio.Event | None = None  # set when an opening has begun
     gate: anyio.Event | None = None  # an opening waits for it
 

@@ -33,5 +33,5 @@ def check(
         start_logs(log_format)
         from pipeline import run
 
-        settings = run.load_settings(config, set_ or ())
+        settings = run.load_settings(config, set_ or (), mapped=False)
         say(run_async(partial(run.session_check, settings)))

@@ -19,7 +19,7 @@ from pipeline.errors import (
 )
 from pipeline.logs import logger
 from pipeline.sessions import Lease
-from pipeline.targets import Target
+from pipeline.targets import Lookup
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ ATTEMPTS = 4
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
-async def ask(lease: Lease[Any], prove: Callable[[Any], Awaitable[bool]], call: Callable[[Any], Awaitable[T]]) -> T:
+async def ask(lease: Lease[Any], call: Callable[[Any], Awaitable[T]]) -> T:
     """`call` on the lease's session, renewed where it turns out to be gone.
 
     Raises NotDelivered or OutcomeUnknown when no attempt got an answer, TargetUnusable where nothing can help.
@@ -45,7 +45,7 @@ async def ask(lease: Lease[Any], prove: Callable[[Any], Awaitable[bool]], call: 
             raise NotDelivered(error.reason) from None
         except OutcomeUnknown:
             # A target may answer an expired session with what looks like an error of its own.
-            if not await prove(handle):
+            if not await lease.prove(handle):
                 await lease.renew()
             raise
 
@@ -66,7 +66,6 @@ async def ask(lease: Lease[Any], prove: Callable[[Any], Awaitable[bool]], call: 
 
 async def ask_patiently(
     lease: Lease[Any],
-    prove: Callable[[Any], Awaitable[bool]],
     call: Callable[[Any], Awaitable[T]],
     *,
     patience: float,
@@ -81,7 +80,7 @@ async def ask_patiently(
     pause = FIRST_PAUSE
     while True:
         try:
-            return await ask(lease, prove, call)
+            return await ask(lease, call)
         except (NotDelivered, OutcomeUnknown) as error:
             null = isinstance(error, NoList)
             left = began + (patience if null else outage) - anyio.current_time()
@@ -95,11 +94,11 @@ async def ask_patiently(
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def removed(target: Target, lease: Lease[Any], contact_id: str) -> bool:
+async def removed(lookup: Lookup, lease: Lease[Any], contact_id: str) -> bool:
     """Delete a contact, which bears repeating; whether it is surely gone."""
-    [body] = target.encode_removal(pl.Series([contact_id]))
+    [body] = lookup.encode_removal(pl.Series([contact_id]))
     try:
-        await ask(lease, target.prove, lambda handle: target.remove(handle, body))
+        await ask(lease, lambda handle: lookup.remove(handle, body))
     except (RowError, TargetUnusable):
         return False
     return True

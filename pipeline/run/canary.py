@@ -15,7 +15,7 @@ from pipeline.stages.canary import Finding, Sent, Verdict, read_back
 from pipeline.stages.deliver import Deliverer
 from pipeline.stages.encode import Slice, sent_rows
 from pipeline.stages.settle import Settler
-from pipeline.targets import Target
+from pipeline.targets import Lookup
 
 #: A list that lags is read again with pauses that grow from the first to the last, in seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
@@ -28,12 +28,13 @@ class CanaryGate:
     """Stands between the canary's slice and the next one, see `encode.Gate`.
 
     `listed` is what stood in the campaign before the first row: such contacts prove nothing, and are not ours to take
-    back; None: that is not known. A target that lists late is given `patience` seconds to show rows that it accepted.
+    back; None: that is not known. `lookup` is None where no canary is sent. A target that lists late is given
+    `patience` seconds to show rows that it accepted.
     """
 
     def __init__(
         self,
-        target: Target,
+        lookup: Lookup | None,
         pool: SessionPool[Any],
         settler: Settler,
         deliverer: Deliverer[Any],
@@ -42,7 +43,7 @@ class CanaryGate:
         listed: Census | None,
         patience: float,
     ) -> None:
-        self._target = target
+        self._lookup = lookup
         self._pool = pool
         self._settler = settler
         self._deliverer = deliverer
@@ -97,16 +98,17 @@ class CanaryGate:
         )
 
     async def _read_back(self, accepted: list[Sent]) -> Finding:
-        lease = self._pool.quiet_lease()
+        lookup, lease = self._lookup, self._pool.quiet_lease()
+        assert lookup is not None, "without it there is no canary"
         deadline = anyio.current_time() + self._patience
         pause = FIRST_PAUSE
 
         async def read_accepted(handle: Any) -> Finding:
-            return await read_back(self._target, handle, accepted, stood_before=self._stood_before)
+            return await read_back(lookup, handle, accepted, stood_before=self._stood_before)
 
         while True:
             try:
-                finding = await ask(lease, self._target.prove, read_accepted)
+                finding = await ask(lease, read_accepted)
             except OutcomeUnknown as error:
                 raise TargetUnusable(
                     f"the campaign's contacts cannot be read back ({error.reason}), so nothing proves that the target "
@@ -135,6 +137,7 @@ class CanaryGate:
         taken = 0
         ours = [row for row in rows if not self._stood_before(row.contact_id)]
         if finding.keeps_ids and self._listed is not None:
+            assert self._lookup is not None
             self.took_back = True
             lease = self._pool.quiet_lease()
             for row in ours:  # from here on nobody knows whether it is there, until the target has said so
@@ -142,7 +145,7 @@ class CanaryGate:
                 self._settler.settle(number, outcome._replace(status=Status.IN_DOUBT, code=None, reason=TAKING_BACK))
             await self._settler.durable()
             for row in ours:
-                if await removed(self._target, lease, row.contact_id):
+                if await removed(self._lookup, lease, row.contact_id):
                     taken += 1
                     number, outcome = outcomes[row.position]
                     taken_back = outcome._replace(status=Status.PENDING, code=None, reason=TAKEN_BACK)

@@ -18,7 +18,7 @@ from pipeline.logs import logger
 from pipeline.run.asking import ask_patiently
 from pipeline.sessions import Lease
 from pipeline.stages.faces import Face, Faces
-from pipeline.targets import Target
+from pipeline.targets import Lookup
 
 #: Contacts that are put away at once.
 AT_ONCE: Final = 1 << 16
@@ -63,7 +63,7 @@ class Census:
 
 
 async def take(
-    target: Target,
+    lookup: Lookup,
     lease: Lease[Any],
     *,
     faces: Faces,
@@ -81,16 +81,16 @@ async def take(
     async def read(handle: Any) -> None:
         census.clear()
         if baseline is None:
-            async with aclosing(target.contact_ids(handle)) as ids:
+            async with aclosing(lookup.contact_ids(handle)) as ids:
                 await _take_in(((contact_id, None) async for contact_id in ids), census, None)
         else:
             await anyio.to_thread.run_sync(baseline.begin)
-            async with aclosing(target.read_back(handle, limit=None)) as contacts:
+            async with aclosing(lookup.read_back(handle, limit=None)) as contacts:
                 await _take_in(((held.contact_id, faces.held(held)) async for held in contacts), census, baseline)
             await anyio.to_thread.run_sync(baseline.end)
 
     try:
-        await ask_patiently(lease, target.prove, read, patience=patience, outage=outage)
+        await ask_patiently(lease, read, patience=patience, outage=outage)
     except NoList as error:
         census.close()
         logger().warning("campaign.no_list", reason=error.reason, advice="repeats cannot be seen in the target")

@@ -25,7 +25,7 @@ from pipeline.stages.deliver import Deliverer, Sender
 from pipeline.stages.encode import Known, Slice, Slicer, Writer, encode
 from pipeline.stages.screen import Screens, screen
 from pipeline.stages.settle import Begun, Settler, begin
-from pipeline.targets import Target
+from pipeline.targets import Lookup
 
 
 class RowCall(Writer, Sender[Any], Protocol):
@@ -35,16 +35,17 @@ class RowCall(Writer, Sender[Any], Protocol):
 class Delivery:
     """One walk that sends; made anew for each. How it went is told to `course` and `progress`.
 
+    `call` is what is done for a row, in one word `phase`. `lookup` reads the canary back; None: there is no canary.
     `read` is the first stage. `counts` are the rows settled so far, by status; `total` is how many there are, None: not
     known. `standing` and `known` tell which rows need not be sent (see `Slicer`), `claim` puts down what may be (see
     `Settler`). `canary`: so many rows go first; 0: none do. `listed`: what the target listed before.
-    `call` is what is done for a row, in one word `phase`; None: the target adds it.
     """
 
     def __init__(
         self,
         settings: Settings,
-        target: Target,
+        call: RowCall,
+        lookup: Lookup | None,
         pool: SessionPool[Any],
         journal: Journal,
         read: Callable[[ObjectSendStream[Batch]], Awaitable[None]],
@@ -61,10 +62,11 @@ class Delivery:
         claim: Callable[[int, Slice], None],
         canary: int,
         listed: Census | None,
-        call: RowCall | None = None,
+        slice_rows: int,
         phase: str = "sending",
     ) -> None:
-        self._call: RowCall = call or target
+        self._call = call
+        self._slice_rows = slice_rows
         self._phase = phase
         self._pool = pool
         self._read = read
@@ -78,20 +80,19 @@ class Delivery:
         self._total = total
         self._standing = standing
         self._known = known
-        self._canary = canary
+        self._canary = canary if lookup is not None else 0
         self._stop_within = settings.delivery.stop_within
         self._settler = Settler(journal, self._settled, claim)
         self._deliverer: Deliverer[Any] = Deliverer(
             self._call,
             pool,
-            target.prove,
             self._settler,
             settings.delivery,
             wall_clock=surroundings.wall_clock,
             random=surroundings.random,
         )
         self._gate = CanaryGate(
-            target,
+            lookup,
             pool,
             self._settler,
             self._deliverer,
@@ -142,7 +143,7 @@ class Delivery:
         slicer = Slicer(
             self._call,
             canary=canary,
-            rows=self._surroundings.slice_rows,
+            rows=self._slice_rows,
             wall_clock=self._surroundings.wall_clock,
             standing=self._standing,
             known=self._known,

@@ -81,9 +81,9 @@ async def _settle(
         )
     theirs, recovery = await anyio.to_thread.run_sync(_job, job, directory)
     standing = await anyio.to_thread.run_sync(survey, theirs.screened(), recovery)
-    if standing.doubtful.height:
+    if standing.doubtful.height and job.lookup is not None:
         doubt = await anyio.to_thread.run_sync(doubt_of, theirs, recovery, standing, state, run.number, not_before)
-        reconciler = Reconciler(doubt, job.target, lease, job.settings, keeps_ids=keeps_ids)
+        reconciler = Reconciler(doubt, job.lookup, lease, job.settings, keeps_ids=keeps_ids)
         journal = await anyio.to_thread.run_sync(lambda: Journal.resume(recovery, disk=job.surroundings.disk))
         try:
             await reconciler.run(journal)

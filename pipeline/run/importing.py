@@ -205,6 +205,7 @@ class _Import:
             clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
         module = surroundings.module(settings.target.system)
         target = module.create(settings, clients, directory.path / "contract")
+        assert target.rows is not None, "such a system is refused when the configuration is read"
         suppression = load_suppression(directory.kept("suppress"), settings.contacts, surroundings.authorities)
         self._job = Job(settings, self._options, surroundings, directory, self._sources, recorded, target, suppression)
 

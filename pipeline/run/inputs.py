@@ -13,10 +13,14 @@ from pipeline.stages.read import Source, open_source
 
 
 def load_settings(
-    files: Sequence[Path], overrides: Sequence[str], *, inline: Mapping[str, Any] | None = None
+    files: Sequence[Path],
+    overrides: Sequence[str],
+    *,
+    inline: Mapping[str, Any] | None = None,
+    mapped: bool = True,
 ) -> Settings:
     """The settings of `files` and `overrides` (see configfile.load). Raises ConfigError with every mistake."""
-    loaded = configfile.load(files, overrides, targets.settings_model, inline=inline)
+    loaded = configfile.load(files, overrides, targets.settings_model, inline=inline, mapped=mapped)
     if loaded.settings is None:
         raise ConfigError(loaded.problems)
     return loaded.settings

@@ -15,7 +15,7 @@ from pipeline.run.surroundings import Surroundings
 from pipeline.sessions import SessionPool
 from pipeline.stages.read import Source, batches
 from pipeline.stages.screen import Screener, Suppression
-from pipeline.targets import Target
+from pipeline.targets import Lookup, Rows, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,32 @@ class Job:
     target: Target
     suppression: Suppression
 
+    @property
+    def rows(self) -> Rows:
+        """How the target takes contacts; a system that takes none was refused when the configuration was read."""
+        rows = self.target.rows
+        assert rows is not None
+        return rows
+
+    @property
+    def lookup(self) -> Lookup | None:
+        """How the target is asked what it holds; None: it cannot be asked."""
+        return self.target.lookup
+
+    @property
+    def slice_rows(self) -> int:
+        """Rows of a slice. Where nobody can be asked what became of them, a crash must leave few of them in doubt."""
+        calls = self.settings.delivery.sessions * self.settings.delivery.calls_per_session
+        rows = self.surroundings.slice_rows
+        return rows if self.lookup is not None else min(rows, 4 * calls)
+
     def screener(self) -> Screener:
         """A screener for one walk."""
         return Screener(
             self.settings.contacts,
             campaign=self.settings.target.campaign,
             wave=self.options.wave,
-            carrier=self.target,
+            carrier=self.rows,
             authorities=self.surroundings.authorities,
             suppression=self.suppression,
         )

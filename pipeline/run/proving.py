@@ -56,6 +56,7 @@ _NO_BASELINE: Final = (
     "it cannot be proven what the target holds: it keeps none of our ids, and what stood in the campaign before the"
     " first row was not counted"
 )
+_NO_LOOKUP: Final = "a target of system {system} cannot be asked what it holds; leave out --against-target"
 _NOT_ASKED: Final = "the target was not asked: the run must add up by itself first"
 
 
@@ -75,6 +76,8 @@ async def prove_run(
     if problems := await anyio.to_thread.run_sync(verify_run, run_dir):
         return [*problems, _NOT_ASKED]
     job, recovery = await anyio.to_thread.run_sync(_job, run_dir, overrides, surroundings or Surroundings())
+    if job.lookup is None:
+        raise UsageError(_NO_LOOKUP.format(system=job.settings.target.system))
     settings = job.settings
     with campaign.peek(
         describing.state_directory(settings), settings.target.identity, settings.target.campaign
@@ -94,7 +97,9 @@ class _Proof:
     """One look at the target. `state` is None where nothing is known of the campaign."""
 
     def __init__(self, job: Job, recovery: Recovery, state: State | None) -> None:
+        assert job.lookup is not None
         self._job = job
+        self._lookup = job.lookup
         self._state = state
         self._number = state.number(recovery.header.run_id) if state else None
         self._keeps_ids = known_keeps_ids(job.settings.target.keeps_ids, recovery.notes, state)
@@ -108,7 +113,7 @@ class _Proof:
         try:
             async with pool.lease() as lease:
                 assert lease is not None
-                await ask(lease, target.prove, target.prepare)
+                await ask(lease, self._job.rows.prepare)
                 return await self._compare(lease)
         except NoList as error:
             raise TargetUnreachable(
@@ -206,7 +211,6 @@ class _Proof:
             began = anyio.current_time()
             await ask_patiently(
                 lease,
-                self._job.target.prove,
                 once,
                 patience=2 * self._late,
                 outage=settings.delivery.outage,
@@ -219,7 +223,7 @@ class _Proof:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _listed(self, handle: Any, note: Callable[[bytes], Awaitable[None]]) -> None:
-        async with aclosing(self._job.target.contact_ids(handle)) as ids:
+        async with aclosing(self._lookup.contact_ids(handle)) as ids:
             async for contact_id in ids:
                 try:
                     key = UUID(contact_id).bytes
@@ -228,7 +232,7 @@ class _Proof:
                 await note(key)
 
     async def _held(self, handle: Any, note: Callable[[bytes], Awaitable[None]]) -> None:
-        async with aclosing(self._job.target.read_back(handle, limit=None)) as contacts:
+        async with aclosing(self._lookup.read_back(handle, limit=None)) as contacts:
             async for held in contacts:
                 await note(self._faces.held(held).destinations)
 

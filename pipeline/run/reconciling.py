@@ -25,7 +25,7 @@ from pipeline.run.doubt import Doubt
 from pipeline.run.judging import Judge, Reading
 from pipeline.run.standing import Standing
 from pipeline.sessions import Lease
-from pipeline.targets import Target
+from pipeline.targets import Lookup
 
 #: A list that lags is read again with pauses that grow from the first to the last, in seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
@@ -55,14 +55,14 @@ class Reconciler:
     def __init__(
         self,
         doubt: Doubt,
-        target: Target,
+        lookup: Lookup,
         lease: Lease[Any],
         settings: Settings,
         *,
         keeps_ids: bool | None,
     ) -> None:
         self._doubt = doubt
-        self._target = target
+        self._lookup = lookup
         self._lease = lease
         self._settings = settings
         self._late = settings.delivery.late_effect
@@ -150,7 +150,7 @@ class Reconciler:
             return gone
         self.took_back = True
         for row in rows:
-            if await removed(self._target, self._lease, row["contact_id"]):  # else the list tells what became of it
+            if await removed(self._lookup, self._lease, row["contact_id"]):  # else the list tells what became of it
                 gone.add(row["position"])
         self._not_before = max(self._not_before, anyio.current_time() + self._late)
         return gone
@@ -163,19 +163,17 @@ class Reconciler:
         async def read(handle: Any) -> Reading:
             reading = Reading(anyio.current_time())
             if judge.counting:
-                async with aclosing(self._target.read_back(handle, limit=None)) as contacts:
+                async with aclosing(self._lookup.read_back(handle, limit=None)) as contacts:
                     async for held in contacts:
                         judge.note(reading, held)
             else:
-                async with aclosing(self._target.contact_ids(handle)) as ids:
+                async with aclosing(self._lookup.contact_ids(handle)) as ids:
                     async for contact_id in ids:
                         judge.note_id(reading, contact_id)
             return reading
 
         delivery = self._settings.delivery
-        return await ask_patiently(
-            self._lease, self._target.prove, read, patience=2 * self._late, outage=delivery.outage
-        )
+        return await ask_patiently(self._lease, read, patience=2 * self._late, outage=delivery.outage)
 
 
 def send_again(standing: Standing, recovery: Recovery, journal: Journal, wall_clock: Callable[[], float]) -> None:

@@ -31,6 +31,7 @@ from pipeline.run.standing import survey
 from pipeline.stages.canary import Verdict
 from pipeline.stages.faces import Faces
 from pipeline.stages.read import read
+from pipeline.targets import Lookup
 
 #: After so many rounds of sending in which no row was accepted, rows that always lack an answer have failed.
 STALE_ROUNDS: Final = 3
@@ -72,6 +73,7 @@ class Sending:
         self._faces = Faces(job.settings.contacts)
         self._census: Census | None = None
         self._recovery: Recovery | None = earlier.recovery if earlier else None
+        self._lookup = job.lookup
         self._canary_passed = _proven(earlier)
         notes = earlier.recovery.notes if earlier else ()
         self._keeps_ids = known_keeps_ids(job.settings.target.keeps_ids, notes, state)
@@ -109,7 +111,7 @@ class Sending:
         job = self._job
         async with self._pool.lease() as lease:
             assert lease is not None
-            await ask(lease, job.target.prove, job.target.prepare)
+            await ask(lease, job.rows.prepare)
         await anyio.to_thread.run_sync(self._check_unchanged)
         await earlier_runs.settle(
             self._state,
@@ -128,30 +130,30 @@ class Sending:
 
     async def _look(self) -> None:
         """Read what the campaign holds before the first row leaves, as far as anything follows from it."""
-        job, known = self._job, self._job.settings.state.known
+        job, known, lookup = self._job, self._job.settings.state.known, self._lookup
         begun = self._earlier is not None and len(self._earlier.recovery.slices) > 0
         # Once a row of ours may be there it is too late to count what stood there before.
         counting = self._keeps_ids is not True and not begun
-        listing = self._keeps_ids is not False and "target" in known
-        if counting or listing:
+        listing = self._keeps_ids is not False and "target" in known and lookup is not None
+        if lookup is not None and (counting or listing):
             self._progress.phase = "looking"
             await self._let_others_show(sent=counting or "state" not in known)
-            await self._take_census(counting=counting)
+            await self._take_census(lookup, counting=counting)
             if listing and not begun and await anyio.to_thread.run_sync(self._strangely_known):
                 # What brought these there, on another machine, may have been killed just now.
                 await anyio.sleep_until(self._began + job.settings.delivery.late_effect)
-                await self._take_census(counting=counting)
+                await self._take_census(lookup, counting=counting)
         if self._census is None or not listing:
             blind = "state" not in known or self._state.first_run(self._number)
             if blind:
                 logger().warning("repeats.unseen", reason="neither a state of earlier runs nor the target's list tells")
 
-    async def _take_census(self, *, counting: bool) -> None:
+    async def _take_census(self, lookup: Lookup, *, counting: bool) -> None:
         job = self._job
         if self._census is not None:
             self._census.close()
         self._census = await census.take(
-            job.target,
+            lookup,
             self._pool.quiet_lease(),
             faces=self._faces,
             baseline=job.baseline if counting else None,
@@ -212,13 +214,13 @@ class Sending:
         standing = await anyio.to_thread.run_sync(survey, job.screened(), recovery, again)
         if standing.again.height:
             await anyio.to_thread.run_sync(reconciling.send_again, standing, recovery, self._journal, wall_clock)
-        if standing.doubtful.is_empty():
+        if standing.doubtful.is_empty() or self._lookup is None:
             return False
         # Of the requests of a killed process nobody knows when the last one left, but it was before this one began.
         not_before = self._last_doubt + job.settings.delivery.late_effect
         doubt = await anyio.to_thread.run_sync(doubt_of, job, recovery, standing, self._state, self._number, not_before)
         lease = self._pool.quiet_lease()
-        reconciler = Reconciler(doubt, job.target, lease, job.settings, keeps_ids=self._keeps_ids)
+        reconciler = Reconciler(doubt, self._lookup, lease, job.settings, keeps_ids=self._keeps_ids)
         told = await reconciler.run(self._journal, give_up=give_up)
         # It may have been another run that doubted them: that is told herewith too.
         await anyio.to_thread.run_sync(
@@ -241,7 +243,8 @@ class Sending:
         known = job.settings.state.known
         delivery = Delivery(
             job.settings,
-            job.target,
+            job.rows,
+            self._lookup,
             self._pool,
             self._journal,
             functools.partial(read, job.sources, limit=job.options.limit),
@@ -262,6 +265,7 @@ class Sending:
             claim=lambda number, piece: self._state.claim(self._number, number, piece.positions, piece.contacts),
             canary=0 if self._canary_passed else job.options.canary,
             listed=self._census,
+            slice_rows=job.slice_rows,
         )
         try:
             await delivery.run(observing=self._total is None or self._recovery is not None)

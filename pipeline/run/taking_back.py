@@ -33,7 +33,7 @@ from pipeline.run.progress import Progress
 from pipeline.stages.encode import Body
 from pipeline.stages.faces import Faces
 from pipeline.stages.read import read
-from pipeline.targets import Target
+from pipeline.targets import Lookup
 
 #: Why rows of an undo are what they are.
 AGAIN: Final = "its deletion got no answer, and is sent again"
@@ -48,14 +48,14 @@ _OPEN: Final = [Status.REJECTED.value, Status.FAILED.value, Status.IN_DOUBT.valu
 class _Removal:
     """The row call of an undo: for a row its contact is deleted."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
 
     def encode(self, contacts: pl.DataFrame) -> list[Body]:
-        return self._target.encode_removal(contacts["contact_id"])
+        return self._lookup.encode_removal(contacts["contact_id"])
 
     async def send(self, handle: Any, body: Body) -> str:
-        return await self._target.remove(handle, body)
+        return await self._lookup.remove(handle, body)
 
 
 class TakingBack:
@@ -68,6 +68,7 @@ class TakingBack:
     def __init__(
         self,
         job: Job,
+        lookup: Lookup,
         run: Recovery,
         state: State,
         *,
@@ -79,6 +80,7 @@ class TakingBack:
         progress: Progress,
     ) -> None:
         self._job = job
+        self._lookup = lookup
         self._run = run
         self._state = state
         self._undo = undo
@@ -120,7 +122,7 @@ class TakingBack:
         try:
             async with self._pool.lease() as lease:
                 assert lease is not None
-                await ask(lease, job.target.prove, job.target.prepare)
+                await ask(lease, job.rows.prepare)
             if self._keeps_ids is None and not begun:
                 self._progress.phase = "looking"
                 await self._look()
@@ -164,7 +166,7 @@ class TakingBack:
         """The ids that the target lists now; None: it gives no list."""
         delivery = self._job.settings.delivery
         return await census.take(
-            self._job.target,
+            self._lookup,
             self._pool.quiet_lease(),
             faces=Faces(self._job.settings.contacts),
             baseline=None,
@@ -220,7 +222,8 @@ class TakingBack:
         recovery = await self._recover()
         delivery = Delivery(
             job.settings,
-            job.target,
+            _Removal(self._lookup),
+            None,
             self._pool,
             journal,
             functools.partial(read, job.sources, limit=job.options.limit),
@@ -236,7 +239,7 @@ class TakingBack:
             claim=lambda _, piece: accounts.doubt(self._state, number, piece.contacts),
             canary=0,
             listed=None,
-            call=_Removal(job.target),
+            slice_rows=job.slice_rows,
             phase="taking back",
         )
         try:

@@ -44,6 +44,7 @@ ConfirmUndo = Callable[[int, str], Awaitable[bool]]
 OWN_IDS: Final = (
     "The target gives contacts ids of its own, so those of this run cannot be told from others. Nothing was deleted."
 )
+NO_LOOKUP: Final = "A target of system {system} has no call that deletes what was added. Nothing was deleted."
 
 
 async def undo_run(
@@ -193,6 +194,9 @@ class _Undo:
             self._finished = True
             return await self._account(state, await self._enter(state))
         # What is configured proves nothing, and a deletion that is refused tells nothing of an id that is not kept.
+        lookup = self._job.lookup
+        if lookup is None:
+            raise UsageError(NO_LOOKUP.format(system=settings.target.system))
         keeps = known_keeps_ids("ask", self._run.notes, state)
         if keeps is False or settings.target.keeps_ids is False:
             raise UsageError(OWN_IDS)
@@ -205,6 +209,7 @@ class _Undo:
             raise UsageError("Stopped at the question: nothing was deleted.")
         taking_back = TakingBack(
             self._job,
+            lookup,
             self._run,
             state,
             undo=self._directory,

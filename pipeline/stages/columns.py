@@ -13,6 +13,11 @@ from pipeline.stages.template import Template
 def check_mapping(contacts: ContactsSettings) -> list[str]:
     """What is wrong with a mapping whatever the source: one line each, beginning with its place."""
     problems = [problem] if (problem := check_region(contacts.region)) else []
+    for field, filled in contacts.fields.items():
+        try:
+            Template.parse(filled)
+        except ValueError as error:
+            problems.append(f"contacts.fields.{field}: {error}")
     for channel, mapping in contacts.channels.items():
         for field, text in (("destination", mapping.destination), ("text", mapping.text)):
             if text is None:
@@ -52,12 +57,14 @@ def check_characters(contacts: ContactsSettings, forbidden: str) -> list[str]:
     `forbidden` is a regular expression in Rust's syntax, or empty.
     """
     problems = []
+    places = {f"fields.{field}": text for field, text in contacts.fields.items()}
     for channel, mapping in contacts.channels.items():
-        for field, text in (("destination", mapping.destination), ("text", mapping.text)):
-            literals = pl.Series([Template.parse(text or "").literals])
-            if forbidden and (found := literals.str.extract(f"({forbidden})", 1).item()):
-                words = f"holds a character ({code_point(found)}) that the target cannot carry"
-                problems.append(f"contacts.{channel}.{field}: {words}")
+        places |= {f"{channel}.destination": mapping.destination, f"{channel}.text": mapping.text or ""}
+    for place, text in places.items():
+        literals = pl.Series([Template.parse(text).literals])
+        if forbidden and (found := literals.str.extract(f"({forbidden})", 1).item()):
+            words = f"holds a character ({code_point(found)}) that the target cannot carry"
+            problems.append(f"contacts.{place}: {words}")
     return problems
 
 

@@ -15,7 +15,7 @@ In the good case a row costs: take the next body, send it, note the outcome. Eve
 
 import heapq
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from random import Random
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -74,14 +74,13 @@ class Row(NamedTuple):
 class Deliverer(Generic[H]):
     """Delivers slices over the pool's sessions; made anew for every run.
 
-    `probe` asks the target something harmless over a session; `wall_clock` gives seconds since the epoch.
+    `wall_clock` gives seconds since the epoch.
     """
 
     def __init__(
         self,
         target: Sender[H],
         pool: SessionPool[H],
-        probe: Callable[[H], Awaitable[bool]],
         settler: Settler,
         settings: DeliverySettings,
         *,
@@ -90,7 +89,6 @@ class Deliverer(Generic[H]):
     ) -> None:
         self._target = target
         self._pool = pool
-        self._probe = probe
         self._settler = settler
         self._settings = settings
         self._wall_clock = wall_clock
@@ -346,7 +344,7 @@ class Deliverer(Generic[H]):
 
     async def _ask(self, lease: Lease[H]) -> None:
         """Ask the target something harmless, to hear whether it answers at all."""
-        if not await self._probe(await lease.handle()):
+        if not await lease.prove(await lease.handle()):
             await lease.renew()
 
     async def _pace(self) -> None:

@@ -31,8 +31,8 @@ class Encoder(Writer, Protocol):
     def forbidden(self) -> str:
         """A regular expression (Rust syntax) of the characters that the target cannot carry; empty: none."""
 
-    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
-        """Per row, why its message is too large for the target; null where it is not.
+    def unfit(self, contacts: pl.DataFrame) -> pl.Series:
+        """Per row, why the target cannot take it, too large a message say; null where it can.
 
         `contacts` has CONTACTS_SCHEMA; rows that are settled already may hold anything.
         """

@@ -56,19 +56,20 @@ def contents(contacts: pl.DataFrame, retries: Mapping[str, int]) -> pl.Series:
 
     `contacts` has the columns of CONTACTS_SCHEMA. First 32 hexadecimal digits of the SHA-256 of, channel by channel,
     `-` where it is not used, else destination, text and retries, each led by its length in bytes (`12:+14165550100`);
-    `-` stands for a text that is not given.
+    `-` stands for a text that is not given. The fields follow, each led in the same way.
     """
     pieces: list[pl.Expr] = []
     for channel in CHANNELS:
         count = str(retries.get(channel, 0))
         used = pl.concat_str(_led(channel), _led(f"{channel}_text"), pl.lit(f"{len(count)}:{count}"))
         pieces.append(pl.when(pl.col(channel).is_null()).then(pl.lit("-")).otherwise(used))
+    pieces.append(pl.col("fields").list.eval(_led("")).list.join("").fill_null(""))
     sent = contacts.select(pl.concat_str(pieces)).to_series()
     return pl.Series("content", [_sha256(text) for text in sent], pl.String)
 
 
 def _led(column: str) -> pl.Expr:
-    text = pl.col(column)
+    text = pl.col(column) if column else pl.element()
     return pl.when(text.is_null()).then(pl.lit("-")).otherwise(pl.format("{}:{}", text.str.len_bytes(), text))
 
 

@@ -8,7 +8,7 @@ import anyio.to_thread
 import polars as pl
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
-from pipeline.config import ContactsSettings
+from pipeline.config import MADE, ContactsSettings
 from pipeline.errors import ConfigError, SourceError
 from pipeline.records import CHANNELS, CONTACTS_SCHEMA, Batch, Screened, Status
 from pipeline.stages.authorities import Authorities
@@ -18,7 +18,7 @@ from pipeline.stages.duplicates import Duplicates
 from pipeline.stages.identity import contact_ids, contents, destination_keys
 from pipeline.stages.phone import check_region
 from pipeline.stages.suppression import Suppression, load_suppression
-from pipeline.stages.template import blank
+from pipeline.stages.template import Template, blank
 from pipeline.stages.verdicts import Verdicts, first, nothing, say
 
 __all__ = [
@@ -42,8 +42,8 @@ class Carrier(Protocol):
     def forbidden(self) -> str:
         """A regular expression (Rust syntax) of the characters that the target cannot carry; empty: none."""
 
-    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
-        """Per row of `contacts` (CONTACTS_SCHEMA), why its message is too large; null where it is not."""
+    def unfit(self, contacts: pl.DataFrame) -> pl.Series:
+        """Per row of `contacts` (CONTACTS_SCHEMA), why the target cannot take it; null where it can."""
 
 
 class Screens(Protocol):
@@ -83,6 +83,7 @@ class Screener:
         self._channels = [
             Channel.of(name, settings, contacts.phone_type) for name, settings in contacts.channels.items()
         ]
+        self._fields = [Template.parse(text) for text in contacts.fields.values()]
         self._retries = {name: settings.retries for name, settings in contacts.channels.items()}
         self._duplicates = Duplicates(contacts, self._channels)
 
@@ -132,8 +133,9 @@ class Screener:
                 **_channels_of(sent, frame.height).to_dict(),
                 **texts,
             }
-        ).select(CONTACTS_SCHEMA.names())
-        verdicts.settle(Status.INVALID, self._carrier.oversize(made))
+        )
+        made = made.with_columns(fields=self._filled(frame, made)).select(CONTACTS_SCHEMA.names())
+        verdicts.settle(Status.INVALID, self._carrier.unfit(made))
         self._duplicates.judge(batch, made, verdicts)
         return Screened(batch, self._finish(made, verdicts))
 
@@ -179,6 +181,8 @@ class Screener:
             used = valid[channel.name].is_not_null()
             for name in (*channel.destination.columns, *(channel.text.columns if channel.text else ())):
                 sent.setdefault(name, []).append(used)
+        for name in {name for field in self._fields for name in field.columns}.difference(MADE):
+            sent.setdefault(name, []).append(pl.repeat(value=True, n=frame.height, dtype=pl.Boolean, eager=True))
         for name, senders in sent.items():
             found = frame[name].str.extract(f"({forbidden})", 1)
             if not found.is_not_null().any():
@@ -239,6 +243,14 @@ class Screener:
                 next(iter(names), None),
             )
         return texts
+
+    def _filled(self, frame: pl.DataFrame, made: pl.DataFrame) -> pl.Series:
+        """The values of the fields, a list for each row."""
+        if not self._fields:
+            return pl.repeat([], made.height, dtype=pl.List(pl.String), eager=True)
+        names = {name: name.removeprefix("contact.").replace("id", "contact_id") for name in MADE}
+        frame = frame.with_columns(made[column].alias(name) for name, column in names.items())
+        return pl.select(pl.concat_list(field.fill(frame) for field in self._fields)).to_series()
 
     # --- around them --------------------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 A target is one system that contacts go into. The protocols that each stage needs of it stand beside that stage
 (`SessionProvider` in sessions, `Encoder` in stages.encode, `Sender` in stages.deliver, `ReadBack` in stages.canary); a
-target is the sum of them. A further system is one new module and one line in `_REGISTER`.
+target is the sum of them. Every system gives sessions; whether it takes contacts, and whether it can be asked what it
+holds, is for it to say. A further system is one new module and one line in `_REGISTER`.
 """
 
 from importlib import import_module
@@ -19,11 +20,15 @@ from pipeline.stages.encode import Body, Encoder
 from pipeline.wire import ClientFactory
 
 
-class Target(SessionProvider[Any], Encoder, Sender[Any], ReadBack[Any], Protocol):
-    """One system that contacts go into."""
+class Rows(Encoder, Sender[Any], Protocol):
+    """How a system takes contacts: one call for each row."""
 
     async def prepare(self, handle: Any) -> None:
-        """Prove that the campaign is there. Raises TargetUnusable where it is not."""
+        """Prove that what contacts go into is there. Raises TargetUnusable where it is not."""
+
+
+class Lookup(ReadBack[Any], Protocol):
+    """How what a system holds is listed, and deleted again."""
 
     def encode_removal(self, contact_ids: pl.Series) -> list[Body]:
         """One body per id, in order: the call that deletes this contact from the campaign. Used like `encode`."""
@@ -34,6 +39,18 @@ class Target(SessionProvider[Any], Encoder, Sender[Any], ReadBack[Any], Protocol
         Deleting is idempotent: what got no answer may simply be sent again. Refused may mean that the contact is gone
         already; the campaign's list tells.
         """
+
+
+class Target(SessionProvider[Any], Protocol):
+    """One system that contacts go into."""
+
+    @property
+    def rows(self) -> Rows | None:
+        """How it takes contacts. None: it has no call for that, as its settings say (`TargetSettings.rowless`)."""
+
+    @property
+    def lookup(self) -> Lookup | None:
+        """How it is asked what it holds; None: it cannot be asked, so what got no answer stays in doubt."""
 
     def learnt(self) -> tuple[str, ...]:
         """What this run learnt about the target, as lines for the configuration."""

@@ -83,6 +83,7 @@ def screened(
             "voice_text": [None for _ in positions],
             "email": [f"person{p}@example.com" for p in positions],
             "email_text": [None for _ in positions],
+            "fields": [[] for _ in positions],
         },
         schema=CONTACTS_SCHEMA,
     )

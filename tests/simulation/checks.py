@@ -27,8 +27,8 @@ class _Anything:
 
     forbidden = ""
 
-    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
-        return pl.Series("oversize", [None] * contacts.height, dtype=pl.String)
+    def unfit(self, contacts: pl.DataFrame) -> pl.Series:
+        return pl.Series("unfit", [None] * contacts.height, dtype=pl.String)
 
 
 def sendable(settings: Settings, sources: Sequence[Source], authorities: Authorities) -> list[tuple[str, Content]]:

@@ -71,14 +71,26 @@ class SimTarget:
         self._sent = 0
         self.sessions: list[Session] = []
 
+    @property
+    def most_sessions(self) -> None:
+        return None
+
+    @property
+    def rows(self) -> "SimTarget":
+        return self
+
+    @property
+    def lookup(self) -> "SimTarget":
+        return self
+
     # --- encoding ---------------------------------------------------------------------------------------------------
 
     @property
     def forbidden(self) -> str:
         return ""
 
-    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
-        return pl.Series("oversize", [None] * contacts.height, dtype=pl.String)
+    def unfit(self, contacts: pl.DataFrame) -> pl.Series:
+        return pl.Series("unfit", [None] * contacts.height, dtype=pl.String)
 
     def encode(self, contacts: pl.DataFrame) -> list[Body]:
         return [(json.dumps([row["contact_id"], content_of(row)]).encode(),) for row in contacts.iter_rows(named=True)]

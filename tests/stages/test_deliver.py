@@ -52,6 +52,7 @@ class Target:
     gone: set[int] = field(default_factory=set)
     probes: list[Answer] = field(default_factory=list)
     probed: int = 0
+    most_sessions: None = None
     in_flight: int = 0
     most: int = 0
     on_call: Callable[[int], Any] | None = None
@@ -126,7 +127,7 @@ class Bench:
         self.heard: list[int] = []
         self.settler = Settler(self.journal, lambda _, outcome: self.heard.append(outcome.position), lambda *_: None)
         self.deliverer: Deliverer[int] = Deliverer(
-            target, self.pool, target.prove, self.settler, self.settings, wall_clock=time, random=Random(7)
+            target, self.pool, self.settler, self.settings, wall_clock=time, random=Random(7)
         )
 
     async def run(

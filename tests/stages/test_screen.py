@@ -43,7 +43,7 @@ class Carrier:
 
     forbidden = r"[\x01]"
 
-    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
+    def unfit(self, contacts: pl.DataFrame) -> pl.Series:
         long = contacts["sms_text"].str.len_chars().fill_null(0) > 40
         return pl.Series(
             [f"the message is too large: {40} is the most" if row else None for row in long], dtype=pl.String
@@ -100,8 +100,41 @@ def test_a_row_that_can_be_sent() -> None:
             "voice_text": None,
             "email": "ann@example.com",
             "email_text": None,
+            "fields": [],
         }
     ]
+
+
+def test_what_else_is_sent_is_filled_in_from_columns_and_from_what_was_made_of_them() -> None:
+    fields = {"Sheet1!A1": "{name} {{{segment}}}", "phone": "{contact.sms}", "ref": "{contact.key}/{contact.id}"}
+    [made] = said({}, fields=fields)
+    assert made["fields"] == ["Ann {A}", "+14165550123", f"1/{made['contact_id']}"]
+    [other] = said({"segment": "B"}, fields=fields)
+    assert other["contact_id"] == made["contact_id"]
+    assert other["content"] != made["content"]
+    [empty] = said({"name": None, "mobile": None}, fields={"a": "{name}", "b": "{contact.sms}"})
+    assert empty["fields"] == ["", ""]
+
+
+def test_fields_can_be_shifted_into_each_other_without_being_the_same_content() -> None:
+    [one] = said({"segment": "Ann"}, fields={"a": "{segment}", "b": "x"})
+    [two] = said({"segment": ""}, fields={"a": "{segment}Ann", "b": "x"})
+    [three] = said({"segment": "Annx"}, fields={"a": "{segment}", "b": ""})
+    assert one["content"] == two["content"] != three["content"]
+
+
+def test_a_field_is_judged_as_a_text_is() -> None:
+    fields = {"a": "{segment}"}
+    assert verdict({"segment": "A\x01"}, fields=fields) == (
+        "invalid",
+        "column 'segment' holds a character (U+0001) that the target cannot carry",
+        "segment",
+    )
+    contacts = ContactsSettings.model_validate(MAPPING | {"fields": {"a": "{segmnt}", "b": "{contact.email}"}})
+    [problem] = check_columns(list(ANN), contacts, "a.csv")
+    assert problem.startswith("contacts.fields.a: a.csv has no column 'segmnt'; did you mean 'segment'?")
+    contacts = ContactsSettings.model_validate(MAPPING | {"fields": {"a": "{"}})
+    assert check_mapping(contacts) == ["contacts.fields.a: a single { in it; write {{ for a literal brace"]
 
 
 def test_a_batch_without_rows_has_the_schema() -> None:

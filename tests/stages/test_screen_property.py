@@ -33,7 +33,7 @@ class Carrier:
 
     forbidden = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x{FFFE}\x{FFFF}]"
 
-    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
+    def unfit(self, contacts: pl.DataFrame) -> pl.Series:
         return contacts.select(
             pl.when(pl.col("sms_text").str.contains("LONG")).then(pl.lit("too large for the target"))
         ).to_series()
@@ -92,7 +92,7 @@ class Slow:
         return False
 
     def row(self, position: int, cells: dict[str, str | None], damage: str | None) -> dict[str, Any]:
-        said = dict.fromkeys(CONTACTS_SCHEMA.names()) | {"warnings": 0}
+        said = dict.fromkeys(CONTACTS_SCHEMA.names()) | {"warnings": 0, "fields": []}
         status = self.judge(said, position, cells, damage)
         if said["key"] is not None:
             namespace = uuid.UUID(CAMPAIGN)

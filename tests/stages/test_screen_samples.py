@@ -21,7 +21,7 @@ class Carrier:
 
     forbidden = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x{FFFE}\x{FFFF}]"
 
-    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
+    def unfit(self, contacts: pl.DataFrame) -> pl.Series:
         return pl.repeat(None, contacts.height, dtype=pl.String, eager=True)
 
 

@@ -54,7 +54,7 @@ def settings(retries: Mapping[str, int] | None = None, **target: Any) -> Setting
 
 def contacts(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     """A frame with CONTACTS_SCHEMA; what a row does not give is null."""
-    whole = [{name: row.get(name) for name in CONTACTS_SCHEMA} for row in rows]
+    whole = [{name: row.get(name, [] if name == "fields" else None) for name in CONTACTS_SCHEMA} for row in rows]
     return pl.DataFrame(whole, schema=CONTACTS_SCHEMA)
 
 

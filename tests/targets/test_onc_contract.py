@@ -189,7 +189,7 @@ def edited(tmp_path: Path, name: str, *edits: tuple[str, str]) -> Path:
 def test_what_is_said_of_a_wsdl_that_will_not_do(edits: list[tuple[str, str]], message: str, tmp_path: Path) -> None:
     wsdl = edited(tmp_path, "wcf", *edits)
     with pytest.raises(ConfigError) as caught:
-        onc(wsdl=str(wsdl))
+        _ = onc(wsdl=str(wsdl)).rows
     (problem,) = caught.value.problems
     assert problem.startswith(f"target.wsdl: {wsdl}")
     assert re.search(message, problem, re.DOTALL)

@@ -218,17 +218,17 @@ def test_oversize_is_measured_in_bytes_of_the_envelope() -> None:
         for text in ("a" * room, "a" * (room + 1), "é" * (room // 2 + 1), "&" * (room // 5 + 1), "&" * (room // 5))
     ]
     frame = contacts([*rows, {}, {"sms_text": "x" * 5000}])
-    reasons = target.oversize(frame)
+    reasons = target.unfit(frame)
     assert reasons.dtype == pl.String
     assert reasons.len() == frame.height
     assert reasons.is_null().to_list() == [True, False, False, False, True, True, True]
     assert reasons[1] == "the message is 2,001 bytes; the target takes 2,000 (target.max_message)"
-    assert onc().oversize(frame).null_count() == frame.height
-    assert onc().oversize(contacts([])).len() == 0
+    assert onc().unfit(frame).null_count() == frame.height
+    assert onc().unfit(contacts([])).len() == 0
 
 
 def test_a_member_that_the_contract_lacks_is_named(tmp_path: Path) -> None:
     wsdl = tmp_path / "lacking.wsdl"
     wsdl.write_text(CONTRACTS["wcf"].read_text().replace('name="RetryCount"', 'name="Attempts"'))
     with pytest.raises(ConfigError, match=r"AddCampaignContact/contact/\w+CommInfo has no member RetryCount"):
-        onc(wsdl=str(wsdl))
+        _ = onc(wsdl=str(wsdl)).rows

@@ -47,7 +47,7 @@ class ContactEncoder:
         """A regular expression of the characters that XML 1.0 cannot carry."""
         return FORBIDDEN
 
-    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
+    def unfit(self, contacts: pl.DataFrame) -> pl.Series:
         """Per row, why its envelope is larger than the target takes; null where it is not."""
         plain = pl.sum_horizontal(_length(column) for column in _TEXTS)
         shape = _shape_of(contacts)
@@ -55,7 +55,7 @@ class ContactEncoder:
         # A row whose text fits even if every byte grew is the rule: only the others are escaped to be measured.
         suspects = contacts.select(plain.alias("size"))["size"] * _GROWTH + sizes > self._max_message
         if not suspects.any():
-            return pl.repeat(None, contacts.height, dtype=pl.String, eager=True).alias("oversize")
+            return pl.repeat(None, contacts.height, dtype=pl.String, eager=True).alias("unfit")
         escaped = pl.sum_horizontal(_length(column, _escaped(column)) for column in _TEXTS)
         measured = contacts.select((escaped + sizes).alias("size"))["size"]
         return (
@@ -69,7 +69,7 @@ class ContactEncoder:
                 )
             )
             .to_series()
-            .alias("oversize")
+            .alias("unfit")
         )
 
     def encode(self, contacts: pl.DataFrame) -> list[Body]:

@@ -1,5 +1,6 @@
 """An ONC service as a target: sessions, row calls, reading back, taking back."""
 
+import functools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, NoReturn
@@ -97,7 +98,9 @@ class OncTarget:
         self._clients = clients
         self._caller = Caller(address, advice=", or try the other target.dialect")
         self._codes = CodeBook(target.codes)
-        self._encoder = ContactEncoder(contract, settings.contacts, target.campaign_id, target.max_message)
+        self._make_encoder = functools.partial(
+            ContactEncoder, contract, settings.contacts, target.campaign_id, target.max_message
+        )
         self._accepted: bytes | None = None
         campaign: Wanted = {"campaignId": target.campaign_id}
         self._opening = contract.request(
@@ -116,6 +119,25 @@ class OncTarget:
             ("session", "id"),
         )
 
+    @property
+    def most_sessions(self) -> None:
+        """No limit is published."""
+
+    @property
+    def rows(self) -> "OncTarget":
+        """Contacts are added by AddCampaignContact. Raises ConfigError where the contract has no place for them."""
+        _ = self._encoder
+        return self
+
+    @property
+    def lookup(self) -> "OncTarget":
+        """Contacts are listed, and deleted by DeleteCampaignContact."""
+        return self
+
+    @functools.cached_property
+    def _encoder(self) -> ContactEncoder:
+        return self._make_encoder()
+
     # --- encoding ---------------------------------------------------------------------------------------------
 
     @property
@@ -123,9 +145,9 @@ class OncTarget:
         """A regular expression of the characters that XML 1.0 cannot carry."""
         return self._encoder.forbidden
 
-    def oversize(self, contacts: pl.DataFrame) -> pl.Series:
+    def unfit(self, contacts: pl.DataFrame) -> pl.Series:
         """Per row, why its envelope is larger than `target.max_message`; null where it is not."""
-        return self._encoder.oversize(contacts)
+        return self._encoder.unfit(contacts)
 
     def encode(self, contacts: pl.DataFrame) -> list[Body]:
         """One AddCampaignContact envelope per row, cut where the session id goes."""
