@@ -31,8 +31,12 @@ BAD: Final = (Status.INVALID, Status.REJECTED, Status.FAILED)
 TAKING_BACK: Final = "the canary failed: this row was accepted, and was to be taken back"
 TAKEN_BACK: Final = "the canary failed: this row was accepted and then taken back"
 
+#: Why a row is in doubt, of which it is certain that it is there: by this it is told from one that was to be added.
+UPDATE_UNANSWERED: Final = "its update got no answer: it is there, with the old content or the new"
+
 #: Why a row is no concern of an undo; behind it stands the status that the run gave it.
 NOT_ADDED: Final = "this run had not added it: "
+UPDATED: Final = "updated"
 
 
 def told_apart(reason: pl.Expr) -> pl.Expr:

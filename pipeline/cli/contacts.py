@@ -29,6 +29,10 @@ def import_(
     sessions: options.Sessions = None,
     limit: options.Limit = None,
     wave: options.Wave = None,
+    mode: Annotated[
+        options.Mode,
+        typer.Option("--mode", help="upsert: rows that are there with other content are updated; add: only told of."),
+    ] = options.Mode.ADD,
     canary: Annotated[
         int, typer.Option("--canary", metavar="N", min=0, help="So many rows go first and are read back. 0: none.")
     ] = 5,
@@ -81,6 +85,7 @@ def import_(
             tolerate=_share("--tolerate", tolerate),
             stream=stream,
             wave=wave,
+            upsert=mode is options.Mode.UPSERT,
             command=options.recorded(("contact-pipeline", *sys.argv[1:])),
             signals=True,
         )

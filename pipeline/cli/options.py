@@ -9,6 +9,13 @@ from typing import Annotated, Final
 import typer
 
 
+class Mode(StrEnum):
+    """What becomes of rows that are in the campaign with other content: they are told of, or updated."""
+
+    ADD = "add"
+    UPSERT = "upsert"
+
+
 class LogFormat(StrEnum):
     """How log lines are written."""
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import polars as pl
 
 from pipeline.ledger.state import FOUND, State, packed, packed_ids
-from pipeline.records import Status
+from pipeline.records import UPDATE_UNANSWERED, Status
 
 
 @contextmanager
@@ -29,21 +29,23 @@ class Account:
         self._run = run
 
     def add(self, ledger: pl.DataFrame) -> None:
-        """`ledger` has contact_id, content, status, attempts and settled_at.
+        """`ledger` has contact_id, content, status, reason, attempts and settled_at.
 
         Accepted rows are there, and so are those that turned out to be there already, with a content that is not known;
         rows in doubt are doubtful.
         """
         accepted = ledger.filter(pl.col("status") == Status.ACCEPTED.value)
+        in_doubt = pl.col("status") == Status.IN_DOUBT.value
+        updated = in_doubt & pl.col("reason").eq_missing(UPDATE_UNANSWERED)
         # A row in doubt that was never sent is another run's to settle.
-        doubtful = ledger.filter((pl.col("status") == Status.IN_DOUBT.value) & (pl.col("attempts") > 0))
+        doubtful = ledger.filter(in_doubt & ~updated & (pl.col("attempts") > 0))
         ids, contents = packed(accepted)
         self._database.executemany(
             "INSERT OR REPLACE INTO contacts VALUES (?, ?, ?)", zip(ids, contents, [self._run] * len(ids), strict=True)
         )
         # Screening calls a row the duplicate of another one too; that settles nothing at any time.
         there_already = pl.col("status").is_in([Status.DUPLICATE.value, Status.CHANGED.value])
-        listed = ledger.filter(there_already & pl.col("settled_at").is_not_null())
+        listed = ledger.filter((there_already & pl.col("settled_at").is_not_null()) | updated)
         there = [(each,) for each in packed_ids(listed["contact_id"])]
         self._database.executemany(FOUND, there)  # with the content that an earlier run may have sent
         self._database.executemany("INSERT OR IGNORE INTO contacts VALUES (?, NULL, NULL)", there)

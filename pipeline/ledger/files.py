@@ -35,6 +35,9 @@ OTHERS: Final = "(others)"
 #: Why a row is pending that no run has begun to send.
 NOT_ATTEMPTED: Final = "not attempted yet"
 
+#: The warning of an accepted row that was there before.
+UPDATED: Final = "it was there with other content, and was updated"
+
 _COUNTED: Final = 10 * NAMED  # different texts that are told apart while counting
 _ROW_GROUP: Final = 1 << 17  # rows of a row group in the Parquet file; so many are held while it is written
 
@@ -156,6 +159,11 @@ def assemble(screened: Screened, recovery: Recovery | None) -> pl.DataFrame:
             pl.when(open_).then("reason_told").otherwise("reason").alias("reason"),
             *(pl.when(open_).then(name).alias(name) for name in told),
         )
+        assert recovery is not None
+        updated = pl.col("position").is_in(recovery.changed(first, first + height).implode())
+        updated &= pl.col("status") == Status.ACCEPTED.value
+        remark = pl.when(updated).then(pl.lit(UPDATED))
+        rows = rows.with_columns(pl.concat_list("warnings", remark).list.drop_nulls().alias("warnings"))
     rows = rows.with_columns(
         pl.when(pl.col("status").is_null()).then(pl.lit(NOT_ATTEMPTED)).otherwise("reason").alias("reason"),
         pl.col("status").fill_null(Status.PENDING.value),

@@ -207,6 +207,12 @@ class Recovery:
         found = self._window.filter((pl.col("position") >= start) & (pl.col("position") < stop))
         return found.sort("position", "at", maintain_order=True)
 
+    def changed(self, start: int, stop: int) -> pl.Series:
+        """The positions of [start, stop) that were once on record as changed: such a row stood there before the run; if
+        it is accepted, that was its update.
+        """
+        return self.history(start, stop).filter(pl.col("status") == Status.CHANGED.value)["position"].unique()
+
     def _latest(self, start: int, stop: int) -> pl.DataFrame:
         return self.history(start, stop).unique("position", keep="last", maintain_order=True)
 

@@ -41,6 +41,13 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT);
 FOUND: Final = "INSERT OR IGNORE INTO contacts SELECT id, content, NULL FROM doubtful WHERE id = ?"
 
 
+#: A run is about to send something.
+_SENDS: Final = (
+    "UPDATE runs SET quiet_since = NULL, last_sent = next, first_sent = COALESCE(first_sent, next)"
+    " FROM (SELECT COALESCE(MAX(last_sent), 0) + 1 AS next FROM runs) WHERE number = ?"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run that the state knows."""
@@ -151,11 +158,15 @@ class State:
                 "INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?)",
                 (run, number, at, b"".join(ids), b"".join(contents)),
             )
-            database.execute(
-                "UPDATE runs SET quiet_since = NULL, last_sent = next, first_sent = COALESCE(first_sent, next)"
-                " FROM (SELECT COALESCE(MAX(last_sent), 0) + 1 AS next FROM runs) WHERE number = ?",
-                (run,),
-            )
+            database.execute(_SENDS, (run,))
+
+    def claim_update(self, run: int, contacts: pl.DataFrame) -> None:
+        """Put down that a run may now change these, which are there: from here on their content is not known."""
+        with self.transaction() as database:
+            ids = [(each,) for each in packed_ids(contacts["contact_id"])]
+            database.executemany("INSERT OR IGNORE INTO contacts VALUES (?, NULL, NULL)", ids)
+            database.executemany("UPDATE contacts SET content = NULL WHERE id = ?", ids)
+            database.execute(_SENDS, (run,))
 
     def open_runs(self, *, own: int) -> list[Run]:
         """Runs other than `own` that have left something open, the oldest first."""

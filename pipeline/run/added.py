@@ -7,7 +7,7 @@ import polars as pl
 from pipeline.ledger.files import assemble
 from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.state import State, packed_ids
-from pipeline.records import NOT_ADDED, Batch, Screened, Status
+from pipeline.records import NOT_ADDED, UPDATED, Batch, Screened, Status
 from pipeline.run.job import Job
 from pipeline.stages.read import batches
 from pipeline.stages.screen import Screener
@@ -17,8 +17,8 @@ class Added:
     """Screens as the run did, and settles what it has not added: what is left of a batch is to be taken back.
 
     `recovery` is the run's journal, the truth of what was added: rows that were accepted, and those that were sent and
-    are in doubt, unless the `state` knows that another run has brought them there since. The same in every walk, as the
-    journal of a run that is undone does not grow.
+    are in doubt, unless the `state` knows that another run has brought them there since; what the run has updated it
+    has not added. The same in every walk, as the journal of a run that is undone does not grow.
     """
 
     def __init__(self, screener: Screener, recovery: Recovery, state: State) -> None:
@@ -32,16 +32,19 @@ class Added:
         """A batch in which what the run has not added is suppressed."""
         screened = self._screener.screen(batch)
         rows = assemble(screened, self._recovery)
-        doubtful = (rows["status"] == Status.IN_DOUBT.value) & (rows["attempts"] > 0)
+        positions = pl.Series(range(screened.batch.start, screened.batch.stop), dtype=pl.UInt64)
+        stood = positions.is_in(self._recovery.changed(screened.batch.start, screened.batch.stop).implode())
+        doubtful = (rows["status"] == Status.IN_DOUBT.value) & (rows["attempts"] > 0) & ~stood
         if doubtful.any():
             ids = pl.Series(packed_ids(rows["contact_id"]), dtype=pl.Binary)
             brought = self._state.brought(ids.filter(doubtful).to_list(), own=self._number)
             doubtful &= ~ids.is_in(list(brought))
         self.doubtful += int(doubtful.sum())
-        added = (rows["status"] == Status.ACCEPTED.value) | doubtful
+        added = ((rows["status"] == Status.ACCEPTED.value) & ~stood) | doubtful
+        told = rows["status"].zip_with(~(stood & (rows["status"] == Status.ACCEPTED.value)), pl.Series([UPDATED]))
         contacts = screened.contacts.with_columns(
             status=pl.when(added).then(None).otherwise(pl.lit(Status.SUPPRESSED.value)),
-            reason=pl.when(added).then(None).otherwise(pl.lit(NOT_ADDED) + rows["status"]),
+            reason=pl.when(added).then(None).otherwise(pl.lit(NOT_ADDED) + told),
         )
         return Screened(screened.batch, contacts)
 

@@ -24,7 +24,7 @@ from pipeline.sessions import SessionPool
 from pipeline.stages.deliver import Deliverer, Sender
 from pipeline.stages.encode import Known, Slice, Slicer, Writer, encode
 from pipeline.stages.screen import Screens, screen
-from pipeline.stages.settle import Begun, Settler, begin
+from pipeline.stages.settle import ADDING, Begun, Settler, Terms, begin
 from pipeline.targets import Lookup
 
 
@@ -39,6 +39,7 @@ class Delivery:
     `read` is the first stage. `counts` are the rows settled so far, by status; `total` is how many there are, None: not
     known. `standing` and `known` tell which rows need not be sent (see `Slicer`), `claim` puts down what may be (see
     `Settler`). `canary`: so many rows go first; 0: none do. `listed`: what the target listed before.
+    `terms` say what becomes of rows without an answer.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Delivery:
         canary: int,
         listed: Census | None,
         slice_rows: int,
+        terms: Terms = ADDING,
         phase: str = "sending",
     ) -> None:
         self._call = call
@@ -82,12 +84,13 @@ class Delivery:
         self._known = known
         self._canary = canary if lookup is not None else 0
         self._stop_within = settings.delivery.stop_within
-        self._settler = Settler(journal, self._settled, claim)
+        self._settler = Settler(journal, self._settled, claim, terms)
         self._deliverer: Deliverer[Any] = Deliverer(
             self._call,
             pool,
             self._settler,
             settings.delivery,
+            terms=terms,
             wall_clock=surroundings.wall_clock,
             random=surroundings.random,
         )

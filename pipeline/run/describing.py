@@ -83,6 +83,7 @@ def describe(
     limit: int | None,
     canary: int,
     tolerate: Share | None,
+    upsert: bool,
 ) -> Description:
     """Look at everything once; reads the sources whole for their fingerprints (blocking). Raises SourceError."""
     run_id = str(uuid.uuid4())
@@ -98,6 +99,7 @@ def describe(
         "limit": limit or 0,
         "canary": canary,
         "tolerate": str(tolerate or ""),
+        "mode": "upsert" if upsert else "add",
         "state": str(state_directory(settings).absolute()),
         "target": identity(settings),
     }

@@ -153,7 +153,8 @@ class _Import:
         except RunError:
             directory.discard()  # nothing was begun, so there is no run to keep
             raise
-        nothing_to_send = survey is not None and not survey.counts[Status.PENDING]
+        to_send = (Status.PENDING, Status.CHANGED) if options.upsert else (Status.PENDING,)
+        nothing_to_send = survey is not None and not any(survey.counts[status] for status in to_send)
         if survey is not None:
             self._course.failure = self._threshold.judge(survey.counts, survey.rows)
         header = description.header(rows=survey.rows if survey else None)
@@ -192,6 +193,7 @@ class _Import:
             limit=options.limit,
             canary=options.canary,
             tolerate=options.tolerate,
+            upsert=options.upsert,
         )
         self._job = replace(self._job, recorded=description.sources)
         directory.write_private("run.toml", description.toml)
@@ -222,7 +224,7 @@ class _Import:
         """Settles the rows that an earlier run has brought into the campaign."""
         if self._state is None or "state" not in self._settings.state.known:
             return lambda screened: screened
-        return Known(self._state).applied
+        return Known(self._state, upsert=self._options.upsert).applied
 
     async def _survey(self) -> Survey | None:
         if self._options.stream and not self._checking:

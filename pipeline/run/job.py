@@ -29,6 +29,7 @@ class ImportOptions:
     tolerate: Share | None = None  # so many of them still end with 0
     stream: bool = False  # no survey
     wave: str | None = None  # the same people once more: part of the contact ids
+    upsert: bool = False  # what is in the campaign with other content is updated
     command: tuple[str, ...] = ()  # for the record
     signals: bool = False  # stop on SIGINT and SIGTERM
 

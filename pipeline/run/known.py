@@ -14,6 +14,7 @@ from pipeline.run.census import Census
 SAME: Final = "it is in the campaign already, with the same content"
 LISTED: Final = "it is in the campaign already: the target lists it"
 OTHER: Final = "it is in the campaign already, with other content"
+UNSURE: Final = "it is in the campaign already; whether with the same content is not known"
 DOUBTED: Final = "an earlier run may have added it: it may be there or not"
 
 _VERDICTS: Final = pl.Schema([("status", pl.String), ("reason", pl.String)])
@@ -36,11 +37,19 @@ class Known:
     """Judges contacts by what is known of the campaign; see `encode.Known`.
 
     `state` is None where it is not to be asked for what is there; `doubts` is asked in any case for what may be there.
+    `upsert`: what is there is to have the content of the list, so what may have another counts as changed.
     """
 
     def __init__(
-        self, state: State | None, census: Census | None = None, *, doubts: State | None = None, own: int | None = None
+        self,
+        state: State | None,
+        census: Census | None = None,
+        *,
+        doubts: State | None = None,
+        own: int | None = None,
+        upsert: bool = False,
     ) -> None:
+        self._upsert = upsert
         self._state = state
         self._census = census
         self._doubts = doubts
@@ -62,6 +71,8 @@ class Known:
             if there.get(contact_id) is not None:
                 same = there[contact_id] == content
                 verdicts.append((Status.DUPLICATE, SAME) if same else (Status.CHANGED, OTHER))
+            elif self._upsert and (contact_id in listed or contact_id in there):
+                verdicts.append((Status.CHANGED, UNSURE))
             elif contact_id in listed or contact_id in there:
                 same = doubted.get(contact_id, content) == content  # an earlier run may have brought it
                 verdicts.append((Status.DUPLICATE, LISTED) if same else (Status.CHANGED, OTHER))

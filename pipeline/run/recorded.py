@@ -75,6 +75,7 @@ def recorded_options(directory: RunDirectory, recovery: Recovery) -> ImportOptio
         limit=chosen["limit"] or None,
         wave=recovery.header.wave or None,
         canary=chosen["canary"],
+        upsert=chosen["mode"] == "upsert",
         tolerate=Share.parse(chosen["tolerate"]) if chosen["tolerate"] else None,
     )
 

@@ -135,6 +135,7 @@ def _check_asked(
         ("account", describing.identity(settings), chosen["target"]),
         ("wave", options.wave or "", header.wave),
         ("limit", options.limit, limit),
+        ("mode", "upsert" if options.upsert else "add", chosen["mode"]),
     ):
         if asked != then:
             raise UsageError(

@@ -16,7 +16,7 @@ from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.state import State, packed_ids
 from pipeline.logs import logger
 from pipeline.records import Status
-from pipeline.run import census, describing, earlier_runs, reconciling
+from pipeline.run import census, describing, earlier_runs, reconciling, updating
 from pipeline.run.accounting import Course
 from pipeline.run.asking import ask
 from pipeline.run.census import Census
@@ -96,7 +96,9 @@ class Sending:
                 await self._prepare()
             course.received = self._stopping.received
             if course.received is None:
-                await self._rounds()
+                await self._add()
+            if self._job.options.upsert and not self._ended:
+                await self._update()
         except (NotDelivered, OutcomeUnknown) as error:
             raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None
         finally:
@@ -184,7 +186,7 @@ class Sending:
 
     # --- rounds -----------------------------------------------------------------------------------------------------
 
-    async def _rounds(self) -> None:
+    async def _add(self) -> None:
         """Send, ask what became of rows without an answer, send those that are not there; until nothing is left."""
         sent = self._earlier is None
         again = self._earlier.again if self._earlier else ()
@@ -261,6 +263,7 @@ class Sending:
                 self._census if "target" in known else None,
                 doubts=self._state,
                 own=self._number,
+                upsert=job.options.upsert,
             ),
             claim=lambda number, piece: self._state.claim(self._number, number, piece.positions, piece.contacts),
             canary=0 if self._canary_passed else job.options.canary,
@@ -283,6 +286,47 @@ class Sending:
                 course.learnt = (f"target.keeps_ids = {str(delivery.keeps_ids).lower()}",)
             await anyio.to_thread.run_sync(self._state.learn_keeps_ids, delivery.keeps_ids)
             self._keeps_ids = self._keeps_ids if self._keeps_ids is not None else delivery.keeps_ids
+
+    async def _update(self) -> None:
+        """Update what was found to be in the campaign with other content."""
+        job, lookup = self._job, self._lookup
+        self._recovery = recovery = await anyio.to_thread.run_sync(job.recover)
+        if lookup is None or not await anyio.to_thread.run_sync(updating.any_left, recovery):
+            return
+        if self._keeps_ids is False:
+            logger().warning("upsert.impossible", reason="the target gives contacts ids of its own: none is updated")
+            return
+        # An update that another run was not told of must not take effect behind ours.
+        with self._stopping.cancelling():
+            await self._let_others_show(sent=True)
+        self._course.received = self._stopping.received
+        if self._ended:
+            return
+        self._counts.clear()
+        delivery = Delivery(
+            job.settings,
+            updating.Update(lookup),
+            None,
+            self._pool,
+            self._journal,
+            functools.partial(read, job.sources, limit=job.options.limit),
+            job.screener(),
+            surroundings=job.surroundings,
+            course=self._course,
+            progress=self._progress,
+            threshold=self._threshold,
+            counts=self._counts,
+            total=self._total,
+            standing=updating.to_update(recovery),
+            known=None,
+            claim=lambda _, piece: self._state.claim_update(self._number, piece.contacts),
+            canary=0,
+            listed=None,
+            slice_rows=job.slice_rows,
+            terms=updating.TERMS,
+            phase="updating",
+        )
+        await delivery.run(observing=True)
 
 
 def _proven(earlier: Earlier | None) -> bool:

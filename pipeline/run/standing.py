@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from pipeline.ledger.recovery import Recovery
-from pipeline.records import CHANNELS, Screened, Status
+from pipeline.records import CHANNELS, UPDATE_UNANSWERED, Screened, Status
 
 #: So many of the rows that were accepted last make up the control.
 CONTROL: Final = 20
@@ -42,9 +42,12 @@ def survey(screened: Iterable[Screened], recovery: Recovery, again: Iterable[Sta
     standing = Standing()
     wanted = [status.value for status in again]
     for rows in told(screened, recovery):
-        doubtful = rows.filter(pl.col("status") == Status.IN_DOUBT.value).select(_ROWS.names())
+        updated = pl.col("reason").eq_missing(UPDATE_UNANSWERED)
+        doubtful = rows.filter((pl.col("status") == Status.IN_DOUBT.value) & ~updated).select(_ROWS.names())
         standing.doubtful = pl.concat([standing.doubtful, doubtful])
-        accepted = rows.filter(pl.col("status") == Status.ACCEPTED.value).select(_ROWS.names())
+        # What was updated was listed before: it does not show that the list is up to date.
+        stood = pl.col("position").is_in(recovery.changed(*_range(rows)).implode())
+        accepted = rows.filter((pl.col("status") == Status.ACCEPTED.value) & ~stood).select(_ROWS.names())
         control = pl.concat([standing.control, accepted])
         standing.control = control.sort("sent_at", nulls_last=False).tail(CONTROL)
         listed = rows.filter(pl.col("status") == Status.DUPLICATE.value).select(_ROWS.names())
@@ -65,3 +68,8 @@ def told(screened: Iterable[Screened], recovery: Recovery) -> Iterable[pl.DataFr
             pl.col("position").cast(pl.UInt64), "contact_id", "content", *_TEXTS
         )
         yield sendable.join(standing, on="position", maintain_order="left")
+
+
+def _range(rows: pl.DataFrame) -> tuple[int, int]:
+    """The range of positions of rows in order."""
+    return (rows["position"][0], rows["position"][-1] + 1) if rows.height else (0, 0)

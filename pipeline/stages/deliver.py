@@ -8,6 +8,7 @@
     Refused           | goes on                                         | -                | rejected
     AlreadyThere      | goes on                                         | -                | duplicate, or accepted
     OutcomeUnknown    | never sends again before asking; breaker opens  | -                | in_doubt
+      of an update    | sends again: it is idempotent by nature         | yes              | in_doubt
     TargetUnusable    | stops the run                                   | -                | pending
 
 In the good case a row costs: take the next body, send it, note the outcome. Everything else happens when it must.
@@ -39,7 +40,7 @@ from pipeline.records import Outcome, Status
 from pipeline.sessions import Lease, SessionPool
 from pipeline.stages.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
 from pipeline.stages.encode import Body
-from pipeline.stages.settle import UNSENT, Begun, Settler
+from pipeline.stages.settle import Begun, Settler, Terms
 
 H = TypeVar("H")
 H_contra = TypeVar("H_contra", contravariant=True)
@@ -84,9 +85,11 @@ class Deliverer(Generic[H]):
         settler: Settler,
         settings: DeliverySettings,
         *,
+        terms: Terms,
         wall_clock: Callable[[], float],
         random: Random,
     ) -> None:
+        self._terms = terms
         self._target = target
         self._pool = pool
         self._settler = settler
@@ -212,10 +215,12 @@ class Deliverer(Generic[H]):
 
     def _release(self) -> None:
         """Settle what was received and is not settled: what may have left is in doubt, the rest was not sent."""
+        unanswered = self._terms.unanswered or "the run stopped before the answer came"
         for row, sent_at in self._flying.values():
-            self._note(row, Status.IN_DOUBT, None, "the run stopped before the answer came", row.attempts + 1, sent_at)
+            self._note(row, Status.IN_DOUBT, None, unanswered, row.attempts + 1, sent_at)
+        status, reason = self._terms.unsent
         for row in (*self._ready, *(row for _, _, row in self._later)):
-            self._note(row, Status.PENDING, None, UNSENT, row.attempts)
+            self._note(row, status, None, reason, row.attempts)
         self._flying.clear()
         self._ready.clear()
         self._later.clear()
@@ -311,7 +316,11 @@ class Deliverer(Generic[H]):
             # else an earlier send of ours, of which no answer came, has brought it there after all
         except OutcomeUnknown as error:
             del self._flying[row.position]
-            self._note(row, Status.IN_DOUBT, error.code, error.reason, row.attempts + 1, sent_at)
+            if self._terms.repeatable and row.put_off + 1 < self._settings.attempts:
+                self._put_off(row)
+            else:
+                reason = self._terms.unanswered or error.reason
+                self._note(row, Status.IN_DOUBT, error.code, reason, row.attempts + 1, sent_at)
             self._failed(error)
             return
         except PipelineError:

@@ -5,6 +5,7 @@ A commit is one write and one fsync in a worker thread; whatever was noted meanw
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import anyio
@@ -23,6 +24,19 @@ BACKLOG_LIMIT: Final = 50_000
 UNSENT: Final = "the run stopped before it was sent"
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What becomes of rows that a walk began and got no answer about."""
+
+    unsent: tuple[Status, str] = (Status.PENDING, UNSENT)  # of those that never left: what they are, and why
+    repeatable: bool = False  # the same call once more does no harm: what got no answer is sent again
+    unanswered: str | None = None  # why the others are in doubt; None: as it was in each case
+
+
+#: Those of adding.
+ADDING: Final = Terms()
+
+
 class Begun(NamedTuple):
     """A slice whose rows may be sent: that is on record, durably."""
 
@@ -38,6 +52,7 @@ class Settler:
         journal: Journal,
         on_settled: Callable[[int, Outcome], None],
         claim: Callable[[int, Slice], None],
+        terms: Terms,
     ) -> None:
         """`on_settled` hears of every outcome, with its slice's number, before it is durable. `claim` puts down,
         durably and beside the journal, which contacts a slice may send (it blocks).
@@ -45,6 +60,7 @@ class Settler:
         self._journal = journal
         self._on_settled = on_settled
         self._claim = claim
+        self._terms = terms
         self._handed_over: dict[int, Slice] = {}  # begun, and not yet received by the workers
         self._noted: defaultdict[int, list[Outcome]] = defaultdict(list)
         self._backlog = 0
@@ -87,10 +103,11 @@ class Settler:
         del self._handed_over[number]
 
     def release(self, settled_at: int) -> None:
-        """Settle as pending the rows of slices that were begun and never reached the workers."""
+        """Settle as unsent the rows of slices that were begun and never reached the workers."""
+        status, reason = self._terms.unsent
         for number, piece in self._handed_over.items():
             for position in piece.positions:
-                self.settle(number, Outcome(position, Status.PENDING, None, UNSENT, 0, None, settled_at, None))
+                self.settle(number, Outcome(position, status, None, reason, 0, None, settled_at, None))
         self._handed_over.clear()
 
     async def note(self, event: str, **fields: str | int | float | bool | list[str] | None) -> None:

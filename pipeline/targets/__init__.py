@@ -28,7 +28,13 @@ class Rows(Encoder, Sender[Any], Protocol):
 
 
 class Lookup(ReadBack[Any], Protocol):
-    """How what a system holds is listed, and deleted again."""
+    """How what a system holds is listed, changed and deleted."""
+
+    def encode_update(self, contacts: pl.DataFrame) -> list[Body]:
+        """One body per row, in order: the call that gives the contact of this id this content. Used like `encode`."""
+
+    async def update(self, handle: Any, body: Body) -> str:
+        """Change one contact; return the target's code of acceptance. Raises like `send`; idempotent by nature."""
 
     def encode_removal(self, contact_ids: pl.Series) -> list[Body]:
         """One body per id, in order: the call that deletes this contact from the campaign. Used like `encode`."""

@@ -14,13 +14,19 @@ import pytest
 from pipeline.errors import Busy, MachineFailed
 from pipeline.ledger import accounts, campaign
 from pipeline.ledger.campaign import FILE
+from pipeline.records import UPDATE_UNANSWERED
 
 PLACE, CAMPAIGN = "https://pop.example.com/onc.svc acme", "7c9e6679"
 SPACE = UUID(int=7)
 
 
 def contacts(
-    *numbers: int, content: int = 1, status: str = "accepted", attempts: int = 1, settled_at: int | None = 1
+    *numbers: int,
+    content: int = 1,
+    status: str = "accepted",
+    reason: str | None = None,
+    attempts: int = 1,
+    settled_at: int | None = 1,
 ) -> pl.DataFrame:
     return pl.DataFrame(
         {
@@ -29,6 +35,7 @@ def contacts(
             "status": [status] * len(numbers),
             "attempts": [attempts] * len(numbers),
             "settled_at": [settled_at] * len(numbers),
+            "reason": pl.Series([reason] * len(numbers), dtype=pl.String),
         }
     )
 
@@ -227,3 +234,20 @@ def test_a_run_that_the_state_has_not_seen_send_is_never_alone(tmp_path: Path) -
     with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         assert not state.alone_since(state.enter("a", tmp_path))
         assert not state.alone_since(99)
+
+
+def test_what_is_being_updated_is_there_with_a_content_that_is_not_known(tmp_path: Path) -> None:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
+        first = state.enter("a", tmp_path / "run")
+        with accounts.account(state, first, 1.0) as account:
+            account.add(contacts(1, 2, 3))
+        second = state.enter("b", tmp_path / "other")
+        state.claim_update(second, contacts(1, 2, content=2))
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:  # it was killed
+        assert state.known(ids(1, 2, 3)) == {**dict.fromkeys(ids(1, 2)), ids(3)[0]: (1).to_bytes(16)}
+        assert state.quiet_since(own=first) == float("inf")
+        with accounts.account(state, second, 2.0) as account:
+            account.add(contacts(1, content=2))
+            account.add(contacts(2, content=2, status="in_doubt", reason=UPDATE_UNANSWERED))
+        assert state.known(ids(1, 2)) == {ids(1)[0]: (2).to_bytes(16), ids(2)[0]: None}
+        assert state.doubted(ids(1, 2), own=None) == {}

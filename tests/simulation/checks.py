@@ -60,6 +60,7 @@ def check(world: "World") -> None:
     else:
         problems += _agreement_by_content(world, ledgers)
     problems += _state(world, ledgers)
+    problems += _upserted(world, ledgers)
     problems += _nothing_lost_of_others(world)
     problems += _sessions(world)
     world.report.doubtful = sum(row["status"] == Status.IN_DOUBT for rows in ledgers.values() for row in rows)
@@ -146,6 +147,25 @@ def _state(world: "World", ledgers: dict[str, list[dict[str, Any]]]) -> list[str
         elif packed not in doubted and Status.IN_DOUBT in told and packed not in known:
             problems.append(f"{contact_id} is {'/'.join(sorted(told))}, and not in doubt in the state")
     return problems
+
+
+def _upserted(world: "World", ledgers: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """What was upserted is there with the content of the list, once, and nothing is left to be updated."""
+    if not world.changed:
+        return []
+    rows = ledgers["run-3"]
+    contents = dict(sendable(world.settings, world.opened(world.changed), world.authorities))
+    held: defaultdict[str, list[Content]] = defaultdict(list)
+    for contact in world.store.there():
+        if contact.sent_id:
+            held[contact.sent_id].append(contact.content)
+    return [
+        f"run-3: row {row['row']} is {row['status']}, and the target holds {held[row['contact_id']]}"
+        for row in rows
+        if row["status"] in (Status.ACCEPTED, Status.CHANGED, Status.DUPLICATE)
+        and row["settled_at"] is not None  # else it is the duplicate of another row
+        and (row["status"] == Status.CHANGED or held[row["contact_id"]] != [contents[row["contact_id"]]])
+    ]
 
 
 def _nothing_lost_of_others(world: "World") -> list[str]:

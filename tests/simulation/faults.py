@@ -83,6 +83,10 @@ class Faults:
         self.calm = True
         self.lag = 0.0
 
+    def flare_up(self) -> None:
+        """Things go wrong once more."""
+        self.calm = False
+
     def fate(self) -> Fate:
         """What becomes of the next row call."""
         return Fate.ANSWERED if self.calm else self.random.choices(self._fates, self._weights)[0]

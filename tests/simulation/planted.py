@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -13,6 +14,7 @@ from pipeline.ledger.disk import Disk
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.recovery import Recovery
 from pipeline.records import Outcome, Status
+from pipeline.run import updating
 from pipeline.run.reconciling import Reconciler
 from pipeline.sessions import SessionPool
 from pipeline.stages.canary import Held
@@ -156,6 +158,24 @@ def sessions_left_open() -> AbstractContextManager[Any]:
     return patch.object(SessionPool, "aclose", aclose)
 
 
+def unanswered_update_is_believed() -> AbstractContextManager[Any]:
+    """An update whose answer was lost counts as done."""
+    original = SimTarget.update
+
+    async def update(self: Any, handle: Any, body: Any) -> str:
+        try:
+            return await original(self, handle, body)
+        except OutcomeUnknown:
+            return "0"
+
+    return patch.object(SimTarget, "update", update)
+
+
+def interrupted_update_is_found_by_the_list() -> AbstractContextManager[Any]:
+    """A row whose update was in flight when the run stopped counts as one that was to be added."""
+    return patch.object(updating, "TERMS", replace(updating.TERMS, unanswered=None, repeatable=False))
+
+
 #: By name, so that a worker process can be told which.
 PLANTED: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     plant.__name__: plant
@@ -169,5 +189,7 @@ PLANTED: dict[str, Callable[[], AbstractContextManager[Any]]] = {
         failed_sync_is_forgiven,
         tail_is_believed,
         sessions_left_open,
+        unanswered_update_is_believed,
+        interrupted_update_is_found_by_the_list,
     )
 }

@@ -44,6 +44,7 @@ class Store:
         self.keeps_ids = keeps_ids
         self._idle_limit = idle_limit
         self.contacts: list[Contact] = []
+        self.updates: list[tuple[float, str, Content]] = []  # when each takes effect, the id, the content
         self._open: dict[int, Session] = {}
         self.opened = 0
         self.closed = 0
@@ -64,12 +65,31 @@ class Store:
         """An id as the target makes them."""
         return str(UUID(int=self._random.getrandbits(128), version=4))
 
+    def update(self, kept_id: str, content: Content, *, effective: float) -> None:
+        """Give the contacts of an id another content from a moment on."""
+        self.updates.append((effective, kept_id, content))
+
+    def _settle(self) -> None:
+        """Let the updates take effect whose time has come."""
+        due = [update for update in self.updates if update[0] <= self._clock.now]
+        self.updates = [update for update in self.updates if update[0] > self._clock.now]
+        for _, kept_id, content in sorted(due, key=lambda update: update[0]):
+            for contact in self.contacts:
+                if contact.kept_id == kept_id:
+                    contact.content = content
+
+    def has(self, kept_id: str) -> bool:
+        """Whether a contact of this id is there."""
+        return any(contact.kept_id == kept_id for contact in self.there())
+
     def there(self) -> list[Contact]:
         """What is there now."""
+        self._settle()
         return [contact for contact in self.contacts if contact.effective <= self._clock.now]
 
     def listed(self) -> list[Contact]:
         """What a list shows now, in no order."""
+        self._settle()
         found = [contact for contact in self.contacts if contact.listed <= self._clock.now]
         self._random.shuffle(found)
         return found

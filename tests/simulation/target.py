@@ -41,6 +41,7 @@ class Flight:
     contact_id: str
     content: Content
     retries: dict[str, int]
+    update: bool = False
     decided: bool = False
 
 
@@ -134,12 +135,15 @@ class SimTarget:
     # --- rows -------------------------------------------------------------------------------------------------------
 
     async def send(self, handle: Session, body: Body) -> str:
+        return await self._send("send", handle, body)
+
+    async def _send(self, operation: str, handle: Session, body: Body) -> str:
         contact_id, content = json.loads(b"".join(body))
-        flight = Flight(contact_id, tuple(map(tuple, content)), self._retries)
+        flight = Flight(contact_id, tuple(map(tuple, content)), self._retries, update=operation == "update")
         number = self._sent = self._sent + 1
         self.flights[number] = flight
         try:
-            await self._arrive("send", contact_id)
+            await self._arrive(operation, contact_id)
             return await self._taken(handle, flight)
         except anyio.get_cancelled_exc_class():
             self._faults.strike("cancelled call")
@@ -157,7 +161,8 @@ class SimTarget:
         if not self._alive(handle):
             flight.decided = True
             raise SessionExpired("the session is gone", code="3")
-        if refuses(flight.contact_id):
+        unknown = flight.update and not self._store.has(flight.contact_id)
+        if refuses(flight.contact_id) or unknown:
             flight.decided = True
             faults.strike("refused")
             raise Refused("the target says no", code="9")
@@ -209,6 +214,9 @@ class SimTarget:
 
     def _take_in(self, flight: Flight, effective: float) -> None:
         flight.decided = True
+        if flight.update:
+            self._store.update(flight.contact_id, flight.content, effective=effective)
+            return
         lag = self._faults.lag
         listed = math.ceil(effective / lag) * lag if lag and self._faults.refreshed else effective + lag
         retries = dict.fromkeys(flight.retries, 0) if self._faults.damages() else flight.retries
@@ -223,6 +231,12 @@ class SimTarget:
     async def read_back(self, handle: Session, *, limit: int) -> AsyncGenerator[Held]:
         async for held in self._list(handle, "read_back"):
             yield held
+
+    def encode_update(self, contacts: pl.DataFrame) -> list[Body]:
+        return self.encode(contacts)
+
+    async def update(self, handle: Session, body: Body) -> str:
+        return await self._send("update", handle, body)
 
     def encode_removal(self, contact_ids: pl.Series) -> list[Body]:
         return [(contact_id.encode(),) for contact_id in contact_ids]

@@ -22,6 +22,7 @@ KINDS = {
     "answer lost after the effect",
     "answer lost before the effect",
     "call in flight at a crash",
+    "changed lists",
     "cancelled call",
     "closing's answer lost",
     "crash at call",

@@ -75,6 +75,7 @@ class Knobs:
     known: tuple[str, ...]  # where "already there" is looked up
     rival: bool  # a second run of the same lists is begun while the first is not at rest
     once_more: bool  # the same lists are imported again in the end
+    upsert: bool  # then the lists are changed, and what is there is updated
 
     @classmethod
     def draw(cls, random: Random) -> "Knobs":
@@ -106,6 +107,7 @@ class Knobs:
             known=known,
             rival=random.random() < 0.3,
             once_more=random.random() < 0.3,
+            upsert=keeps_ids and random.random() < 0.3,
         )
 
 
@@ -144,6 +146,7 @@ class World:
         self.before: frozenset[str] = frozenset()  # ids of ours that stood there before
         self.sources = self._written()
         self.settings: Settings
+        self.changed: list[str] = []  # the lists that were upserted in the end
         self._pause = 0.0  # seconds between the crash and the restart
         self._process: Process
 
@@ -209,8 +212,8 @@ class World:
         self.report.struck["strangers at our destinations"] += self.knobs.strangers
         self.report.struck["target keeps no ids"] += not self.knobs.keeps_ids
 
-    def opened(self) -> list[Source]:
-        return run.load([], [], self.sources, inline=self._tables())[1]
+    def opened(self, sources: list[str] | None = None) -> list[Source]:
+        return run.load([], [], sources or self.sources, inline=self._tables())[1]
 
     # --- the course of things ---------------------------------------------------------------------------------------
 
@@ -231,6 +234,8 @@ class World:
             self._come_to_rest()
             if self.knobs.once_more:
                 self._import_once_more(self._home / "run-2")
+            if self.knobs.upsert:
+                self._upsert(self._home / "run-3")
             checks.check(self)
         if self.report.problems:
             raise Broken("\n".join(self.report.problems))
@@ -256,6 +261,30 @@ class World:
         sent = {line.split()[3] for line in self.report.trace[before:] if " send " in line}
         if again := sorted(sent & there):
             self._fail(f"{len(again)} rows that are there were sent again, the first: {again[0]}")
+
+    def _upsert(self, run_dir: Path) -> None:
+        """Changed lists, under faults again: what is there gets the new content, the rest is added."""
+        self.faults.strike("changed lists")
+        for path in map(Path, self.sources):
+            text = path.read_text(encoding="utf-8")
+            path.with_stem(f"{path.stem}-changed").write_text(
+                "".join(
+                    line.replace("Zoë", "Zoé", 1) if self._random.random() < 0.2 else line
+                    for line in text.splitlines(keepends=True)
+                ),
+                encoding="utf-8",
+            )
+        self.changed = [str(Path(path).with_stem(f"{Path(path).stem}-changed")) for path in self.sources]
+        self.faults.flare_up()
+        self._import(run_dir, self._troubles(), sources=self.changed)
+        for _ in range(self._random.randint(0, 2)):
+            self._resume(run_dir, self._troubles(), sources=self.changed)
+        self.faults.clear_up()
+        self.clock.now += self.knobs.idle_limit
+        end = self._resume(run_dir, [], sources=self.changed)
+        if end.result is None or end.result.summary.exit_code not in (0, 1):
+            self._fail(f"once faults had ended {run_dir.name} ended with {self._words(end)}")
+        self.clock.now += self.knobs.late_effect
 
     def _troubles(self, *, first: bool = False) -> list[Trouble]:
         """What strikes the next process."""
@@ -284,21 +313,23 @@ class World:
                 troubles.append(Trouble("signal", "call", random.randint(1, 500)))
         return troubles
 
-    def _import(self, run_dir: Path, troubles: list[Trouble]) -> End:
-        """Start a run; where it ends before it was begun it is started again."""
+    def _import(self, run_dir: Path, troubles: list[Trouble], *, sources: list[str] | None = None) -> End:
+        """Start a run; other `sources` than the first ones are upserted."""
         if run_dir not in self.run_dirs:
             self.run_dirs.append(run_dir)
-        options = ImportOptions(run_dir=run_dir, canary=self.knobs.canary, stream=self.knobs.stream)
+        options = ImportOptions(
+            run_dir=run_dir, canary=self.knobs.canary, stream=self.knobs.stream, upsert=sources is not None
+        )
 
         async def body(surroundings: Surroundings) -> Result:
-            return await run.import_contacts(self.settings, self.opened(), options, surroundings=surroundings)
+            return await run.import_contacts(self.settings, self.opened(sources), options, surroundings=surroundings)
 
         return self._run(f"import into {run_dir.name}", body, troubles)
 
-    def _resume(self, run_dir: Path, troubles: list[Trouble]) -> End:
+    def _resume(self, run_dir: Path, troubles: list[Trouble], *, sources: list[str] | None = None) -> End:
         """Go on with a run, or start it where it was never begun."""
         if not (run_dir / "journal.jsonl").exists():
-            return self._import(run_dir, troubles)
+            return self._import(run_dir, troubles, sources=sources)
 
         async def body(surroundings: Surroundings) -> Result:
             return await run.resume_run(run_dir, surroundings=surroundings)
@@ -307,7 +338,7 @@ class World:
         if isinstance(end.error, NothingBegun):
             self.faults.strike("nothing begun")
             shutil.rmtree(run_dir)
-            return self._import(run_dir, troubles)
+            return self._import(run_dir, troubles, sources=sources)
         return end
 
     def _run(self, what: str, body: Callable[[Surroundings], Awaitable[Result]], troubles: list[Trouble]) -> End:

@@ -27,11 +27,12 @@ from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import Header
 from pipeline.ledger.recovery import recover
 from pipeline.records import CONTACTS_SCHEMA, Status
+from pipeline.run import updating
 from pipeline.sessions import SessionPool
 from pipeline.stages import breaker
 from pipeline.stages.deliver import RENEWALS_PER_ROW, Deliverer
 from pipeline.stages.encode import Body, Slice
-from pipeline.stages.settle import Begun, Settler, begin
+from pipeline.stages.settle import ADDING, Begun, Settler, begin
 
 pytestmark = pytest.mark.anyio
 
@@ -116,7 +117,7 @@ class Bench:
     """Everything between a list of slices and the outcomes on record."""
 
     def __init__(self, directory: Path, target: Target, **delivery: Any) -> None:
-        sessions = delivery.pop("sessions", 3)
+        sessions, terms = delivery.pop("sessions", 3), delivery.pop("terms", ADDING)
         self.settings = DeliverySettings.model_validate({"sessions": sessions, **delivery})
         self.target = target
         self.path = directory / "journal.jsonl"
@@ -125,9 +126,11 @@ class Bench:
             target, self.settings.sessions, self.settings.calls_per_session, SessionsSettings()
         )
         self.heard: list[int] = []
-        self.settler = Settler(self.journal, lambda _, outcome: self.heard.append(outcome.position), lambda *_: None)
+        self.settler = Settler(
+            self.journal, lambda _, outcome: self.heard.append(outcome.position), lambda *_: None, terms
+        )
         self.deliverer: Deliverer[int] = Deliverer(
-            target, self.pool, self.settler, self.settings, wall_clock=time, random=Random(7)
+            target, self.pool, self.settler, self.settings, terms=terms, wall_clock=time, random=Random(7)
         )
 
     async def run(
@@ -282,6 +285,15 @@ async def test_a_lost_answer_is_in_doubt_and_never_sent_again(tmp_path):
     assert outcomes[4] == ("in_doubt", None, 1)
     assert sum(row == 4 for _, row in target.calls) == 1
     assert sum(status == "accepted" for status, _, _ in outcomes.values()) == 29
+
+
+async def test_an_update_without_an_answer_is_sent_again_until_its_attempts_are_used(tmp_path):
+    target = Target({4: [OutcomeUnknown("cut")], 5: [OutcomeUnknown("cut")] * 9})
+    bench = Bench(tmp_path, target, terms=updating.TERMS, attempts=3, sessions=1)
+    outcomes = await bench.run(9)
+    assert outcomes[4] == ("accepted", "0", 2)
+    assert outcomes[5] == ("in_doubt", None, 3)
+    assert sum(status == "accepted" for status, _, _ in outcomes.values()) == 8
 
 
 async def test_a_target_gone_dark_leaves_one_row_in_doubt_per_call_and_goes_on_when_it_is_back(tmp_path):
