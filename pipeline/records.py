@@ -34,6 +34,9 @@ TAKEN_BACK: Final = "the canary failed: this row was accepted and then taken bac
 #: Why a row is in doubt, of which it is certain that it is there: by this it is told from one that was to be added.
 UPDATE_UNANSWERED: Final = "its update got no answer: it is there, with the old content or the new"
 
+#: Why a row is pending that was in doubt: a send of it was not answered, and has surely not come to anything.
+NOT_THERE: Final = "the target was asked and does not hold it"
+
 #: Why a row is no concern of an undo; behind it stands the status that the run gave it.
 NOT_ADDED: Final = "this run had not added it: "
 UPDATED: Final = "updated"

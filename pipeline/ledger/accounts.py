@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import polars as pl
 
 from pipeline.ledger.state import FOUND, State, packed, packed_ids
-from pipeline.records import UPDATE_UNANSWERED, Status
+from pipeline.records import NOT_THERE, TAKEN_BACK, TAKING_BACK, UPDATE_UNANSWERED, Status
 
 
 @contextmanager
@@ -39,9 +39,16 @@ class Account:
         updated = in_doubt & pl.col("reason").eq_missing(UPDATE_UNANSWERED)
         # A row in doubt that was never sent is another run's to settle.
         doubtful = ledger.filter(in_doubt & ~updated & (pl.col("attempts") > 0))
+        # What was taken back, or proved not to be there, an earlier account of this run may have called accepted.
+        gone = ledger.filter(pl.col("reason").is_in([TAKING_BACK, TAKEN_BACK, NOT_THERE]))
+        ours = [(each, self._run) for each in packed_ids(gone["contact_id"])]
+        self._database.executemany("DELETE FROM contacts WHERE id = ? AND run = ?", ours)
         ids, contents = packed(accepted)
+        # Who has brought a contact there stays so, whoever updates it or hears of it.
         self._database.executemany(
-            "INSERT OR REPLACE INTO contacts VALUES (?, ?, ?)", zip(ids, contents, [self._run] * len(ids), strict=True)
+            "INSERT INTO contacts VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE"
+            " SET content = excluded.content, run = COALESCE(run, excluded.run)",
+            zip(ids, contents, [self._run] * len(ids), strict=True),
         )
         # Screening calls a row the duplicate of another one too; that settles nothing at any time.
         there_already = pl.col("status").is_in([Status.DUPLICATE.value, Status.CHANGED.value])

@@ -10,7 +10,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from pipeline.errors import Busy, MachineFailed
-from pipeline.ledger.disk import sync_directory
+from pipeline.ledger.disk import make_directories, sync_directory
 from pipeline.ledger.state import State
 
 #: Names of the files in a campaign's directory.
@@ -26,7 +26,7 @@ def held(base: Path, place: str, campaign: str) -> Iterator[State]:
     """
     directory = _directory(base, place, campaign)
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directories(directory)
         lock = FileLock(directory / LOCK, timeout=0, mode=0o600)
         lock.acquire()
     except Timeout:
@@ -69,6 +69,5 @@ def _touch(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
         sync_directory(path.parent)
-        sync_directory(path.parent.parent)
     except OSError as error:
         raise MachineFailed(f"{path}: cannot be made: {error.strerror or error}") from None

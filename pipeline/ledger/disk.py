@@ -78,6 +78,16 @@ class OsDisk:
 _FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
+def make_directories(path: Path) -> None:
+    """Make a directory for its owner alone, and those above it, their names durable; one that is there stays as it is.
+    Raises OSError.
+    """
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in missing:
+        sync_directory(each.parent)
+
+
 def sync_file(handle: int) -> None:
     """Make an open file durable in the strongest way that the platform has."""
     if sys.platform == "darwin":

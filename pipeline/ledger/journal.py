@@ -120,6 +120,11 @@ class Journal:
         """So many bytes of the file are durable."""
         return self._end
 
+    @property
+    def next_slice(self) -> int:
+        """The number that the next slice will have."""
+        return self._begun
+
     def begin(self, start: int, stop: int, rows: int, digest: str, known: Sequence[Outcome] = ()) -> int:
         """Say that rows of [start, stop) may be sent from now on, `rows` of them with the `known` ones, which are not
         sent and are settled herewith; returns the slice's number.

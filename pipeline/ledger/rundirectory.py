@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.errors import Busy, MachineFailed, UsageError
 from pipeline.ledger import files, summary
+from pipeline.ledger.disk import make_directories
 from pipeline.ledger.private import write_private
 
 #: Names of the files within it; the first says that a run was begun here.
@@ -40,7 +41,7 @@ class RunDirectory:
         """
         directory = cls(path)
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directories(path)
             if directory.journal.exists():
                 raise UsageError(f"{path}: holds a run already: resume it, or choose another directory")
             entries = {entry.name for entry in path.iterdir()}
@@ -127,7 +128,12 @@ class RunDirectory:
             lock.release()
 
     def clear(self) -> None:
-        """Take away what was written for a run that was never begun. Only while it is locked."""
+        """Take away what was written for a run that was never begun. Only while it is locked.
+
+        Raises UsageError where another process has begun a run since this was looked at.
+        """
+        if self.journal.exists():
+            raise UsageError(f"{self.path}: holds a run already: resume it, or choose another directory")
         for name in _BEFORE - {LOCK}:
             entry = self.path / name
             if entry.is_dir():

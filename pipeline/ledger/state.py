@@ -3,7 +3,8 @@
     contacts   what is surely there, and which run has brought it, where that is known
     slices     what a run may have sent, put down before it sends; taken away when the run has given account of it
     doubtful   what a run could not tell, or what stood in the slices of a run whose directory is lost
-    runs       where they lie, in which order they have sent, and since when (seconds since the epoch) they send no more
+    runs       where they lie, in which order they have sent, since when (seconds since the epoch) they send no more,
+               and whether an undo was begun
     facts      what was learnt of the target, and when something was last taken back
 
 Ids are the 16 bytes of the UUID, contents the 16 bytes of the hash of what is sent (null: not known). No destination
@@ -32,7 +33,7 @@ CREATE TABLE contacts (id BLOB PRIMARY KEY, content BLOB, run INTEGER) WITHOUT R
 CREATE TABLE slices (run INTEGER, number INTEGER, positions BLOB, ids BLOB, contents BLOB, PRIMARY KEY (run, number));
 CREATE TABLE doubtful (id BLOB, run INTEGER, content BLOB, PRIMARY KEY (id, run)) WITHOUT ROWID;
 CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, directory TEXT, first_sent INTEGER, last_sent INTEGER,
-    quiet_since REAL);
+    quiet_since REAL, undone INTEGER DEFAULT 0);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT);
 """
 
@@ -43,8 +44,8 @@ FOUND: Final = "INSERT OR IGNORE INTO contacts SELECT id, content, NULL FROM dou
 
 #: A run is about to send something.
 _SENDS: Final = (
-    "UPDATE runs SET quiet_since = NULL, last_sent = next, first_sent = COALESCE(first_sent, next)"
-    " FROM (SELECT COALESCE(MAX(last_sent), 0) + 1 AS next FROM runs) WHERE number = ?"
+    "UPDATE runs SET quiet_since = NULL, last_sent = (SELECT COALESCE(MAX(last_sent), 0) + 1 FROM runs),"
+    " first_sent = COALESCE(first_sent, (SELECT COALESCE(MAX(last_sent), 0) + 1 FROM runs)) WHERE number = ?"
 )
 
 
@@ -55,6 +56,7 @@ class Run:
     number: int
     id: str
     directory: Path
+    undone: bool  # whether an undo of it was begun
 
 
 class State:
@@ -98,10 +100,11 @@ class State:
             query = "SELECT EXISTS (SELECT 1 FROM contacts) OR EXISTS (SELECT 1 FROM doubtful)"
             return not self._database.execute(query).fetchone()[0]
 
-    def known(self, ids: Sequence[bytes]) -> dict[bytes, bytes | None]:
-        """Those of `ids` that are surely there, with the content."""
+    def known(self, ids: Sequence[bytes], *, own: int | None = None) -> dict[bytes, bytes | None]:
+        """Those of `ids` that are surely there, with the content, but for what the run `own` has brought there."""
+        query = "SELECT id, content FROM contacts WHERE id IN ({}) AND run IS NOT ?"
         with self._guarded():
-            return dict(rows_of(self._database, "SELECT id, content FROM contacts WHERE id IN ({})", ids))
+            return dict(rows_of(self._database, query, ids, own or 0))
 
     def some(self, number: int) -> list[str]:
         """So many of the ids that runs have had accepted, or fewer."""
@@ -172,11 +175,28 @@ class State:
         """Runs other than `own` that have left something open, the oldest first."""
         with self._guarded():
             rows = self._database.execute(
-                "SELECT number, id, directory FROM runs WHERE number != ? AND (number IN (SELECT run FROM slices)"
-                " OR number IN (SELECT run FROM doubtful)) ORDER BY number",
+                "SELECT number, id, directory, undone FROM runs WHERE number != ?"
+                " AND (number IN (SELECT run FROM slices) OR number IN (SELECT run FROM doubtful)) ORDER BY number",
                 (own,),
             ).fetchall()
-        return [Run(number, run_id, Path(directory)) for number, run_id, directory in rows]
+        return [Run(number, run_id, Path(directory), bool(undone)) for number, run_id, directory, undone in rows]
+
+    def undo_begun(self, run: int) -> None:
+        """What a run has added may be deleted from now on; it cannot be gone on with any more."""
+        with self.transaction() as database:
+            database.execute("UPDATE runs SET undone = 1 WHERE number = ?", (run,))
+
+    def gone(self, ids: Sequence[bytes], now: float) -> None:
+        """These were deleted, and no deletion is on its way any more; `now` in seconds since the epoch."""
+        with self.transaction() as database:
+            database.executemany("DELETE FROM contacts WHERE id = ?", [(each,) for each in ids])
+        self.deleted(now)
+
+    def undone(self, run_id: str) -> bool:
+        """Whether an undo of a run was begun."""
+        with self._guarded():
+            query = "SELECT EXISTS (SELECT 1 FROM runs WHERE id = ? AND undone)"
+            return bool(self._database.execute(query, (run_id,)).fetchone()[0])
 
     def alone_since(self, run: int) -> bool:
         """Whether this state has seen `run` begin to send, and no other run send anything since."""
@@ -210,12 +230,14 @@ class State:
     # --- facts ------------------------------------------------------------------------------------------------------
 
     def deleted(self, now: float) -> None:
-        """Contacts were deleted until `now`, in seconds since the epoch: a list may show them for a while."""
+        """Contacts were deleted until `now`, in seconds since the epoch: a list may show them for a while. Infinity:
+        they are being deleted.
+        """
         self._learn("deleted_at", repr(now))
 
     @property
     def deleted_at(self) -> float | None:
-        """When contacts were deleted last, in seconds since the epoch; None: never."""
+        """When contacts were deleted last, in seconds since the epoch; None: never; infinity: when is not known."""
         value = self._fact("deleted_at")
         return None if value is None else float(value)
 

@@ -73,7 +73,8 @@ def account(
             f"What became of the rows that were sent is in {directory.journal}."
         )
         tally = told(recovery.settled_counts())
-    summary = _summary(job.directory, tally, course, job.options.tolerate, checking=number is None)
+    tolerate = job.options.tolerate if into is None else None  # it was said of the rows of the import
+    summary = _summary(job.directory, tally, course, tolerate, checking=number is None)
     summary.write(directory.path)
     return summary
 

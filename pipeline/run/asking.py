@@ -1,9 +1,10 @@
 """Calls that change nothing, or the same thing once more: asked again through expired sessions and lost answers."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
+import anyio.to_thread
 import polars as pl
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
@@ -22,6 +23,10 @@ from pipeline.sessions import Lease
 from pipeline.targets import Lookup
 
 T = TypeVar("T")
+
+#: Puts down durably that contacts are being deleted (None), or which ones are gone, and that no deletion is on its way
+#: any more: what a list that lags still shows is not there. It blocks.
+Deleting: TypeAlias = Callable[[Collection[str] | None], None]
 
 #: So often is asked before the caller hears that there is no answer.
 ATTEMPTS = 4
@@ -94,8 +99,15 @@ async def ask_patiently(
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def removed(lookup: Lookup, lease: Lease[Any], contact_id: str) -> bool:
-    """Delete a contact, which bears repeating; whether it is surely gone."""
+async def removed(lookup: Lookup, lease: Lease[Any], contact_ids: Sequence[str], deleting: Deleting) -> set[str]:
+    """Delete contacts, which bears repeating; the ids of those that are surely gone."""
+    await anyio.to_thread.run_sync(deleting, None)
+    gone = {contact_id for contact_id in contact_ids if await _removed(lookup, lease, contact_id)}
+    await anyio.to_thread.run_sync(deleting, gone)
+    return gone
+
+
+async def _removed(lookup: Lookup, lease: Lease[Any], contact_id: str) -> bool:
     [body] = lookup.encode_removal(pl.Series([contact_id]))
     try:
         await ask(lease, lambda handle: lookup.remove(handle, body))

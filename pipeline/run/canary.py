@@ -1,20 +1,30 @@
-"""The gate after the canary: waits for its rows, has them read back, and decides whether the rest may follow."""
+"""The canary of a run: what was sent before anything is proven is read back, and taken back where it is damaged.
 
-from typing import Any
+Its rows are those of the canary's slice, and those that earlier processes of the run, or the target's list, have called
+accepted before any canary had passed. The gate stands between the canary's slice and the rest.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 from uuid import UUID
 
 import anyio
+import anyio.to_thread
+import polars as pl
 
 from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnreachable, TargetUnusable
+from pipeline.ledger.journal import Journal
+from pipeline.ledger.recovery import Recovery
 from pipeline.logs import logger
-from pipeline.records import TAKEN_BACK, TAKING_BACK, Outcome, Status
-from pipeline.run.asking import ask, removed
+from pipeline.records import CHANNELS, TAKEN_BACK, TAKING_BACK, UPDATE_UNANSWERED, Outcome, Screened, Status
+from pipeline.run.asking import Deleting, ask, removed
 from pipeline.run.census import Census
+from pipeline.run.standing import told
 from pipeline.sessions import SessionPool
 from pipeline.stages.canary import Finding, Sent, Verdict, read_back
 from pipeline.stages.deliver import Deliverer
 from pipeline.stages.encode import Slice, sent_rows
-from pipeline.stages.settle import Settler
 from pipeline.targets import Lookup
 
 #: A list that lags is read again with pauses that grow from the first to the last, in seconds.
@@ -24,82 +34,147 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 TAKE_BACK_WITHIN = 30.0
 
 
-class CanaryGate:
-    """Stands between the canary's slice and the next one, see `encode.Gate`.
+class Record(Protocol):
+    """Where outcomes and the verdict go; a `Settler` is one."""
 
+    def settle(self, slice_number: int, outcome: Outcome) -> None:
+        """Note what became of a row; it is durable with the next commit."""
+
+    async def durable(self) -> None:
+        """Wait until everything noted so far is on disk."""
+
+    async def note(self, event: str, **fields: str | int | float | bool | list[str] | None) -> None:
+        """Put an event of the run on record, durably."""
+
+
+class Direct:
+    """The journal itself as a record, where no rows are on their way."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def settle(self, slice_number: int, outcome: Outcome) -> None:
+        """Note what became of a row."""
+        self._journal.settle(slice_number, [outcome])
+
+    async def durable(self) -> None:
+        """Commit."""
+        await anyio.to_thread.run_sync(self._journal.commit)
+
+    async def note(self, event: str, **fields: str | int | float | bool | list[str] | None) -> None:
+        """Put an event of the run on record, durably."""
+        self._journal.note(event, fields)
+        await self.durable()
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """A row that was sent before any canary had passed: accepted, or in doubt."""
+
+    sent: Sent
+    slice_number: int
+    outcome: Outcome
+
+
+def unproven(screened: Iterable[Screened], recovery: Recovery, retries: Mapping[str, int]) -> list[Unproven]:
+    """The rows that a run holds as accepted or in doubt (blocking): there are few before a canary has passed."""
+    found = []
+    for rows in told(screened, recovery):
+        mine = rows.filter(
+            (pl.col("status") == Status.ACCEPTED.value)
+            | (
+                (pl.col("status") == Status.IN_DOUBT.value)
+                & (pl.col("attempts") > 0)
+                & ~pl.col("reason").is_in([TAKING_BACK, UPDATE_UNANSWERED])
+            )
+        )
+        if rows.height:
+            stood = recovery.changed(rows["position"][0], rows["position"][-1] + 1)
+            mine = mine.filter(~pl.col("position").is_in(stood.implode()))
+        for row in mine.iter_rows(named=True):
+            channels = {name: (row[name], retries[name]) for name in CHANNELS if row[name] is not None}
+            outcome = Outcome(*(row[name] for name in Outcome._fields))._replace(status=Status(row["status"]))
+            sent = Sent(row["position"], row["contact_id"], channels)
+            found.append(Unproven(sent, recovery.slice_of(row["position"]), outcome))
+    return found
+
+
+class Canary:
+    """Reads back what is not proven, by `prove`; rows come by `add`. Made once for a run.
+
+    `rows`: so many go first. `passed`: an earlier process has proven them. `left` are positions: after it has passed,
+    of rows that were in doubt then and are still to be read back; before, of those that it is of no use to read again.
     `listed` is what stood in the campaign before the first row: such contacts prove nothing, and are not ours to take
-    back; None: that is not known. `lookup` is None where no canary is sent. A target that lists late is given
-    `patience` seconds to show rows that it accepted.
+    back; None: that is not known. A target that lists late is given `patience` seconds to show rows that it accepted.
     """
 
     def __init__(
         self,
-        lookup: Lookup | None,
+        lookup: Lookup,
         pool: SessionPool[Any],
-        settler: Settler,
-        deliverer: Deliverer[Any],
         *,
-        retries: dict[str, int],
+        rows: int,
         listed: Census | None,
+        deleting: Deleting,
         patience: float,
+        passed: bool,
+        left: Collection[int],
     ) -> None:
+        self.rows = rows
         self._lookup = lookup
         self._pool = pool
-        self._settler = settler
-        self._deliverer = deliverer
-        self._retries = retries
         self._listed = listed
+        self._deleting = deleting
         self._patience = patience
-        self._settled: dict[int, tuple[int, Outcome]] = {}  # slice and outcome, by position
-        self._changed = anyio.Event()
-        self.open = False
+        self._unproven: list[Unproven] = []
+        self._ours: set[str] = set()  # ids of those rows
+        self.passed = passed
+        self.left = set(left)
         self.keeps_ids: bool | None = None  # what reading back told; None: nothing
-        self.took_back = False  # whether anything was deleted
 
-    def settled(self, number: int, outcome: Outcome) -> None:
-        """Hear of a row's outcome; does nothing once the gate is open."""
-        if not self.open:
-            self._settled[outcome.position] = (number, outcome)
-            self._changed.set()
+    def begin(self, rows: Iterable[Unproven]) -> None:
+        """How all rows stand now that were sent before it passed."""
+        self._unproven.clear()
+        self.add(row for row in rows if (row.sent.position in self.left) is self.passed)
 
-    async def prove(self, piece: Slice) -> bool:
-        """Whether the rest may follow the rows of `piece`; False: none was accepted, another canary is needed.
+    def add(self, rows: Iterable[Unproven]) -> None:
+        """Rows that are accepted, to be read back, and in doubt, to be taken back with them if it comes to that."""
+        for row in rows:
+            self._unproven.append(row)
+            self._ours.add(row.sent.contact_id)
 
-        Where a row was damaged on its way the run is stopped, with what is to be done in `deliverer.failure`.
+    async def prove(self, record: Record) -> None:
+        """Read back every accepted row; afterwards `passed` tells, False where there is none.
+
+        Raises TargetUnusable where one was damaged on its way, when all are taken back, or where they cannot be read;
+        TargetUnreachable where no answer comes. Rows that were damaged before it passed are only taken back.
         """
-        while not all(position in self._settled for position in piece.positions):
-            self._changed = anyio.Event()
-            await self._changed.wait()
-        outcomes = {position: self._settled.pop(position) for position in piece.positions}
-        accepted = [r for r in sent_rows(piece, self._retries) if outcomes[r.position][1].status is Status.ACCEPTED]
+        accepted = [row.sent for row in self._unproven if row.outcome.status is Status.ACCEPTED]
         if not accepted:
-            return False
-        try:
-            finding = await self._read_back(accepted)
-        except (TargetUnusable, TargetUnreachable) as error:
-            self._deliverer.stop(error)
-            return False
+            return
+        finding = await self._read_back(accepted)
         if finding.verdict in (Verdict.FAILED, Verdict.MISSING):
+            taken: set[str] = set()
             with anyio.move_on_after(TAKE_BACK_WITHIN, shield=True):
-                await self._fail(accepted, finding, outcomes)
-            return False
-        await self._note(finding, len(accepted))
+                taken = await self._take_back(record, finding)
+            there = [sent.position for sent in accepted if sent.contact_id not in taken]
+            words = _words(finding, len(accepted), len(there))
+            if not self.passed:
+                await _note(record, finding, len(accepted), there)
+                raise TargetUnusable(words)
+            logger().warning("canary.damaged", reason=words)
+            finding = replace(finding, verdict=Verdict.PASSED)  # that of the contract, which is proven since
+        self.left = {row.outcome.position for row in self._unproven if row.outcome.status is Status.IN_DOUBT}
+        await _note(record, finding, len(accepted), self.left)
         if finding.verdict is Verdict.UNPROVEN:
             logger().warning("canary.unproven", reason=finding.words, advice="the run goes on")
         else:
             logger().info("canary.passed", rows=len(accepted), keeps_ids=finding.keeps_ids)
         self.keeps_ids = finding.keeps_ids
-        self.open = True
-        return True
-
-    async def _note(self, finding: Finding, rows: int) -> None:
-        await self._settler.note(
-            "canary", verdict=finding.verdict.value, keeps_ids=finding.keeps_ids, rows=rows, words=finding.words
-        )
+        self.passed = True
 
     async def _read_back(self, accepted: list[Sent]) -> Finding:
         lookup, lease = self._lookup, self._pool.quiet_lease()
-        assert lookup is not None, "without it there is no canary"
         deadline = anyio.current_time() + self._patience
         pause = FIRST_PAUSE
 
@@ -125,40 +200,91 @@ class CanaryGate:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _stood_before(self, contact_id: str) -> bool:
-        if self._listed is None:
+        if self._listed is None or contact_id in self._ours:
             return False
         try:
             return bool(self._listed.among([UUID(contact_id).bytes]))
         except ValueError:  # it is no id of ours, and the list was only searched for those
             return False
 
-    async def _fail(self, rows: list[Sent], finding: Finding, outcomes: dict[int, tuple[int, Outcome]]) -> None:
-        """Take the canary's rows back where the target keeps our ids, and stop the run."""
-        taken = 0
-        ours = [row for row in rows if not self._stood_before(row.contact_id)]
-        if finding.keeps_ids and self._listed is not None:
-            assert self._lookup is not None
-            self.took_back = True
-            lease = self._pool.quiet_lease()
-            for row in ours:  # from here on nobody knows whether it is there, until the target has said so
-                number, outcome = outcomes[row.position]
-                self._settler.settle(number, outcome._replace(status=Status.IN_DOUBT, code=None, reason=TAKING_BACK))
-            await self._settler.durable()
-            for row in ours:
-                if await removed(self._lookup, lease, row.contact_id):
-                    taken += 1
-                    number, outcome = outcomes[row.position]
-                    taken_back = outcome._replace(status=Status.PENDING, code=None, reason=TAKEN_BACK)
-                    self._settler.settle(number, taken_back)
-        await self._note(finding, len(rows))
-        left = len(rows) - taken
-        held = (
-            "They were taken back." if not left else f"{left} of them could not be taken back and may still be there."
+    async def _take_back(self, record: Record, finding: Finding) -> set[str]:
+        """Take all rows back where the target keeps our ids; the ids of those that are surely gone."""
+        if not finding.keeps_ids or self._listed is None:
+            return set()
+        rows = [row for row in self._unproven if not self._stood_before(row.sent.contact_id)]
+        for row in rows:  # from here on nobody knows whether it is there, until the target has said so
+            doubted = row.outcome._replace(status=Status.IN_DOUBT, code=None, reason=TAKING_BACK)
+            record.settle(row.slice_number, doubted)
+        await record.durable()
+        ids = [row.sent.contact_id for row in rows]
+        taken = await removed(self._lookup, self._pool.quiet_lease(), ids, self._deleting)
+        for row in rows:
+            if row.sent.contact_id in taken:
+                taken_back = row.outcome._replace(status=Status.PENDING, code=None, reason=TAKEN_BACK)
+                record.settle(row.slice_number, taken_back)
+        return taken
+
+
+def _words(finding: Finding, rows: int, left: int) -> str:
+    """What a person is told of a canary that failed; `left` of its rows may still be there."""
+    held = "They were taken back." if not left else f"{left} of them could not be taken back and may still be there."
+    return (
+        f"the canary failed: of {rows} rows that the target accepted, {finding.words}. {held} Compare target.wsdl or "
+        "target.dialect with the service's own WSDL: a member in the wrong order or namespace is lost without a word."
+    )
+
+
+async def _note(record: Record, finding: Finding, rows: int, left: Collection[int]) -> None:
+    await record.note(
+        "canary",
+        verdict=finding.verdict.value,
+        keeps_ids=finding.keeps_ids,
+        rows=rows,
+        words=finding.words,
+        left=[str(position) for position in sorted(left)],
+    )
+
+
+class CanaryGate:
+    """Stands between the canary's slice and the next one, see `encode.Gate`."""
+
+    def __init__(
+        self, canary: Canary, record: Record, deliverer: Deliverer[Any], *, retries: Mapping[str, int]
+    ) -> None:
+        self._canary = canary
+        self._record = record
+        self._deliverer = deliverer
+        self._retries = retries
+        self._settled: dict[int, tuple[int, Outcome]] = {}  # slice and outcome, by position
+        self._changed = anyio.Event()
+
+    @property
+    def open(self) -> bool:
+        """Whether the rest may follow."""
+        return self._canary.passed
+
+    def settled(self, number: int, outcome: Outcome) -> None:
+        """Hear of a row's outcome; does nothing once the canary has passed."""
+        if not self.open:
+            self._settled[outcome.position] = (number, outcome)
+            self._changed.set()
+
+    async def prove(self, piece: Slice) -> bool:
+        """Whether the rest may follow the rows of `piece`; False: none was accepted, another canary is needed.
+
+        Where a row was damaged on its way the run is stopped, with what is to be done in `deliverer.failure`.
+        """
+        while not all(position in self._settled for position in piece.positions):
+            self._changed = anyio.Event()
+            await self._changed.wait()
+        outcomes = {position: self._settled.pop(position) for position in piece.positions}
+        self._canary.add(
+            Unproven(sent, *outcomes[sent.position])
+            for sent in sent_rows(piece, self._retries)
+            if outcomes[sent.position][1].status in (Status.ACCEPTED, Status.IN_DOUBT)
         )
-        self._deliverer.stop(
-            TargetUnusable(
-                f"the canary failed: of {len(rows)} rows that the target accepted, {finding.words}. {held} Compare "
-                "target.wsdl or target.dialect with the service's own WSDL: a member in the wrong order or namespace "
-                "is lost without a word."
-            )
-        )
+        try:
+            await self._canary.prove(self._record)
+        except (TargetUnusable, TargetUnreachable) as error:
+            self._deliverer.stop(error)
+        return self.open

@@ -15,8 +15,7 @@ from pipeline.errors import MachineFailed, RunError, SourceError
 from pipeline.ledger.journal import Journal
 from pipeline.records import Batch, Outcome, Screened, Status
 from pipeline.run.accounting import Course
-from pipeline.run.canary import CanaryGate
-from pipeline.run.census import Census
+from pipeline.run.canary import Canary, CanaryGate
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.surroundings import Surroundings
@@ -25,7 +24,6 @@ from pipeline.stages.deliver import Deliverer, Sender
 from pipeline.stages.encode import Known, Slice, Slicer, Writer, encode
 from pipeline.stages.screen import Screens, screen
 from pipeline.stages.settle import ADDING, Begun, Settler, Terms, begin
-from pipeline.targets import Lookup
 
 
 class RowCall(Writer, Sender[Any], Protocol):
@@ -35,18 +33,16 @@ class RowCall(Writer, Sender[Any], Protocol):
 class Delivery:
     """One walk that sends; made anew for each. How it went is told to `course` and `progress`.
 
-    `call` is what is done for a row, in one word `phase`. `lookup` reads the canary back; None: there is no canary.
-    `read` is the first stage. `counts` are the rows settled so far, by status; `total` is how many there are, None: not
-    known. `standing` and `known` tell which rows need not be sent (see `Slicer`), `claim` puts down what may be (see
-    `Settler`). `canary`: so many rows go first; 0: none do. `listed`: what the target listed before.
-    `terms` say what becomes of rows without an answer.
+    `call` is what is done for a row, in one word `phase`. `read` is the first stage. `counts` are the rows settled so
+    far, by status; `total` is how many there are, None: not known. `standing` and `known` tell which rows need not be
+    sent (see `Slicer`), `claim` puts down what may be (see `Settler`). `canary`: what goes first, until it has passed;
+    None: there is none. `terms` say what becomes of rows without an answer.
     """
 
     def __init__(
         self,
         settings: Settings,
         call: RowCall,
-        lookup: Lookup | None,
         pool: SessionPool[Any],
         journal: Journal,
         read: Callable[[ObjectSendStream[Batch]], Awaitable[None]],
@@ -61,8 +57,7 @@ class Delivery:
         standing: Callable[[int, int], pl.DataFrame] | None,
         known: Known | None,
         claim: Callable[[int, Slice], None],
-        canary: int,
-        listed: Census | None,
+        canary: Canary | None,
         slice_rows: int,
         terms: Terms = ADDING,
         phase: str = "sending",
@@ -82,7 +77,6 @@ class Delivery:
         self._total = total
         self._standing = standing
         self._known = known
-        self._canary = canary if lookup is not None else 0
         self._stop_within = settings.delivery.stop_within
         self._settler = Settler(journal, self._settled, claim, terms)
         self._deliverer: Deliverer[Any] = Deliverer(
@@ -94,36 +88,17 @@ class Delivery:
             wall_clock=surroundings.wall_clock,
             random=surroundings.random,
         )
-        self._gate = CanaryGate(
-            lookup,
-            pool,
-            self._settler,
-            self._deliverer,
-            retries={name: channel.retries for name, channel in settings.contacts.channels.items()},
-            listed=listed,
-            patience=settings.delivery.late_effect,
-        )
+        retries = {name: channel.retries for name, channel in settings.contacts.channels.items()}
+        self._canary = 0 if canary is None or canary.passed else canary.rows
+        self._gate: CanaryGate | None = None
+        if canary is not None and self._canary:
+            self._gate = CanaryGate(canary, self._settler, self._deliverer, retries=retries)
         self.last_doubt = float("-inf")  # when the last request was given up that may have left, on the loop's clock
-
-    @property
-    def proven(self) -> bool:
-        """Whether the canary's rows were read back, or could not be."""
-        return self._gate.open
 
     @property
     def accepted(self) -> int:
         """Rows that the target accepted."""
         return self._settler.counts[Status.ACCEPTED]
-
-    @property
-    def took_back(self) -> bool:
-        """Whether the canary's rows were deleted."""
-        return self._gate.took_back
-
-    @property
-    def keeps_ids(self) -> bool | None:
-        """What the canary told: whether the target keeps the ids that we send; None: nothing."""
-        return self._gate.keeps_ids
 
     async def run(self, *, observing: bool) -> None:
         """Send the rows. `observing`: count what screening settles on the way, since no survey has done so."""
@@ -141,8 +116,7 @@ class Delivery:
             course.sending += max(0.0, deliverer.last_answer - deliverer.first_sent)
 
     async def _stages(self, observe: Callable[[Screened], None] | None) -> None:
-        canary = self._canary
-        gate = self._gate if canary else None
+        canary, gate = self._canary, self._gate
         slicer = Slicer(
             self._call,
             canary=canary,
@@ -191,7 +165,7 @@ class Delivery:
         progress.sent += 1
         progress.in_flight = self._deliverer.in_flight
         progress.open_sessions = self._pool.open_now
-        if self._canary and not self._gate.open:
+        if self._gate is not None and not self._gate.open:
             self._gate.settled(number, outcome)
         elif progress.phase == "canary":
             progress.phase = self._phase

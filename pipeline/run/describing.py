@@ -31,6 +31,10 @@ STATE_DIRECTORY: Final = Path("runs") / ".state"
 STATE_VARIABLE: Final = "CONTACT_PIPELINE_STATE"
 
 
+#: The mode of a run that was only checked.
+CHECK: Final = "check"
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
     """A run as it was begun."""
@@ -84,6 +88,7 @@ def describe(
     canary: int,
     tolerate: Share | None,
     upsert: bool,
+    checking: bool,
 ) -> Description:
     """Look at everything once; reads the sources whole for their fingerprints (blocking). Raises SourceError."""
     run_id = str(uuid.uuid4())
@@ -99,7 +104,7 @@ def describe(
         "limit": limit or 0,
         "canary": canary,
         "tolerate": str(tolerate or ""),
-        "mode": "upsert" if upsert else "add",
+        "mode": CHECK if checking else "upsert" if upsert else "add",
         "state": str(state_directory(settings).absolute()),
         "target": identity(settings),
     }

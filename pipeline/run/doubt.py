@@ -30,6 +30,7 @@ class Doubt:
     alone: bool  # no other run has sent into the campaign since this one began
     theirs: Mapping[bytes, bytes]  # content by id of those that another run may have sent
     brought: Collection[bytes]  # ids of those that another run has brought there since
+    shared_ids: bool  # rows of one input may have the same id
     not_before: float
     wall_clock: Callable[[], float]  # seconds since the epoch
 
@@ -49,6 +50,7 @@ def doubt_of(job: Job, recovery: Recovery, standing: Standing, state: State, num
         alone=state.alone_since(number),
         theirs=state.doubted(ids, own=number),
         brought=state.brought(ids, own=number),
+        shared_ids=job.settings.contacts.unique != "key",
         not_before=not_before,
         wall_clock=job.surroundings.wall_clock,
     )

@@ -22,6 +22,7 @@ from pipeline.ledger.summary import Summary
 from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import describing
+from pipeline.run.asking import Deleting
 from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Job
 from pipeline.run.outcome import exit_code
@@ -32,9 +33,17 @@ from pipeline.sessions import Lease
 
 
 async def settle(
-    state: State, job: Job, lease: Lease[Any], *, own: int, keeps_ids: bool | None, not_before: float
+    state: State,
+    job: Job,
+    lease: Lease[Any],
+    *,
+    own: int,
+    keeps_ids: bool | None,
+    not_before: float,
+    deleting: Deleting,
 ) -> None:
-    """Settle what runs other than `own` left open, as far as it can be told; `not_before` as in `Doubt`.
+    """Settle what runs other than `own` left open, as far as it can be told; `not_before` as in `Doubt`, `deleting` as
+    for `removed`.
 
     What cannot be told stays doubtful in the state, and such a contact is not sent. Raises Busy where such a run is at
     work or its undo is not finished, TargetUnreachable, TargetUnusable, MachineFailed.
@@ -49,10 +58,7 @@ async def settle(
             await _give_up(state, run, error, None)
             continue
         with RunDirectory(run.directory).locked():
-            try:
-                await _settle(state, job, run, lease, keeps_ids=keeps_ids, not_before=not_before)
-            except UsageError as error:  # its journal is all that is left
-                await _give_up(state, run, error, recovery)
+            await _settle(state, job, run, recovery, lease, keeps_ids, not_before, deleting)
 
 
 def _journal(job: Job, run: Run) -> Recovery:
@@ -71,19 +77,30 @@ async def _give_up(state: State, run: Run, error: RunError, recovery: Recovery |
 
 
 async def _settle(
-    state: State, job: Job, run: Run, lease: Lease[Any], *, keeps_ids: bool | None, not_before: float
+    state: State,
+    job: Job,
+    run: Run,
+    found: Recovery,
+    lease: Lease[Any],
+    keeps_ids: bool | None,
+    not_before: float,
+    deleting: Deleting,
 ) -> None:
     directory = RunDirectory(run.directory)
-    if undo_begun(directory):  # what is sent now, the rest of the undo would delete
+    if run.undone or undo_begun(directory):  # what is sent now, the rest of the undo would delete
         raise Busy(
             f"the undo of an earlier run has not come to its end; nothing was sent. Go on with it first: "
             f"contact-pipeline undo {shlex.quote(str(run.directory))}"
         )
-    theirs, recovery = await anyio.to_thread.run_sync(_job, job, directory)
+    try:
+        theirs, recovery = await anyio.to_thread.run_sync(_job, job, directory)
+    except (UsageError, MachineFailed) as error:  # its journal is all that is left
+        await _give_up(state, run, error, found)
+        return
     standing = await anyio.to_thread.run_sync(survey, theirs.screened(), recovery)
     if standing.doubtful.height and job.lookup is not None:
         doubt = await anyio.to_thread.run_sync(doubt_of, theirs, recovery, standing, state, run.number, not_before)
-        reconciler = Reconciler(doubt, job.lookup, lease, job.settings, keeps_ids=keeps_ids)
+        reconciler = Reconciler(doubt, job.lookup, lease, job.settings, keeps_ids=keeps_ids, deleting=deleting)
         journal = await anyio.to_thread.run_sync(lambda: Journal.resume(recovery, disk=job.surroundings.disk))
         try:
             await reconciler.run(journal)

@@ -16,6 +16,7 @@ from pipeline.errors import MachineFailed, RunError, UsageError
 from pipeline.ledger import campaign, lines
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
+from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.rundirectory import RunDirectory, default_path
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
@@ -27,6 +28,7 @@ from pipeline.run.job import Earlier, ImportOptions, Job
 from pipeline.run.known import Known
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
+from pipeline.run.recorded import UNDONE
 from pipeline.run.sending import Sending
 from pipeline.run.surroundings import Surroundings
 from pipeline.stages.read import Source
@@ -172,12 +174,34 @@ class _Import:
         self._progress.run_dir, self._progress.rows = earlier.directory.path, self._total
         await anyio.to_thread.run_sync(self._make_job, earlier.directory, header.sources)
         self._hold_campaign(stack)
-        send = bool(earlier.again) or not earlier.recovery.finished
+        assert self._state is not None
+        if await anyio.to_thread.run_sync(self._state.undone, header.run_id):
+            raise UsageError(UNDONE.format(directory=earlier.directory.path))
+        # A run of nothing but duplicates that was killed before its account: the state may tell otherwise by now.
+        unaccounted = earlier.recovery.slices.is_empty()
+        if self._options.max_bad is not None:
+            await self._judge_again(earlier.recovery)
+        send = bool(earlier.again) or not earlier.recovery.finished or unaccounted
+        send = send and self._course.failure is None
         disk = self._surroundings.disk
         await self._with_journal(
             functools.partial(Journal.resume, earlier.recovery, disk=disk), header.run_id, send=send
         )
         return await self._account(None, sent=send or len(earlier.recovery.slices) > 0)
+
+    async def _judge_again(self, recovery: Recovery) -> None:
+        """`--max-bad` stands before the first row here too: what screening refuses and what the target has refused."""
+        counts: Counter[Status] = Counter()
+        with self._stopping.cancelling():
+            walk = self._job.screened()
+            while (screened := await anyio.to_thread.run_sync(next, walk, None)) is not None:
+                settled = screened.contacts["status"].drop_nulls().value_counts().iter_rows()
+                counts.update({Status(status): number for status, number in settled})
+                self._total = screened.batch.stop
+        self._stopping.check()
+        told = await anyio.to_thread.run_sync(recovery.settled_counts)
+        counts.update({Status(status): number for status, number in told.items()})
+        self._course.failure = self._threshold.judge(counts, self._total)
 
     # --- before the first row ---------------------------------------------------------------------------------------
 
@@ -194,6 +218,7 @@ class _Import:
             canary=options.canary,
             tolerate=options.tolerate,
             upsert=options.upsert,
+            checking=self._checking,
         )
         self._job = replace(self._job, recorded=description.sources)
         directory.write_private("run.toml", description.toml)

@@ -24,7 +24,7 @@ class Reading:
     """What one pass over the target's list showed."""
 
     started: float  # loop's clock, seconds
-    ids: set[str] = field(default_factory=set)  # of the wanted ones
+    ids: Counter[str] = field(default_factory=Counter)  # of the wanted ones
     faces: Counter[bytes] = field(default_factory=Counter)  # of the wanted ones
 
 
@@ -39,9 +39,11 @@ class Judge:
         self.listed = list(doubt.standing.listed.iter_rows(named=True)) if not self.control else []
         self.damaged = [row for row in self.rows.values() if row["reason"] == TAKING_BACK]
         theirs = {*doubt.theirs, *doubt.brought}
-        #: Of the damaged ones, those that another run has sent since.
-        self.others = {row["position"] for row in self.damaged if UUID(row["contact_id"]).bytes in theirs}
+        brought = {row["position"] for row in self.rows.values() if UUID(row["contact_id"]).bytes in doubt.brought}
+        #: Those that another run has brought there since, and of the damaged ones those that it may have.
+        self.others = brought | {row["position"] for row in self.damaged if UUID(row["contact_id"]).bytes in theirs}
         self._ids = {row["contact_id"] for row in (*self.rows.values(), *self.control, *self.listed)}
+        self._accepted_ids: Counter[str] = Counter()  # how often this run was accepted with an id
         self._faces_of: dict[int, Face] = {}  # by position
         self._wanted: set[bytes] = set()  # faces
         self._countable = False  # whether numbers tell anything
@@ -60,18 +62,23 @@ class Judge:
     def count(self) -> None:
         """Look up what stood there before, and count what this run was accepted with (blocking)."""
         doubt = self._doubt
-        if doubt.baseline.whole:
+        if self.counting and doubt.baseline.whole:
             self._countable = doubt.alone
             self._before = doubt.baseline.numbers(self._wanted)
+        if not (self.counting or doubt.shared_ids):
+            return
         for rows in told(doubt.walk(), doubt.recovery):
             for row in rows.filter(pl.col("status") == Status.ACCEPTED.value).iter_rows(named=True):
-                face = doubt.faces.sent(row)
-                self._accepted.update(self._wanted.intersection((face.destinations, face.whole)))
+                if self.counting:
+                    face = doubt.faces.sent(row)
+                    self._accepted.update(self._wanted.intersection((face.destinations, face.whole)))
+                if row["contact_id"] in self._ids:
+                    self._accepted_ids[row["contact_id"]] += 1
 
     def note_id(self, reading: Reading, contact_id: str | None) -> None:
         """An id that the list shows."""
         if contact_id is not None and contact_id in self._ids:
-            reading.ids.add(contact_id)
+            reading.ids[contact_id] += 1
 
     def note(self, reading: Reading, held: Held) -> None:
         """A contact that the list shows."""
@@ -88,7 +95,8 @@ class Judge:
         if self._by_ids(reading):
             # What was there before shows that the list is one, and holds our ids; that it is not behind, it does not.
             control = self.control or self.listed
-            return bool(control) and all(row["contact_id"] in reading.ids for row in control)
+            numbers = ((row["contact_id"], max(1, self._accepted_ids[row["contact_id"]])) for row in control)
+            return bool(control) and all(reading.ids[contact_id] >= number for contact_id, number in numbers)
         if not self.control:
             return False
         faces = {self._faces_of[row["position"]].destinations for row in self.control}
@@ -103,13 +111,32 @@ class Judge:
         take effect any more, or be late in it.
         """
         rows = [self.rows[position] for position in open_]
-        listed = {row["position"] for row in rows if row["contact_id"] in reading.ids}
+        listed, untold = self._listed(reading, rows)
         there = listed.difference({row["position"] for row in self.damaged} - self.others)
         if self._by_ids(reading):
-            return there, open_ - listed if final else set()
+            return there, open_ - listed - untold if final else set()
         if shown and self._countable:
             return self._judge_by_number(reading, rows, final=final)
         return there, set()
+
+    def _listed(self, reading: Reading, rows: list[dict[str, Any]]) -> tuple[set[int], set[int]]:
+        """Positions of those that are listed beyond those that are accepted, and of those of which that cannot be told:
+        rows of a source may share an id, and then their number tells which are there only if all or none are, or if one
+        is as good as the other.
+        """
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            groups.setdefault(row["contact_id"], []).append(row)
+        listed: set[int] = set()
+        untold: set[int] = set()
+        for contact_id, group in groups.items():
+            number = max(0, reading.ids[contact_id] - self._accepted_ids[contact_id])
+            positions = sorted(row["position"] for row in group)
+            if 0 < number < len(group) and len({row["content"] for row in group}) > 1:
+                untold.update(positions)
+            else:
+                listed.update(positions[:number])
+        return listed, untold
 
     def _judge_by_number(
         self, reading: Reading, rows: list[dict[str, Any]], *, final: bool

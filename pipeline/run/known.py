@@ -21,15 +21,15 @@ _VERDICTS: Final = pl.Schema([("status", pl.String), ("reason", pl.String)])
 
 
 def known_keeps_ids(configured: bool | Literal["ask"], notes: Sequence[Note], state: State | None) -> bool | None:
-    """Whether the target keeps our ids: as configured, as the run's canary told (`notes` of its journal), as an earlier
+    """Whether the target keeps our ids: as the run's canary told (`notes` of its journal), as configured, as an earlier
     run has learnt; None: nobody knows.
     """
-    if configured != "ask":
-        return configured
     for note in notes[::-1]:
         told = note.fields.get("keeps_ids")
         if note.event == "canary" and isinstance(told, bool):
             return told
+    if configured != "ask":
+        return configured
     return state.keeps_ids if state is not None else None
 
 
@@ -61,7 +61,7 @@ class Known:
         if (self._census is None or self._census.empty) and all(state.blank for state in asked):
             return _nothing(contacts.height)
         ids, contents = packed(contacts)
-        there = self._state.known(ids) if self._state else {}
+        there = self._state.known(ids, own=self._own) if self._state else {}
         listed = self._census.among(ids) if self._census else set()
         doubted = self._doubts.doubted(ids, own=self._own) if self._doubts else {}
         if not (there or listed or doubted):

@@ -9,7 +9,7 @@ from pipeline.errors import RunError, ThresholdReached
 from pipeline.records import BAD, Status
 
 #: A signal's code stands above all; else the first of these that applies.
-_MOST_SERIOUS: Final = (8, 6, 5, 3, 4, 1, 7, 2)
+_MOST_SERIOUS: Final = (8, 7, 6, 5, 2, 3, 4, 1)
 
 #: What a process ends with after SIGINT and SIGTERM (128 + the signal's number).
 SIGNAL_CODES: Final = {2: 130, 15: 143}

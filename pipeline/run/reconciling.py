@@ -19,8 +19,8 @@ from pipeline.errors import NoList
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.recovery import Recovery
 from pipeline.logs import logger
-from pipeline.records import Outcome, Status
-from pipeline.run.asking import ask_patiently, removed
+from pipeline.records import NOT_THERE, Outcome, Status
+from pipeline.run.asking import Deleting, ask_patiently, removed
 from pipeline.run.doubt import Doubt
 from pipeline.run.judging import Judge, Reading
 from pipeline.run.standing import Standing
@@ -31,7 +31,6 @@ from pipeline.targets import Lookup
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 
 #: Why rows that were in doubt are what they are now.
-NOT_THERE: Final = "the target was asked and does not hold it"
 LISTED: Final = "an earlier run had added it"
 CHANGED: Final = "an earlier run had added it, with other content"
 NO_ANSWER: Final = "sent {attempts} times without an answer, and the target was asked each time and does not hold it"
@@ -50,7 +49,9 @@ class Told:
 
 
 class Reconciler:
-    """Asks the target and settles; one for each time. `keeps_ids`: None where that is not known."""
+    """Asks the target and settles; one for each time. `keeps_ids`: None where that is not known. `deleting` as for
+    `removed`.
+    """
 
     def __init__(
         self,
@@ -60,7 +61,9 @@ class Reconciler:
         settings: Settings,
         *,
         keeps_ids: bool | None,
+        deleting: Deleting,
     ) -> None:
+        self._deleting = deleting
         self._doubt = doubt
         self._lookup = lookup
         self._lease = lease
@@ -68,7 +71,6 @@ class Reconciler:
         self._late = settings.delivery.late_effect
         self._judge = Judge(doubt, keeps_ids)
         self._not_before = doubt.not_before
-        self.took_back = False  # whether anything was deleted
 
     async def run(self, journal: Journal, *, give_up: int | None = None) -> Told:
         """Put on record what can be told, durably; returns the ids of the rows that it was told of.
@@ -114,8 +116,7 @@ class Reconciler:
     async def _verdicts(self) -> AsyncIterator[tuple[set[int], set[int]]]:
         """Positions that are there and positions that are not, as often as there is something new."""
         open_ = set(self._judge.rows)
-        if self._judge.counting:
-            await anyio.to_thread.run_sync(self._judge.count)
+        await anyio.to_thread.run_sync(self._judge.count)
         gone = await self._take_back()
         open_ -= gone
         yield set(), gone
@@ -145,15 +146,11 @@ class Reconciler:
         which rows are surely gone. What another run has sent since is none of ours to delete.
         """
         rows = [row for row in self._judge.damaged if row["position"] not in self._judge.others]
-        gone: set[int] = set()
         if not rows:
-            return gone
-        self.took_back = True
-        for row in rows:
-            if await removed(self._lookup, self._lease, row["contact_id"]):  # else the list tells what became of it
-                gone.add(row["position"])
+            return set()
+        gone = await removed(self._lookup, self._lease, [row["contact_id"] for row in rows], self._deleting)
         self._not_before = max(self._not_before, anyio.current_time() + self._late)
-        return gone
+        return {row["position"] for row in rows if row["contact_id"] in gone}  # of the others the list tells
 
     # --- reading ----------------------------------------------------------------------------------------------------
 

@@ -18,16 +18,34 @@ from pipeline.stages.read import Source, open_source
 from pipeline.stages.screen import load_suppression
 from pipeline.wire import client_factory
 
+#: What run.toml always holds, by table.
+_RECORDED: Final = {
+    "run": ("wave", "limit", "canary", "tolerate", "mode", "target"),
+    "source": ("path", "name", "delimiter", "encoding"),
+    "settings": ("target", "contacts"),
+}
+
+#: Why a run cannot be gone on with.
+UNDONE: Final = (
+    "{directory}: this run was undone, in whole or in part, and cannot be gone on with; import the list anew, in "
+    "another run directory"
+)
+
 #: What may be set anew: nothing that decides what is sent, or where.
 _SETTABLE: Final = ("delivery.", "sessions.", "http.", "target.account_id", "target.username", "target.password")
 
 
 def record(directory: RunDirectory) -> dict[str, Any]:
-    """run.toml as tables. Raises MachineFailed where it cannot be read."""
+    """run.toml as tables, with those that every run has. Raises MachineFailed where it cannot be read."""
     try:
-        return tomllib.loads(directory.settings.read_text(encoding="utf-8"))
+        tables = tomllib.loads(directory.settings.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise MachineFailed(f"{directory.settings}: cannot be read: {error}") from None
+    for name, keys in _RECORDED.items():
+        for table in (tables.get(name) or [{}]) if name == "source" else [tables.get(name, {})]:
+            if lacking := [key for key in keys if key not in table]:
+                raise MachineFailed(f"{directory.settings}: lacks {name}.{lacking[0]}: it was changed, or cut")
+    return tables
 
 
 def recorded_sources(directory: RunDirectory) -> tuple[list[Source], int | None]:
@@ -105,6 +123,14 @@ def recorded_job(
         ),
         suppression=load_suppression(directory.kept("suppress"), settings.contacts, surroundings.authorities),
     )
+
+
+def check_imported(directory: RunDirectory) -> None:
+    """Raise UsageError where the run was only a check."""
+    if record(directory)["run"]["mode"] == describing.CHECK:
+        raise UsageError(
+            f"{directory.path}: holds a check, which sends nothing; import the list in another run directory"
+        )
 
 
 def undo_begun(directory: RunDirectory) -> bool:

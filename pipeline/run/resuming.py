@@ -17,6 +17,8 @@ from pipeline.run.importing import Confirm, Result, import_contacts, resume_cont
 from pipeline.run.job import Earlier, ImportOptions
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import (
+    UNDONE,
+    check_imported,
     check_same,
     record,
     recorded_options,
@@ -52,6 +54,7 @@ async def resume_run(
     with directory.locked():
         _check_not_undone(directory)
         recovery = recover(directory.journal, disk=surroundings.disk)
+        check_imported(directory)
         if not again and (verdict := _verdict(directory, recovery)) is not None:
             return verdict
         settings = recorded_settings(directory, overrides)
@@ -88,6 +91,7 @@ async def continue_run(
             except NothingBegun:
                 directory.journal.unlink()
             else:
+                check_imported(directory)
                 _check_asked(directory, settings, sources, options, recovery.header)
                 if (verdict := _verdict(directory, recovery)) is not None:
                     return verdict
@@ -103,10 +107,7 @@ async def continue_run(
 def _check_not_undone(directory: RunDirectory) -> None:
     """What a run had added and has been deleted must not be taken for being there."""
     if undo_begun(directory):
-        raise UsageError(
-            f"{directory.path}: this run was undone, in whole or in part, and cannot be gone on with; import the list "
-            "anew, in another run directory"
-        )
+        raise UsageError(UNDONE.format(directory=directory.path))
 
 
 def _verdict(directory: RunDirectory, recovery: Recovery) -> Result | None:

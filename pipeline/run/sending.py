@@ -4,6 +4,7 @@ of sending and of settling what was left in doubt.
 
 import functools
 from collections import Counter
+from collections.abc import Collection
 from typing import Final
 
 import anyio
@@ -19,6 +20,7 @@ from pipeline.records import Status
 from pipeline.run import census, describing, earlier_runs, reconciling, updating
 from pipeline.run.accounting import Course
 from pipeline.run.asking import ask
+from pipeline.run.canary import Canary, Direct, unproven
 from pipeline.run.census import Census
 from pipeline.run.delivering import Delivery
 from pipeline.run.doubt import doubt_of
@@ -27,7 +29,7 @@ from pipeline.run.known import Known, known_keeps_ids
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Reconciler
-from pipeline.run.standing import survey
+from pipeline.run.standing import survey, told
 from pipeline.stages.canary import Verdict
 from pipeline.stages.faces import Faces
 from pipeline.stages.read import read
@@ -35,6 +37,14 @@ from pipeline.targets import Lookup
 
 #: After so many rounds of sending in which no row was accepted, rows that always lack an answer have failed.
 STALE_ROUNDS: Final = 3
+
+
+#: Why nothing is sent.
+NO_LIST: Final = (
+    "the target gives no list of the campaign's contacts but null, which means an error, and this machine knows of no "
+    "earlier run: what is there already would be sent twice. Nothing was sent. Try again later; where no list is ever "
+    'to be had, leave "target" out of state.known.'
+)
 
 
 class Sending:
@@ -74,7 +84,7 @@ class Sending:
         self._census: Census | None = None
         self._recovery: Recovery | None = earlier.recovery if earlier else None
         self._lookup = job.lookup
-        self._canary_passed = _proven(earlier)
+        self._canary: Canary | None = None
         notes = earlier.recovery.notes if earlier else ()
         self._keeps_ids = known_keeps_ids(job.settings.target.keeps_ids, notes, state)
         self._last_doubt = self._began  # when a request was given up that may yet take effect
@@ -97,7 +107,7 @@ class Sending:
             course.received = self._stopping.received
             if course.received is None:
                 await self._add()
-            if self._job.options.upsert and not self._ended:
+            if self._job.options.upsert and not self._ended():
                 await self._update()
         except (NotDelivered, OutcomeUnknown) as error:
             raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None
@@ -122,8 +132,20 @@ class Sending:
             own=self._number,
             keeps_ids=self._keeps_ids,
             not_before=self._began + job.settings.delivery.late_effect,
+            deleting=self._deleting,
         )
         await self._look()
+        if self._lookup is not None and job.options.canary:
+            self._canary = Canary(
+                self._lookup,
+                self._pool,
+                rows=job.options.canary,
+                listed=self._census,
+                deleting=self._deleting,
+                patience=job.settings.delivery.late_effect,
+                passed=_proven(self._earlier),
+                left=_left_of_canary(self._earlier),
+            )
 
     def _check_unchanged(self) -> None:
         """A plan may have been looked at for long: what is sent is what was surveyed."""
@@ -145,10 +167,14 @@ class Sending:
                 # What brought these there, on another machine, may have been killed just now.
                 await anyio.sleep_until(self._began + job.settings.delivery.late_effect)
                 await self._take_census(lookup, counting=counting)
-        if self._census is None or not listing:
-            blind = "state" not in known or self._state.first_run(self._number)
-            if blind:
-                logger().warning("repeats.unseen", reason="neither a state of earlier runs nor the target's list tells")
+        if self._census is not None and begun and job.settings.contacts.unique != "key":
+            await anyio.to_thread.run_sync(self._forget_ours, self._census)
+        blind = "state" not in known or await anyio.to_thread.run_sync(self._state.first_run, self._number)
+        if blind and listing and self._census is None:
+            # Not to know what is there is not to know that nothing is.
+            raise TargetUnreachable(NO_LIST)
+        if blind and not listing:
+            logger().warning("repeats.unseen", reason="neither a state of earlier runs nor the target's list tells")
 
     async def _take_census(self, lookup: Lookup, *, counting: bool) -> None:
         job = self._job
@@ -163,6 +189,12 @@ class Sending:
             outage=job.settings.delivery.outage,
         )
 
+    def _forget_ours(self, listed: Census) -> None:
+        """Rows may share an id: that one of them is there must not keep another from being sent (blocks)."""
+        assert self._earlier is not None
+        for rows in told(self._job.screened(), self._earlier.recovery):
+            listed.discard(packed_ids(rows.filter(pl.col("status") == Status.ACCEPTED.value)["contact_id"]))
+
     def _strangely_known(self) -> bool:
         """Whether the target lists rows of this input, though this machine knows of no run that sent any (blocks)."""
         listed = self._census
@@ -175,14 +207,28 @@ class Sending:
         """Wait until the list shows no more what was taken back, and, if `sent`, shows what other runs have sent: where
         the state does not tell, only the list does.
         """
-        late = self._job.settings.delivery.late_effect
-        moments = [await anyio.to_thread.run_sync(lambda: self._state.deleted_at)]
+        late, wall_clock = self._job.settings.delivery.late_effect, self._job.surroundings.wall_clock
+        deleted_at = await anyio.to_thread.run_sync(lambda: self._state.deleted_at)
+        moments = [deleted_at]
         if sent:
             moments.append(await anyio.to_thread.run_sync(lambda: self._state.quiet_since(own=self._number)))
-        quiet_since = max((moment for moment in moments if moment is not None), default=None)
-        if quiet_since is not None:
-            left = min(late, quiet_since + late - self._job.surroundings.wall_clock())
-            await anyio.sleep(max(0.0, min(left, self._began + late - anyio.current_time())))
+        for moment in moments:
+            if moment == float("inf"):  # nobody knows when, but it was before this process began
+                await anyio.sleep_until(self._began + late)
+            elif moment is not None:
+                await anyio.sleep(max(0.0, min(late, moment + late - wall_clock())))
+        if deleted_at == float("inf"):
+            await anyio.to_thread.run_sync(self._state.deleted, wall_clock() - late)
+
+    def _deleting(self, gone: Collection[str] | None) -> None:
+        """See `asking.Deleting`."""
+        if gone is None:
+            self._state.deleted(float("inf"))
+            return
+        ids = packed_ids(pl.Series(list(gone), dtype=pl.String))
+        self._state.gone(ids, self._job.surroundings.wall_clock())
+        if self._census is not None:
+            self._census.discard(ids)
 
     # --- rounds -----------------------------------------------------------------------------------------------------
 
@@ -193,19 +239,39 @@ class Sending:
         if sent:
             await self._deliver()
         stale = 0
-        while not self._ended and not (sent and not self.in_doubt):
+        while not self._ended() and not (sent and not self.in_doubt):
             give_up = self._job.settings.delivery.attempts if stale >= STALE_ROUNDS else None
             with self._stopping.cancelling():
                 told = await self._settle(again, give_up)
             self._course.received = received = self._stopping.received
-            if received is not None or (sent and not told):
+            if received is not None:
                 return
+            if sent and not told:
+                break
             again = ()
+            await self._prove_sent()
+            if self._ended():
+                return
             self._recovery = await anyio.to_thread.run_sync(self._job.recover)
             self._counts.clear()
             await self._deliver()
             stale = 0 if self._accepted else stale + 1
             sent = True
+
+    async def _prove_sent(self) -> None:
+        """Read back what was accepted before any canary had passed: by an earlier process, or as the list has told."""
+        canary, job = self._canary, self._job
+        if canary is None or (canary.passed and not canary.left):
+            return
+        retries = {name: channel.retries for name, channel in job.settings.contacts.channels.items()}
+        recovery = await anyio.to_thread.run_sync(job.recover)
+        rows = await anyio.to_thread.run_sync(unproven, job.screened(), recovery, retries)
+        canary.begin(rows)
+        self._progress.phase = "canary"
+        with self._stopping.cancelling():
+            await canary.prove(Direct(self._journal))
+        self._course.received = self._stopping.received
+        await self._learn(canary)
 
     async def _settle(self, again: tuple[Status, ...], give_up: int | None) -> bool:
         """Settle what can be told of the rows in doubt; returns whether anything could."""
@@ -222,7 +288,9 @@ class Sending:
         not_before = self._last_doubt + job.settings.delivery.late_effect
         doubt = await anyio.to_thread.run_sync(doubt_of, job, recovery, standing, self._state, self._number, not_before)
         lease = self._pool.quiet_lease()
-        reconciler = Reconciler(doubt, self._lookup, lease, job.settings, keeps_ids=self._keeps_ids)
+        reconciler = Reconciler(
+            doubt, self._lookup, lease, job.settings, keeps_ids=self._keeps_ids, deleting=self._deleting
+        )
         told = await reconciler.run(self._journal, give_up=give_up)
         # It may have been another run that doubted them: that is told herewith too.
         await anyio.to_thread.run_sync(
@@ -231,12 +299,10 @@ class Sending:
         if self._census is not None and told.absent:
             absent = packed_ids(pl.Series(told.absent))
             await anyio.to_thread.run_sync(self._census.discard, absent)
-        if reconciler.took_back:
-            await anyio.to_thread.run_sync(self._state.deleted, wall_clock())
         return bool(told)
 
-    @property
     def _ended(self) -> bool:
+        """Whether a failure or a signal has come."""
         return self._course.failure is not None or self._course.received is not None
 
     async def _deliver(self) -> None:
@@ -246,7 +312,6 @@ class Sending:
         delivery = Delivery(
             job.settings,
             job.rows,
-            self._lookup,
             self._pool,
             self._journal,
             functools.partial(read, job.sources, limit=job.options.limit),
@@ -266,8 +331,7 @@ class Sending:
                 upsert=job.options.upsert,
             ),
             claim=lambda number, piece: self._state.claim(self._number, number, piece.positions, piece.contacts),
-            canary=0 if self._canary_passed else job.options.canary,
-            listed=self._census,
+            canary=self._canary,
             slice_rows=job.slice_rows,
         )
         try:
@@ -275,17 +339,21 @@ class Sending:
         finally:
             self._last_doubt = max(self._last_doubt, delivery.last_doubt)
             self._accepted = delivery.accepted
-            if delivery.took_back:
-                self._state.deleted(job.surroundings.wall_clock())
-        self._canary_passed = self._canary_passed or delivery.proven
-        if delivery.keeps_ids is not None:
-            configured = job.settings.target.keeps_ids
-            if configured not in ("ask", delivery.keeps_ids):
-                logger().warning("target.keeps_ids", configured=configured, found=delivery.keeps_ids)
-            if delivery.keeps_ids != configured:
-                course.learnt = (f"target.keeps_ids = {str(delivery.keeps_ids).lower()}",)
-            await anyio.to_thread.run_sync(self._state.learn_keeps_ids, delivery.keeps_ids)
-            self._keeps_ids = self._keeps_ids if self._keeps_ids is not None else delivery.keeps_ids
+        if self._canary is not None:
+            await self._learn(self._canary)
+
+    async def _learn(self, canary: Canary) -> None:
+        """Remember what reading back has told of the target."""
+        found, configured = canary.keeps_ids, self._job.settings.target.keeps_ids
+        if found is None:
+            return
+        known = await anyio.to_thread.run_sync(lambda: self._state.keeps_ids)
+        if configured not in ("ask", found):
+            logger().warning("target.keeps_ids", configured=configured, found=found)
+        if found not in (configured, known):
+            self._course.learnt = (f"target.keeps_ids = {str(found).lower()}",)
+        await anyio.to_thread.run_sync(self._state.learn_keeps_ids, found)
+        self._keeps_ids = self._keeps_ids if self._keeps_ids is not None else found
 
     async def _update(self) -> None:
         """Update what was found to be in the campaign with other content."""
@@ -300,13 +368,12 @@ class Sending:
         with self._stopping.cancelling():
             await self._let_others_show(sent=True)
         self._course.received = self._stopping.received
-        if self._ended:
+        if self._ended():
             return
         self._counts.clear()
         delivery = Delivery(
             job.settings,
             updating.Update(lookup),
-            None,
             self._pool,
             self._journal,
             functools.partial(read, job.sources, limit=job.options.limit),
@@ -320,8 +387,7 @@ class Sending:
             standing=updating.to_update(recovery),
             known=None,
             claim=lambda _, piece: self._state.claim_update(self._number, piece.contacts),
-            canary=0,
-            listed=None,
+            canary=None,
             slice_rows=job.slice_rows,
             terms=updating.TERMS,
             phase="updating",
@@ -329,8 +395,21 @@ class Sending:
         await delivery.run(observing=True)
 
 
+#: How a canary ends after which the rest may follow.
+_ENDS: Final = (Verdict.PASSED.value, Verdict.UNPROVEN.value)
+
+
 def _proven(earlier: Earlier | None) -> bool:
     """Whether a canary of this run was read back already, or could not be."""
     notes = earlier.recovery.notes if earlier else ()
-    ends = (Verdict.PASSED.value, Verdict.UNPROVEN.value)
-    return any(note.event == "canary" and note.fields.get("verdict") in ends for note in notes)
+    return any(note.event == "canary" and note.fields.get("verdict") in _ENDS for note in notes)
+
+
+def _left_of_canary(earlier: Earlier | None) -> set[int]:
+    """Positions of rows that were in doubt when the canary passed; before, of those that it found damaged and could not
+    take back: that was told.
+    """
+    notes = [note.fields for note in (earlier.recovery.notes if earlier else ()) if note.event == "canary"]
+    ends = [fields for fields in notes if fields.get("verdict") in _ENDS]
+    left = [fields.get("left") for fields in (ends[-1:] or notes)]
+    return {int(position) for positions in left if isinstance(positions, list) for position in positions}

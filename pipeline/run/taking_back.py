@@ -223,7 +223,6 @@ class TakingBack:
         delivery = Delivery(
             job.settings,
             _Removal(self._lookup),
-            None,
             self._pool,
             journal,
             functools.partial(read, job.sources, limit=job.options.limit),
@@ -237,8 +236,7 @@ class TakingBack:
             standing=recovery.standing,
             known=None,
             claim=lambda _, piece: accounts.doubt(self._state, number, piece.contacts),
-            canary=0,
-            listed=None,
+            canary=None,
             slice_rows=job.slice_rows,
             phase="taking back",
         )

@@ -34,7 +34,7 @@ from pipeline.run.importing import Result
 from pipeline.run.job import Job
 from pipeline.run.known import known_keeps_ids
 from pipeline.run.progress import Progress
-from pipeline.run.recorded import check_same, recorded_job, recorded_settings
+from pipeline.run.recorded import check_imported, check_same, recorded_job, recorded_settings
 from pipeline.run.surroundings import Surroundings
 from pipeline.run.taking_back import TakingBack
 
@@ -45,6 +45,9 @@ OWN_IDS: Final = (
     "The target gives contacts ids of its own, so those of this run cannot be told from others. Nothing was deleted."
 )
 NO_LOOKUP: Final = "A target of system {system} has no call that deletes what was added. Nothing was deleted."
+
+#: What the summary of a run says that never ended.
+BROKEN_OFF: Final = "The run was broken off before it could give account of itself, and was then taken back by an undo."
 
 
 async def undo_run(
@@ -123,6 +126,7 @@ def _job(directory: RunDirectory, overrides: Sequence[str], surroundings: Surrou
         recovery = recover(directory.journal, disk=surroundings.disk)
     except NothingBegun:
         raise UsageError(_nothing(directory)) from None
+    check_imported(directory)
     settings = recorded_settings(directory, overrides)
     check_same(directory, settings, recovery)
     job = recorded_job(directory, recovery, settings, surroundings, asks=True)
@@ -221,6 +225,8 @@ class _Undo:
         )
         begun = self._begun is not None
         try:
+            if not self._job.directory.summary.exists():
+                await anyio.to_thread.run_sync(self._account_of_the_run)
             with self._stopping.cancelling():
                 await taking_back.prepare(begun=begun)
             self._stopping.check()
@@ -266,8 +272,14 @@ class _Undo:
         """The run's number. What it may have sent and never gave account of is doubtful from here on."""
         directory = self._job.directory.path.absolute()
         number = await anyio.to_thread.run_sync(state.enter, self._run.header.run_id, directory)
+        await anyio.to_thread.run_sync(state.undo_begun, number)
         await anyio.to_thread.run_sync(accounts.give_up, state, number)
         return number
+
+    def _account_of_the_run(self) -> None:
+        """A run that was killed has given no account, and is not gone on with any more: it is given now (blocking)."""
+        course = Course(failure=MachineFailed(BROKEN_OFF))
+        account(self._job, self._job.screened(), course, None, self._state.number(self._run.header.run_id) or 0)
 
     async def _account(self, state: State, number: int) -> Result:
         """Ledger and summary, and what the state knows of these contacts now."""

@@ -70,6 +70,7 @@ class Row(NamedTuple):
     body: Body
     attempts: int = 0  # sends so far, in earlier runs too
     put_off: int = 0  # sends of this run that the target has put off
+    doubted: bool = False  # whether a send of it in an earlier run got no answer
 
 
 class Deliverer(Generic[H]):
@@ -152,7 +153,7 @@ class Deliverer(Generic[H]):
                     self._settler.received(number)
                     self._outstanding += len(piece.positions)
                     self._ready.extend(
-                        Row(at, number, body, piece.attempts.get(at, 0))
+                        Row(at, number, body, piece.attempts.get(at, 0), doubted=at in piece.doubted)
                         for at, body in zip(piece.positions, piece.bodies, strict=True)
                     )
                     self._wake()
@@ -311,7 +312,7 @@ class Deliverer(Generic[H]):
             status, code, reason = Status.REJECTED, error.code, error.reason
         except AlreadyThere as error:
             code = error.code
-            if row.attempts == row.put_off:
+            if not row.doubted:
                 status, reason = Status.DUPLICATE, error.reason
             # else an earlier send of ours, of which no answer came, has brought it there after all
         except OutcomeUnknown as error:

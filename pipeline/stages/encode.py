@@ -1,8 +1,8 @@
 """Contacts to request bodies, a batch at a time, by the target's encoder; cut into the slices that are begun as one."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 import anyio
@@ -10,7 +10,7 @@ import anyio.to_thread
 import polars as pl
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
-from pipeline.records import CHANNELS, Outcome, Screened, Status
+from pipeline.records import CHANNELS, NOT_THERE, Outcome, Screened, Status
 from pipeline.stages.canary import Sent
 
 #: The body of one row call, cut where the session's own token belongs: `token.join(body)` is what is sent.
@@ -49,6 +49,7 @@ class Slice:
     contacts: pl.DataFrame  # theirs, CONTACTS_SCHEMA
     digest: str  # over contact ids and contents: a changed source is noticed
     attempts: dict[int, int] = field(default_factory=dict)  # sends in earlier runs, by position, where there were any
+    doubted: frozenset[int] = frozenset()  # positions of those that were sent before and got no answer
     known: list[Outcome] = field(default_factory=list)  # rows that need not be sent, with what is known of them
 
 
@@ -69,9 +70,9 @@ class Known(Protocol):
 class Slicer:
     """Cuts batches into slices: the first `canary` rows that can be sent are one of their own.
 
-    `standing` gives, for a range of positions, where rows stand that were begun before (position, status, attempts):
-    only the pending ones of them are sent. Of those `known` settles the ones that are there already. `wall_clock` gives
-    seconds since the epoch.
+    `standing` gives, for a range of positions, where rows stand that were begun before (position, status, reason,
+    attempts): only the pending ones of them are sent. Of those `known` settles the ones that are there already.
+    `wall_clock` gives seconds since the epoch.
     """
 
     def __init__(
@@ -100,12 +101,14 @@ class Slicer:
         contacts = screened.contacts.with_row_index("_position", offset=screened.batch.start)
         sendable = contacts.filter(pl.col("status").is_null())
         attempts: dict[int, int] = {}
+        doubted: frozenset[int] = frozenset()
         if self._standing is not None:
             told = self._standing(screened.batch.start, screened.batch.stop)
             pending = told["status"] == Status.PENDING.value
             done = told["position"].filter(~pending)
             sendable = sendable.filter(~pl.col("_position").cast(pl.UInt64).is_in(done.implode()))
             attempts = dict(told.filter(pending).select("position", "attempts").iter_rows())
+            doubted = frozenset(told["position"].filter(pending & (told["reason"] == NOT_THERE)))
         known: list[Outcome] = []
         if self._known is not None and sendable.height:
             verdicts = self._known.judge(sendable)
@@ -120,7 +123,7 @@ class Slicer:
             stop = sendable["_position"][0] if sendable.height else screened.batch.stop
             own = [outcome for outcome in known if outcome.position < stop]
             known = known[len(own) :]
-            yield self._slice(start, stop, piece, attempts, own)
+            yield replace(self._slice(start, stop, piece, attempts, own), doubted=doubted)
             start = stop
 
     def _outcomes(self, positions: pl.Series, verdicts: pl.DataFrame, attempts: dict[int, int]) -> list[Outcome]:
@@ -139,10 +142,10 @@ class Slicer:
             digest.update("\n".join(contacts[column].to_list()).encode())
         before = {at: attempts[at] for at in positions if attempts.get(at)}
         bodies = self._encoder.encode(contacts) if positions else []
-        return Slice(start, stop, positions, bodies, contacts, digest.hexdigest(), before, known)
+        return Slice(start, stop, positions, bodies, contacts, digest.hexdigest(), before, known=known)
 
 
-def sent_rows(piece: Slice, retries: dict[str, int]) -> list[Sent]:
+def sent_rows(piece: Slice, retries: Mapping[str, int]) -> list[Sent]:
     """A slice's rows as the canary compares them; `retries` by channel."""
     return [
         Sent(position, row["contact_id"], {c: (row[c], retries[c]) for c in CHANNELS if row[c] is not None})

@@ -89,10 +89,10 @@ class Settler:
     async def begin(self, piece: Slice) -> int:
         """Put on record, durably, that the rows of a slice may now be sent; returns the slice's number."""
         rows = len(piece.positions) + len(piece.known)
+        if piece.positions:  # before the journal knows of it: others learn of such a run from the claim alone
+            await anyio.to_thread.run_sync(self._claim, self._journal.next_slice, piece)
         number = self._journal.begin(piece.start, piece.stop, rows, piece.digest, piece.known)
         self._handed_over[number] = piece
-        if piece.positions:
-            await anyio.to_thread.run_sync(self._claim, number, piece)
         await self.durable()
         for outcome in piece.known:
             self._on_settled(number, outcome)

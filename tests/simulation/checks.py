@@ -59,6 +59,7 @@ def check(world: "World") -> None:
         problems += _agreement_by_id(world, ledgers)
     else:
         problems += _agreement_by_content(world, ledgers)
+    problems += _wholeness(world)
     problems += _state(world, ledgers)
     problems += _upserted(world, ledgers)
     problems += _nothing_lost_of_others(world)
@@ -108,6 +109,19 @@ def _agreement_by_id(world: "World", ledgers: dict[str, list[dict[str, Any]]]) -
         if there not in wanted:
             problems.append(f"{contact_id} is {'/'.join(sorted(statuses))} and there {there} times ({before} before)")
     return problems + [f"{contact_id} is there and in no ledger" for contact_id in held]
+
+
+def _wholeness(world: "World") -> list[str]:
+    """What is there is there whole, though the target lost members for a while: that is what the canary is for."""
+    knobs = world.knobs
+    if not (knobs.canary and knobs.keeps_ids and "target" in knobs.known):
+        return []  # nothing is read back, or what stood there before is not known: then nothing is taken back
+    damaged = [
+        contact.sent_id
+        for contact in world.store.there()
+        if contact.sent_id and not all(contact.retries.get(name) for name, *_ in contact.content)
+    ]
+    return [f"{contact_id} is there, and has lost a member" for contact_id in damaged]
 
 
 def _agreement_by_content(world: "World", ledgers: dict[str, list[dict[str, Any]]]) -> list[str]:
