@@ -14,12 +14,23 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from pipeline.simulator.exchange import Exchange, page
+from pipeline.simulator.genesys.service import GenesysService
+from pipeline.simulator.genesys.settings import GenesysSettings
+from pipeline.simulator.intelliview.service import IntelliviewService
+from pipeline.simulator.intelliview.settings import IntelliviewSettings
 from pipeline.simulator.onc.service import OncService
 from pipeline.simulator.onc.settings import OncSettings
+from pipeline.simulator.pagos.service import PagosService
+from pipeline.simulator.pagos.settings import PagosSettings
 from pipeline.simulator.service import Service, Surroundings
 from pipeline.simulator.settings import OUTAGES, RESERVED, ServiceSettings
 
-SERVICES: Mapping[type[ServiceSettings], Callable[[Any, Surroundings], Service[Any]]] = {OncSettings: OncService}
+SERVICES: Mapping[type[ServiceSettings], type[Service[Any]]] = {
+    OncSettings: OncService,
+    GenesysSettings: GenesysService,
+    PagosSettings: PagosService,
+    IntelliviewSettings: IntelliviewService,
+}
 """The services, by their settings, in the order in which a simulator without settings has them."""
 
 _COMMANDS = {"outage", "stored", "expire_sessions", "advance"}
@@ -122,13 +133,13 @@ class Simulator:
     async def control(self, changes: Mapping[str, Any], system: str | None = None) -> dict[str, Any]:
         """Change what happens from now on, at one service, or with None at all of them. Keys: `outage` ("503", "hang",
         "cut", "refuse" or None) with `stored` (calls take effect all the same), `expire_sessions` (true), `advance`
-        (seconds the clock jumps ahead) and the settings that may change at run time (`ServiceSettings.runtime`).
-        The clock is common to all services, and so is the port: "refuse" befalls them all.
+        (seconds the clock jumps ahead), what a service's `commands` name (true) and the settings that may change while
+        it runs (`ServiceSettings.runtime`). The clock is common to all services, and so is the port: "refuse" befalls
+        them all.
         Raises ValueError or TypeError, and then nothing was changed."""
         services = list(self.services.values()) if system is None else [self.service(system)]
-        values = {name: value for name, value in changes.items() if name not in _COMMANDS}
         for service in services:
-            if unknown := set(values) - set(service.settings.runtime):
+            if unknown := set(changes) - _COMMANDS - service.commands - set(service.settings.runtime):
                 raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
         outage = changes.get("outage")
         if outage is not None and outage not in OUTAGES:
@@ -136,12 +147,15 @@ class Simulator:
         if outage == "refuse" and self.listener is None:
             raise ValueError("only a server that listens can refuse connections")
         advance = float(changes.get("advance", 0))
-        settings = [service.changed(values) for service in services]
+        settings = [service.changed(changes) for service in services]
         self._advanced += advance
         for service, wanted in zip(services, settings, strict=True):
             service.configure(wanted)
             if changes.get("expire_sessions"):
                 service.sessions.expire_all()
+            for name in sorted(service.commands):
+                if changes.get(name):
+                    service.command(name)
         if "outage" in changes:
             for service in services:
                 service.set_outage(outage, bool(changes.get("stored")))

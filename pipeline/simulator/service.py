@@ -12,7 +12,7 @@ from pipeline.simulator.exchange import Answer, Exchange, page, plain
 from pipeline.simulator.late import LateEffects
 from pipeline.simulator.record import Record
 from pipeline.simulator.sessions import Session, Sessions
-from pipeline.simulator.settings import Fault, FaultKind, ServiceSettings
+from pipeline.simulator.settings import FAULT_KINDS, Fault, FaultKind, ServiceSettings
 
 _OUTAGE_KINDS: Mapping[str | None, FaultKind] = {"503": "unavailable", "hang": "hang", "cut": "cut"}
 
@@ -38,11 +38,13 @@ class Service(ABC, Generic[_Settings]):
     title: ClassVar[str]  # the same for a person
     operations: ClassVar[frozenset[str]]  # names that faults may have
     opening: ClassVar[str]  # the operation that opens a session
+    kinds: ClassVar[frozenset[FaultKind]] = frozenset(FAULT_KINDS) - {"incomplete"}  # faults that it can have
+    commands: ClassVar[frozenset[str]] = frozenset()  # what `command` can do
     row_call: ClassVar[str]  # the operation that adds a row; "" if there is none
 
     def __init__(self, settings: _Settings, surroundings: Surroundings) -> None:
         self.record = Record()
-        self.sessions = Sessions(surroundings.clock, surroundings.random)
+        self.sessions = Sessions(surroundings.clock, surroundings.random, settings.session_ids)
         self.late = LateEffects(surroundings.clock)
         self.settings = settings
         self.outage: str | None = None  # its name
@@ -68,6 +70,10 @@ class Service(ABC, Generic[_Settings]):
         """Paths for a browser."""
 
     @abstractmethod
+    def introduction(self, origin: str) -> tuple[str, ...]:
+        """How to point a configuration at it, one line each: options of the command, then in words who may enter."""
+
+    @abstractmethod
     async def answer(self, exchange: Exchange) -> None:
         """Answer one request."""
 
@@ -87,16 +93,21 @@ class Service(ABC, Generic[_Settings]):
         """Raise ValueError where settings make no sense."""
         for fault in settings.faults:
             if not self.knows(fault):
-                raise ValueError(f"fault {fault.kind}: there is no operation {fault.operation!r}")
+                raise ValueError(f"fault {fault.kind}: no operation {fault.operation or 'of rows'} here has it")
 
     def configure(self, settings: _Settings) -> None:
         """Go on with these settings. What is stored already stays as it is. Raises ValueError, and changes nothing."""
         self.check(settings)
         self.settings = settings
 
-    def knows(self, fault: Fault) -> bool:
+    @classmethod
+    def knows(cls, fault: Fault) -> bool:
         """Whether such a fault can happen here."""
-        return fault.operation in ("", "*") or fault.operation in self.operations
+        return fault.kind in cls.kinds and (fault.operation in ("", "*") or fault.operation in cls.operations)
+
+    def command(self, name: str) -> None:
+        """Do something once that is no setting."""
+        raise KeyError(name)
 
     # --- what they have in common ---
 
@@ -105,9 +116,9 @@ class Service(ABC, Generic[_Settings]):
         await self.answer(Exchange(scope, receive, send))
 
     def changed(self, changes: Mapping[str, Any]) -> _Settings:
-        """The settings with changes that came as JSON. Raises ValueError or TypeError where they make no sense."""
-        runtime = self.settings.runtime
-        settings = replace(self.settings, **{name: runtime[name](value) for name, value in changes.items()})
+        """The settings with what of the changes is one. Raises ValueError or TypeError where they make no sense."""
+        readers = self.settings.runtime.items()
+        settings = replace(self.settings, **{name: read(changes[name]) for name, read in readers if name in changes})
         self.check(settings)
         return settings
 

@@ -1,6 +1,6 @@
 """The sessions of a service: opened, used, closed, and ended by time, by calls or by command."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 from uuid import UUID
@@ -25,7 +25,7 @@ class Sessions:
     """The sessions of a service. A session ends when it is closed, when it was idle for longer than the limit or when
     it was used for as many calls as are allowed. Each call that uses it starts the idle time anew."""
 
-    def __init__(self, clock: Callable[[], float], random: Random) -> None:
+    def __init__(self, clock: Callable[[], float], random: Random, first_ids: Iterable[str] = ()) -> None:
         self.opened = 0
         self.closed = 0
         self.expired = 0
@@ -33,6 +33,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._clock = clock
         self._random = random
+        self._first_ids = iter(first_ids)
 
     def new_id(self) -> str:
         """A new Guid."""
@@ -40,7 +41,7 @@ class Sessions:
 
     def open(self, life: float | None = None) -> str:
         """Open a session and give its id."""
-        session = Session(self.new_id(), self._clock(), life)
+        session = Session(next(self._first_ids, None) or self.new_id(), self._clock(), life)
         self._sessions[session.id] = session
         self.opened += 1
         return session.id
@@ -51,6 +52,14 @@ class Sessions:
         for session in [each for each in self._sessions.values() if each.idle(now, idle_limit)]:
             self._end(session)
         return len(self._sessions)
+
+    def find(self, session_id: str | None, idle_limit: float) -> Session | None:
+        """A session, if there is such a one; to ask is not to use it."""
+        session = self._sessions.get(session_id or "")
+        if session is not None and session.idle(self._clock(), idle_limit):
+            self._end(session)
+            return None
+        return session
 
     def use(self, session_id: str | None, idle_limit: float, call_limit: int | None) -> Session | None:
         """The session for a call that starts now; None if there is no such session (any more)."""

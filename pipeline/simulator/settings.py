@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args
 
-FaultKind = Literal["unavailable", "cut", "cut_answer", "hang", "fault", "html", "busy", "expire"]
+FaultKind = Literal["unavailable", "cut", "cut_answer", "hang", "fault", "html", "busy", "incomplete", "expire"]
 Outage = Literal["503", "hang", "cut", "refuse"]
 
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
@@ -22,8 +22,9 @@ class Fault:
     Kinds: "unavailable" (HTTP 503 with Retry-After), "cut" (the connection ends without an answer), "cut_answer"
     (it ends in the middle of the answer), "hang" (no answer until the client gives up), "fault" (an error of the
     server in the form that the system has for it, of no class that a client knows), "html" (a page that is no answer
-    at all), "busy" (the call is answered with the code or message that means: later it may work), "expire" (the
-    session of the call ends just before it is looked up)."""
+    at all), "busy" (the call is answered with the code or message that means: later it may work), "incomplete" (with
+    the code that means: it was begun; only Genesys has one), "expire" (the session of the call ends just before it is
+    looked up)."""
 
     kind: FaultKind
     every: int = 1  # calls; 1 = each
@@ -45,7 +46,7 @@ class Fault:
     @property
     def answered(self) -> bool:
         """Whether the call is answered as a call, with a result."""
-        return self.kind in ("busy", "expire")
+        return self.kind in ("busy", "incomplete", "expire")
 
     @property
     def unseen(self) -> bool:
@@ -101,7 +102,8 @@ class ServiceSettings:
     }
     """Settings that may change while the service runs, with what makes a value out of one that came as JSON."""
 
-    # Limits.
+    # Sessions and limits.
+    session_ids: tuple[str, ...] = ()  # ids of the first sessions; those of further ones are made up
     idle_limit: float = 1200.0  # seconds without a call after which a session ends; every call starts it anew
     expire_after_calls: int | None = None  # calls after which a session ends; None = no such limit
     session_cap: int | None = None  # sessions that may be open at once; None = any number

@@ -66,6 +66,16 @@ class OncService(Service[OncSettings]):
         """The WSDL."""
         return (f"{self.settings.path}?wsdl",)
 
+    def introduction(self, origin: str) -> tuple[str, ...]:
+        """Address and dialect; account, user, password and campaigns."""
+        settings = self.settings
+        campaigns = ", ".join(each.id for each in settings.campaigns)
+        return (
+            f"--set target.endpoint={origin}{self.address} --set target.dialect={settings.dialect}",
+            f'account "{settings.account}", user "{settings.username}", password "{settings.password}", '
+            f"campaign {campaigns or 'none'}",
+        )
+
     def configure(self, settings: OncSettings) -> None:
         """Go on with these settings."""
         super().configure(settings)
