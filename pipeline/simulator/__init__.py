@@ -1,7 +1,28 @@
-"""A simulated ONC service over real HTTP: strict, with sessions, faults and its own account of what happened."""
+"""Simulated services over real HTTP: strict, with sessions, faults and their own account of what happened."""
 
-from pipeline.simulator.app import Simulator
+from pipeline.simulator.app import SERVICES, Simulator
+from pipeline.simulator.genesys.settings import Device, Failure, GenesysSettings
+from pipeline.simulator.intelliview.settings import IntelliviewSettings
+from pipeline.simulator.onc.settings import Campaign, Codes, OncSettings
+from pipeline.simulator.pagos.settings import PagosSettings
 from pipeline.simulator.server import RunningSimulator, run, running, serve
-from pipeline.simulator.settings import Campaign, Codes, Fault, OncSettings
+from pipeline.simulator.settings import Fault, ServiceSettings
 
-__all__ = ["Campaign", "Codes", "Fault", "OncSettings", "RunningSimulator", "Simulator", "run", "running", "serve"]
+__all__ = [
+    "SERVICES",
+    "Campaign",
+    "Codes",
+    "Device",
+    "Failure",
+    "Fault",
+    "GenesysSettings",
+    "IntelliviewSettings",
+    "OncSettings",
+    "PagosSettings",
+    "RunningSimulator",
+    "ServiceSettings",
+    "Simulator",
+    "run",
+    "running",
+    "serve",
+]

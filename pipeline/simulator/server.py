@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from pipeline.simulator.app import Simulator
-from pipeline.simulator.endpoint import TRANSPORT
-from pipeline.simulator.settings import OncSettings
+from pipeline.simulator.exchange import TRANSPORT
+from pipeline.simulator.settings import ServiceSettings
 
 _T = TypeVar("_T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -71,7 +71,7 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Serve until told to stop."""
-        self._ready(self.origin + self._simulator.settings.path)
+        self._ready(self._simulator.url())
         await self._stopped.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -133,35 +133,46 @@ class _Server(uvicorn.Server):
 
 
 class RunningSimulator:
-    """A simulator that serves in another thread."""
+    """A simulator that serves in another thread, seen as one of its services."""
 
-    def __init__(self, simulator: Simulator, server: _Server) -> None:
-        self.url = server.origin + simulator.settings.path  # of the service; add ?wsdl for its WSDL
+    def __init__(self, simulator: Simulator, server: _Server, system: str | None = None) -> None:
+        self.url = simulator.url(system)  # of the service, as a configuration wants it
         self.origin = server.origin  # scheme, host and port; /state and /control are there
         self.simulator = simulator
+        self.service = simulator.service(system)
         self._server = server
 
+    def of(self, system: str) -> "RunningSimulator":
+        """The same simulator, seen as another of its services."""
+        return RunningSimulator(self.simulator, self._server, system)
+
     def state(self) -> dict[str, Any]:
-        """What /state shows."""
-        return self._in_loop(self.simulator.state)
+        """What /state shows of the service."""
+        return self._in_loop(lambda: self.simulator.state(self.service.system))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What the service holds."""
+        return self._in_loop(lambda: list(self.simulator.rows(self.service.system)))
 
     def contacts(self, campaign_id: str | None = None) -> list[dict[str, Any]]:
-        """What a campaign holds; None = the first of the settings."""
-        key = campaign_id or self.simulator.settings.campaigns[0].id
+        """What a campaign of the ONC service holds; None = the first of the settings."""
+        key = campaign_id or self.simulator.service("onc").settings.campaigns[0].id
         return self._in_loop(lambda: list(self.simulator.contacts(key)))
 
     def refused(self) -> list[dict[str, Any]]:
         """What was refused: campaign, contact and code of each."""
-        return self._in_loop(self.simulator.refused)
+        return self._in_loop(lambda: self.simulator.refused(self.service.system))
 
     def swallowed(self) -> list[dict[str, Any]]:
         """What was stored and not answered: campaign, contact and how."""
-        return self._in_loop(self.simulator.swallowed)
+        return self._in_loop(lambda: self.simulator.swallowed(self.service.system))
 
     def control(self, **changes: Any) -> dict[str, Any]:
-        """What /control does, and `outage="refuse"` beside it: the port is closed until the outage is lifted."""
+        """What /control does, at the service, and `outage="refuse"` beside it: the port is closed until the outage is
+        lifted."""
         assert self._server.loop is not None
-        return asyncio.run_coroutine_threadsafe(self.simulator.control(changes), self._server.loop).result()
+        changing = self.simulator.control(changes, self.service.system)
+        return asyncio.run_coroutine_threadsafe(changing, self._server.loop).result()
 
     def _in_loop(self, call: Callable[[], _T]) -> _T:
         async def run() -> _T:
@@ -172,26 +183,27 @@ class RunningSimulator:
 
 
 def serve(
-    settings: OncSettings | Simulator | None = None,
+    simulated: ServiceSettings | Simulator | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM (in the main thread). `ready` gets the URL of the service once it listens; port 0
-    is any free one. Raises OSError if the address cannot be had."""
+    """Serve until SIGINT or SIGTERM (in the main thread). `ready` gets the URL of the first service once it listens;
+    port 0 is any free one. Raises OSError if the address cannot be had."""
     with _bind(host, port) as listening:
-        _Server(_simulator(settings), listening, ready).run()
+        _Server(_simulator(simulated), listening, ready).run()
 
 
-def run(settings: OncSettings | Simulator | None, port: int, announce: Callable[[str], None]) -> None:
-    """Serve on a port of loopback until SIGINT or SIGTERM; `announce` gets the URL once it listens."""
-    serve(settings, port=port, ready=announce)
+def run(simulated: ServiceSettings | Simulator | None, port: int, announce: Callable[[str], None]) -> None:
+    """Serve on a port of loopback until SIGINT or SIGTERM; `announce` gets the URL of the first service."""
+    serve(simulated, port=port, ready=announce)
 
 
 @contextmanager
-def running(settings: OncSettings | Simulator | None = None, *, port: int = 0) -> Iterator[RunningSimulator]:
-    """Serve in another thread for as long as the context lasts; it begins when the port is open."""
-    simulator = _simulator(settings)
+def running(*simulated: ServiceSettings | Simulator, port: int = 0) -> Iterator[RunningSimulator]:
+    """Serve one simulator, or one made from settings (of none: all services), in another thread for as long as the
+    context lasts; it begins when the port is open."""
+    simulator = _simulator(*simulated)
     with _bind("127.0.0.1", port) as listening:
         started = threading.Event()
         server = _Server(simulator, listening, lambda url: started.set())
@@ -217,8 +229,11 @@ def running(settings: OncSettings | Simulator | None = None, *, port: int = 0) -
             thread.join()
 
 
-def _simulator(settings: OncSettings | Simulator | None) -> Simulator:
-    return settings if isinstance(settings, Simulator) else Simulator(settings)
+def _simulator(*simulated: ServiceSettings | Simulator | None) -> Simulator:
+    if len(simulated) == 1 and isinstance(simulated[0], Simulator):
+        return simulated[0]
+    settings = [each for each in simulated if isinstance(each, ServiceSettings)]
+    return Simulator(*settings)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,60 +1,143 @@
-"""The thirteen operations: what each does to the store and what it answers, as the documents say."""
+"""What simulated services do alike: count calls, meet faults, end calls by them, and give an account of it all."""
 
-import re
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from pipeline.simulator.contract import OPERATIONS, ZERO_GUID, CampaignInfo, Closed, Contact, Opened
-from pipeline.simulator.record import Record, Refused, Swallowed
-from pipeline.simulator.settings import Fault, OncSettings
-from pipeline.simulator.store import CampaignStore, Session, Sessions, Store, pending
+from starlette.types import Receive, Scope, Send
+
+from pipeline.simulator.exchange import Answer, Exchange, page, plain
+from pipeline.simulator.late import LateEffects
+from pipeline.simulator.record import Record
+from pipeline.simulator.sessions import Session, Sessions
+from pipeline.simulator.settings import FAULT_KINDS, Fault, FaultKind, ServiceSettings
+
+_OUTAGE_KINDS: Mapping[str | None, FaultKind] = {"503": "unavailable", "hang": "hang", "cut": "cut"}
+
+Effect = Callable[[str], Answer]
+"""Lets a call take effect and gives its answer. Its argument is the kind of the fault that keeps the answer from the
+caller, "" if none does."""
+
+_Settings = TypeVar("_Settings", bound=ServiceSettings)
 
 
-class Service:
-    """The service behind the SOAP endpoint. Nothing here waits: each method is done when it returns."""
+class Surroundings(NamedTuple):
+    """What a service gets from outside."""
 
-    def __init__(self, settings: OncSettings, clock: Callable[[], float], random: Random) -> None:
+    clock: Callable[[], float]  # seconds
+    random: Random  # makes ids
+    sleep: Callable[[float], Awaitable[None]]  # waits for the latency
+
+
+class Service(ABC, Generic[_Settings]):
+    """One simulated service. It answers the requests for its paths. A subclass ends its `__init__` with `configure`."""
+
+    system: ClassVar[str]  # its name, as configurations have it
+    title: ClassVar[str]  # the same for a person
+    operations: ClassVar[frozenset[str]]  # names that faults may have
+    opening: ClassVar[str]  # the operation that opens a session
+    kinds: ClassVar[frozenset[FaultKind]] = frozenset(FAULT_KINDS) - {"incomplete"}  # faults that it can have
+    commands: ClassVar[frozenset[str]] = frozenset()  # what `command` can do
+    row_call: ClassVar[str]  # the operation that adds a row; "" if there is none
+
+    def __init__(self, settings: _Settings, surroundings: Surroundings) -> None:
         self.record = Record()
-        self.store = Store(settings, clock, random)
-        self.sessions = Sessions(clock, random)
-        self.outage: Fault | None = None  # what befalls every call, before any of the settings' faults
-        self._clock = clock
-        self.configure(settings)
-        self._operations: dict[str, Callable[..., Any]] = {
-            "GetCampaignListing": self._campaign_listing,
-            "GetCampaigns": self._campaigns,
-            "AddCampaign": self._add_campaign,
-            "GetCampaign": self._campaign,
-            "UpdateCampaign": self._update_campaign,
-            "DeleteCampaign": self._delete_campaign,
-            "GetCampaignContactsListing": self._contacts_listing,
-            "GetCampaignContacts": self._contacts,
-            "UpdateCampaignContact": self._update_contact,
-            "DeleteCampaignContact": self._delete_contact,
-        }
-
-    def configure(self, settings: OncSettings) -> None:
-        """Go on with these settings. What is stored already stays as it is. Raises ValueError, and changes nothing,
-        if a fault is meant for an operation that does not exist."""
-        for fault in settings.faults:
-            if fault.operation != "*" and fault.operation not in OPERATIONS:
-                raise ValueError(f"fault {fault.kind}: there is no operation {fault.operation!r}")
-        refuse = [
-            (re.compile(pattern), settings.codes.refused if code is None else code)
-            for pattern, code in settings.refuse.items()
-        ]
+        self.sessions = Sessions(surroundings.clock, surroundings.random, settings.session_ids)
+        self.late = LateEffects(surroundings.clock)
         self.settings = settings
-        self._refuse = refuse
+        self.outage: str | None = None  # its name
+        self._outage: Fault | None = None  # what befalls every call, before any of the settings' faults
+        self._clock = surroundings.clock
+        self._sleep = surroundings.sleep
+
+    # --- what each service has of its own ---
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """What stands behind the origin in the address that a client is given."""
+
+    @property
+    @abstractmethod
+    def paths(self) -> frozenset[str]:
+        """The paths that it answers."""
+
+    @property
+    @abstractmethod
+    def links(self) -> tuple[str, ...]:
+        """Paths for a browser."""
+
+    @abstractmethod
+    def introduction(self, origin: str) -> tuple[str, ...]:
+        """How to point a configuration at it, one line each: options of the command, then in words who may enter."""
+
+    @abstractmethod
+    async def answer(self, exchange: Exchange) -> None:
+        """Answer one request."""
+
+    @abstractmethod
+    def unclassified(self, exchange: Exchange, status: int) -> Answer:
+        """An error of the server as the system words it: what "fault" answers."""
+
+    @abstractmethod
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Every row that it holds, ready for JSON."""
+
+    def particulars(self) -> dict[str, Any]:
+        """What `state` shows of this service alone."""
+        return {}
+
+    def check(self, settings: _Settings) -> None:
+        """Raise ValueError where settings make no sense."""
+        for fault in settings.faults:
+            if not self.knows(fault):
+                raise ValueError(f"fault {fault.kind}: no operation {fault.operation or 'of rows'} here has it")
+
+    def configure(self, settings: _Settings) -> None:
+        """Go on with these settings. What is stored already stays as it is. Raises ValueError, and changes nothing."""
+        self.check(settings)
+        self.settings = settings
+
+    @classmethod
+    def knows(cls, fault: Fault) -> bool:
+        """Whether such a fault can happen here."""
+        return fault.kind in cls.kinds and (fault.operation in ("", "*") or fault.operation in cls.operations)
+
+    def command(self, name: str) -> None:
+        """Do something once that is no setting."""
+        raise KeyError(name)
+
+    # --- what they have in common ---
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        await self.answer(Exchange(scope, receive, send))
+
+    def changed(self, changes: Mapping[str, Any]) -> _Settings:
+        """The settings with what of the changes is one. Raises ValueError or TypeError where they make no sense."""
+        readers = self.settings.runtime.items()
+        settings = replace(self.settings, **{name: read(changes[name]) for name, read in readers if name in changes})
+        self.check(settings)
+        return settings
+
+    def set_outage(self, outage: str | None, stored: bool) -> None:
+        """Let every call end as the outage says; `stored`: calls take effect all the same."""
+        kind = _OUTAGE_KINDS.get(outage)
+        self._outage = None if kind is None else Fault(kind, operation="*", stored=stored)
+        self.outage = outage
 
     def arrive(self, operation: str) -> Fault | None:
         """Count a call; the fault that it meets, if any."""
         calls = self.record.calls
         calls[operation] += 1
-        hit = self.outage
+        if operation == self.row_call:
+            self.record.received += 1
+        hit = self._outage
         if hit is None:
             for fault in self.settings.faults:
-                if fault.operation == operation:
+                if (fault.operation or self.row_call or self.opening) == operation:
                     number = calls[operation]
                 elif fault.operation == "*":
                     number = calls.total()
@@ -67,174 +150,98 @@ class Service:
             self.record.faults[hit.kind] += 1
         return hit
 
-    def lease(self, operation: str, arguments: tuple[Any, ...], fault: Fault | None) -> Session | None:
-        """The session of a call that starts now. None if the operation needs none, or there is no such session."""
-        if operation == "OpenAPISession":
-            return None
+    def use(self, session_id: str | None, fault: Fault | None) -> Session | None:
+        """The session of a call that starts now; None if there is no such session."""
         if fault is not None and fault.kind == "expire":
-            self.sessions.expire(arguments[0])
-        return self.sessions.use(arguments[0], self.settings.idle_limit, self.settings.expire_after_calls)
+            self.sessions.expire(session_id)
+        return self.sessions.use(session_id, self.settings.idle_limit, self.settings.expire_after_calls)
 
-    def perform(self, operation: str, session: Session | None, arguments: tuple[Any, ...], fault: Fault | None) -> Any:
-        """Let a call take effect as far as the fault lets it; its result."""
-        if fault is None or fault.kind == "expire":
-            return self._take_effect(operation, session, arguments, "")
-        if fault.kind == "busy":
-            return self._busy(operation, arguments)
-        delay = self.settings.late_effect
-        if fault.kind == "cut_answer" or delay <= 0:
-            return self._take_effect(operation, session, arguments, fault.kind)
-        self.store.later(delay, lambda: self._take_effect(operation, session, arguments, fault.kind))
-        return None
+    def full(self) -> bool:
+        """Whether as many sessions are open as may be."""
+        cap = self.settings.session_cap
+        return cap is not None and self.sessions.count(self.settings.idle_limit) >= cap
 
-    def _take_effect(self, operation: str, session: Session | None, arguments: tuple[Any, ...], unanswered: str) -> Any:
-        """`unanswered` is the fault that will keep the result from the caller, if any does."""
-        self.store.settle()
-        if operation == "OpenAPISession":
-            return self._open_session(*arguments)
-        if session is None:
-            self.record.bad_session += 1
-            result = self._no_session(operation)
-        elif operation == "CloseAPISession":
-            result = self._close_session(session)
-        elif operation == "AddCampaignContact":
-            result = self._add_contact(arguments[1], unanswered)
+    async def carry_out(self, exchange: Exchange, fault: Fault | None, session: Session | None, effect: Effect) -> None:
+        """Let a call take effect as far as its fault lets it, and end it."""
+        failure = None if fault is None or fault.answered else fault
+        if session is not None:
+            self.sessions.started(session)
+        try:
+            if self.settings.latency > 0:
+                await self._sleep(self.settings.latency)
+            answer = self._take_effect(failure, effect)
+            if failure is None and answer is not None and not isinstance(answer.body, bytes):
+                await exchange.send(answer)
+                return
+        finally:
+            # Before the answer goes out: whoever has it may use the session again at once. So may whoever gives up
+            # on a call that hangs.
+            if session is not None:
+                session.in_flight -= 1
+        if failure is not None and (answer is None or failure.kind != "cut_answer"):
+            await self.fail(exchange, failure)
+        elif answer is not None:
+            await (exchange.send(answer) if failure is None else exchange.send_half(answer))
+
+    async def fail(self, exchange: Exchange, fault: Fault) -> None:
+        """End a request as the fault says."""
+        if fault.kind == "unavailable":
+            more = [] if fault.retry_after is None else [(b"retry-after", str(fault.retry_after).encode())]
+            await exchange.send(plain(503, "The service is unavailable.", more))
+        elif fault.kind == "fault":
+            await exchange.send(self.unclassified(exchange, fault.status))
+        elif fault.kind == "html":
+            await exchange.send(page("Something went wrong", (), fault.status))
+        elif fault.kind == "hang":
+            await exchange.until_gone()
         else:
-            result = self._operations[operation](*arguments[1:])
-        if OPERATIONS[operation].is_list and self.settings.null_lists:
-            return None
-        if operation == "AddCampaignContact" and not unanswered:
-            self._told(arguments[1], result)
-        return result
+            await exchange.cut()
 
-    def _busy(self, operation: str, arguments: tuple[Any, ...]) -> Any:
-        code = self.settings.codes.busy
-        if operation == "OpenAPISession":
-            self.record.refused_openings += 1
-            return Opened(code, "The service is busy.", "")
-        if operation == "CloseAPISession":
-            return Closed(code, "The service is busy.")
-        if OPERATIONS[operation].result != "int":
-            return None
-        if operation == "AddCampaignContact":
-            self._told(arguments[1], code)
-        return code
+    async def reject(self, exchange: Exchange, answer: Answer) -> None:
+        """Answer a request that is no call."""
+        self.record.rejected[str(answer.status)] += 1
+        await exchange.send(answer)
 
-    def _no_session(self, operation: str) -> Any:
-        code = self.settings.codes.bad_session
-        if operation == "CloseAPISession":
-            return Closed(code, "The session is not valid.")
-        return code if OPERATIONS[operation].result == "int" else None
+    def state(self) -> dict[str, Any]:
+        """Everything counted so far, ready for JSON. The keys mean the same for every service."""
+        self.late.settle()
+        record, sessions = self.record, self.sessions
+        open_now = sessions.count(self.settings.idle_limit)
+        return {
+            "sessions": {
+                "logins": record.calls[self.opening],
+                "opened": sessions.opened,
+                "closed": sessions.closed,
+                "expired": sessions.expired,
+                "refused": record.refused_openings,
+                "open": open_now,
+                "max_concurrent_calls": sessions.max_in_flight,
+            },
+            "calls": dict(record.calls),
+            "adds": {
+                "received": record.received,
+                "stored": record.stored,
+                "accepted": record.accepted,
+                "refused": len(record.refused),
+                "swallowed": len(record.swallowed),
+                "duplicates": record.duplicates,
+                "late": len(self.late),
+                "by_code": {str(code): count for code, count in record.codes.items()},
+            },
+            "bad_session": record.bad_session,
+            "faults": dict(record.faults),
+            "unavailable": record.faults["unavailable"],
+            "rejected": dict(record.rejected),
+            "outage": self.outage,
+            **self.particulars(),
+        }
 
-    def _told(self, contact: Contact | None, code: int) -> None:
-        self.record.codes[code] += 1
-        if code:
-            sent = contact or Contact()
-            self.record.refused.append(Refused(sent.campaign_id, sent.id, code))
-
-    def _open_session(self, account: str | None, username: str | None, password: str | None) -> Opened:
-        settings = self.settings
-        if (account, username, password) != (settings.account, settings.username, settings.password):
-            self.record.refused_openings += 1
-            return Opened(settings.codes.bad_credentials, "The credentials are not valid.", "")
-        if settings.session_cap is not None and self.sessions.count(settings.idle_limit) >= settings.session_cap:
-            self.record.refused_openings += 1
-            return Opened(settings.codes.session_cap, "The account has too many sessions.", "")
-        return Opened(0, "", self.sessions.open())
-
-    def _close_session(self, session: Session) -> Closed:
-        if not self.sessions.close(session):
-            return Closed(self.settings.codes.bad_session, "The session is not valid.")
-        return Closed(0, "")
-
-    def _campaign_listing(self) -> list[str]:
-        return list(self.store.campaigns)
-
-    def _campaigns(self) -> list[CampaignInfo]:
-        return [campaign.info for campaign in self.store.campaigns.values()]
-
-    def _campaign(self, campaign_id: str) -> CampaignInfo | None:
-        campaign = self.store.campaign(campaign_id)
-        return None if campaign is None else campaign.info
-
-    def _add_campaign(self, info: CampaignInfo | None) -> int:
-        if info is None:
-            return self.settings.codes.invalid
-        key = self.store.new_id() if info.id == ZERO_GUID else info.id
-        if key in self.store.campaigns:
-            return self.settings.codes.duplicate
-        self.store.campaigns[key] = CampaignStore(info._replace(id=key))
-        return 0
-
-    def _update_campaign(self, info: CampaignInfo | None) -> int:
-        if info is None:
-            return self.settings.codes.invalid
-        campaign = self.store.campaign(info.id)
-        if campaign is None:
-            return self.settings.codes.unknown_campaign
-        campaign.info = info
-        return 0
-
-    def _delete_campaign(self, campaign_id: str) -> int:
-        return 0 if self.store.campaigns.pop(campaign_id, None) else self.settings.codes.unknown_campaign
-
-    def _contacts_listing(self, campaign_id: str) -> Any:
-        campaign = self.store.campaign(campaign_id)
-        return None if campaign is None else (each.id for each in campaign.listed(self._clock()))
-
-    def _contacts(self, campaign_id: str) -> Any:
-        campaign = self.store.campaign(campaign_id)
-        return None if campaign is None else campaign.listed(self._clock())
-
-    def _check(self, contact: Contact) -> int:
-        for channel in contact[2:]:
-            if channel is not None and not 0 <= channel.retry_count <= 255:
-                return self.settings.codes.invalid
-        for pattern, code in self._refuse:
-            for channel in contact[2:]:
-                if channel is not None and pattern.search(channel.destination or ""):
-                    return code
-        return 0
-
-    def _add_contact(self, contact: Contact | None, unanswered: str) -> int:
-        settings, record = self.settings, self.record
-        if contact is None:
-            return settings.codes.invalid
-        campaign = self.store.campaigns.get(contact.campaign_id)
-        if campaign is None:
-            return settings.codes.unknown_campaign
-        code = self._check(contact)
-        if code:
-            return code
-        key = contact.id
-        if key == ZERO_GUID or settings.own_ids:
-            key = self.store.new_id()
-        elif key in campaign:
-            if settings.duplicate_ids == "refuse":
-                return settings.codes.duplicate
-            record.duplicates += 1
-        channels = (None if channel is None else pending(channel) for channel in contact[2:])
-        lag = settings.listing_lag
-        # The campaign's own copy of its id: a million contacts share one string.
-        campaign.add(Contact(key, campaign.info.id, *channels), self._clock() + lag if lag > 0 else None)
-        record.stored += 1
-        if unanswered:
-            record.swallowed.append(Swallowed(campaign.info.id, key, unanswered))
-        return 0
-
-    def _update_contact(self, contact: Contact | None) -> int:
-        codes = self.settings.codes
-        if contact is None:
-            return codes.invalid
-        campaign = self.store.campaign(contact.campaign_id)
-        if campaign is None:
-            return codes.unknown_campaign
-        return self._check(contact) or (0 if campaign.update(contact) else codes.unknown_contact)
-
-    def _delete_contact(self, campaign_id: str, contact_id: str) -> int:
-        campaign = self.store.campaign(campaign_id)
-        if campaign is None:
-            return self.settings.codes.unknown_campaign
-        lag = self.settings.listing_lag
-        gone = campaign.delete(contact_id, self._clock() + lag if lag > 0 else None)
-        return 0 if gone else self.settings.codes.unknown_contact
+    def _take_effect(self, failure: Fault | None, effect: Effect) -> Answer | None:
+        self.late.settle()
+        if failure is None:
+            return effect("")
+        delay = self.settings.late_effect
+        if failure.kind == "cut_answer" or delay <= 0:
+            return effect(failure.kind)
+        self.late.add(delay, lambda: effect(failure.kind))
+        return None

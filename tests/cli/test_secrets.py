@@ -7,7 +7,7 @@ import pytest
 from cli.kit import Ended
 
 from pipeline.simulator import Fault, RunningSimulator
-from pipeline.simulator.store import Sessions
+from pipeline.simulator.sessions import Sessions
 
 Command = Callable[..., Ended]
 Serve = Callable[..., RunningSimulator]
@@ -61,8 +61,8 @@ def session_ids(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     ids: list[str] = []
     opened = Sessions.open
 
-    def kept(self: Sessions) -> str:
-        ids.append(opened(self))
+    def kept(self: Sessions, life: float | None = None) -> str:
+        ids.append(opened(self, life))
         return ids[-1]
 
     monkeypatch.setattr(Sessions, "open", kept)

@@ -20,7 +20,7 @@ from pipeline import run
 from pipeline.errors import ConfigError, TargetUnreachable, TargetUnusable
 from pipeline.ledger import campaign
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
-from pipeline.simulator.contract import Contact
+from pipeline.simulator.onc.contract import Contact
 
 from .test_import import CAMPAIGN, settings
 from .test_resuming import counts, imported
@@ -61,9 +61,9 @@ def store_again(server: RunningSimulator, contact_id: str) -> None:
     """Put a contact that is there into the campaign a second time, as it is, with an id of its own."""
 
     def work() -> None:
-        campaign = server.simulator._service.store.campaigns[CAMPAIGN]
+        campaign = server.service.store.campaigns[CAMPAIGN]
         [found] = [each for each in campaign.contacts() if each.id == contact_id]
-        campaign.add(Contact(server.simulator._service.store.new_id(), *found[1:]))
+        campaign.add(Contact(server.service.store.new_id(), *found[1:]))
 
     server._in_loop(work)
 

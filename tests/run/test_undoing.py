@@ -208,7 +208,7 @@ def test_what_the_target_refuses_to_delete_is_told_from_what_is_gone(tmp_path):
     with running(OncSettings(faults=(Fault("busy", first=11, last=12, operation=DELETION),))) as server:
         imported(tmp_path, server, 30, "delivery.sessions=1")
         gone = list(held(server))[:3]
-        campaign = server.simulator._service.store.campaigns[CAMPAIGN]
+        campaign = server.service.store.campaigns[CAMPAIGN]
         for contact_id in gone:
             assert campaign.delete(contact_id)
         result = undone(tmp_path)

@@ -11,7 +11,7 @@ import httpx
 from lxml import etree
 
 from pipeline.simulator import RunningSimulator
-from pipeline.simulator.contract import Contract
+from pipeline.simulator.onc.contract import Contract
 
 CAMPAIGN = "11111111-1111-4111-8111-111111111111"
 CONTACT = "22222222-2222-4222-8222-222222222222"
@@ -23,7 +23,7 @@ class SoapClient:
 
     def __init__(self, server: RunningSimulator) -> None:
         self.server = server
-        self.contract: Contract = server.simulator.contract
+        self.contract: Contract = server.service.contract
         self.http = httpx.Client(trust_env=False, verify=False)  # plain HTTP: no certificates to load
         self.session = ""
 

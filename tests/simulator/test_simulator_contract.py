@@ -14,8 +14,8 @@ from simulator.soap_client import CAMPAIGN, CONTACT, SoapClient
 from zeep.transports import Transport
 
 from pipeline.simulator import Campaign, OncSettings, RunningSimulator, Simulator
-from pipeline.simulator.contract import OPERATIONS, TYPES, contract_of
-from pipeline.simulator.wsdl import XS
+from pipeline.simulator.onc.contract import OPERATIONS, TYPES, contract_of
+from pipeline.simulator.onc.wsdl import XS
 
 STRANGE: dict[str, Any] = {
     "namespace": "urn-like://strange.example/service",
@@ -191,7 +191,7 @@ def test_the_orders_are_different_and_the_wsdl_follows_them() -> None:
     for order in ("", "documented", "alphabetical", "reversed", "shuffled:1", "shuffled:2"):
         settings = OncSettings(member_order=order)
         orders[order] = [m.name for m in contract_of(settings).members("OutboundNotificationContactInfo")]
-        tree = etree.fromstring(Simulator(settings).wsdl("http://127.0.0.1/onc.svc"))
+        tree = etree.fromstring(Simulator(settings).service().wsdl("http://127.0.0.1/onc.svc"))
         elements = tree.findall(f".//{{{XS}}}complexType[@name='OutboundNotificationContactInfo']//{{{XS}}}element")
         assert [element.get("name") for element in elements] == orders[order]
     assert orders[""] == orders["alphabetical"] == sorted(documented)

@@ -176,7 +176,7 @@ def test_foreign_names_and_orders(dialect: Any, seed: int, tmp_path: Path) -> No
         )
     )
     wsdl = tmp_path / "contract.wsdl"
-    wsdl.write_bytes(simulator.wsdl("http://127.0.0.1/onc.svc"))
+    wsdl.write_bytes(simulator.service().wsdl("http://127.0.0.1/onc.svc"))
     target, schemas = onc(wsdl=str(wsdl)), schemas_of(wsdl, tmp_path)
     rows = all_shapes()
     for row, body in zip(rows, target.encode(contacts(rows)), strict=True):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
-from pipeline.simulator.settings import OncSettings
+from pipeline.simulator.onc.settings import OncSettings
 
 SERIALIZATION = "http://schemas.microsoft.com/2003/10/Serialization/"
 ARRAYS = "http://schemas.microsoft.com/2003/10/Serialization/Arrays"

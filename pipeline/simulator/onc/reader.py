@@ -2,18 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from lxml import etree
 
-from pipeline.simulator.contract import OPERATIONS, TYPES, VALUE_DEFAULTS, Contract, Member
-
-ENVELOPES = {
-    "http://schemas.xmlsoap.org/soap/envelope/": "1.1",
-    "http://www.w3.org/2003/05/soap-envelope": "1.2",
-}
-NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+from pipeline.simulator.onc.contract import OPERATIONS, TYPES, VALUE_DEFAULTS, Contract, Member
+from pipeline.simulator.soap import UnreadableRequestError, is_nil, opened, secure_parser
 
 _INT = re.compile(r"[+-]?[0-9]{1,20}")
 _GUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
@@ -23,10 +18,6 @@ _TIME = re.compile(
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 _Read = Callable[["etree._Element"], Any]
-
-
-class UnreadableRequestError(Exception):
-    """The request cannot be read as a call of the operation; the text says why."""
 
 
 class Call(NamedTuple):
@@ -52,10 +43,7 @@ class RequestReader:
         self._forward = not tolerant and contract.dialect == "wcf"
         self._required = contract.dialect == "asmx"
         self._drop = drop
-        # Entities, DTDs and the network are off: what arrives here is as hostile as anywhere.
-        self._parser = etree.XMLParser(
-            resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
-        )
+        self._parser = secure_parser()
         self._complex: dict[str, _Read] = {}
         # Ordered so that a type follows those that it is made of.
         for name in TYPES:
@@ -76,18 +64,7 @@ class RequestReader:
 
     def read(self, body: bytes, operation: str) -> Call:
         """Read the call of an operation. Raises UnreadableRequestError."""
-        try:
-            root = etree.fromstring(body, self._parser)
-        except etree.XMLSyntaxError as error:
-            raise UnreadableRequestError(f"the message is not well-formed XML: {error.msg}") from None
-        if root.getroottree().docinfo.internalDTD is not None:
-            raise UnreadableRequestError("for security reasons DTD is prohibited in this XML document")
-        name = etree.QName(root)
-        version = ENVELOPES.get(name.namespace or "")
-        if version is None or name.localname != "Envelope":
-            raise UnreadableRequestError("the message is no SOAP envelope")
-        soap_body = root.find(f"{{{name.namespace}}}Body")
-        wrapper = soap_body[0] if soap_body is not None and len(soap_body) else None
+        version, wrapper = opened(body, self._parser)
         found = self._operations.get(str(wrapper.tag)) if wrapper is not None else None
         if found is None or found[0] != operation:
             raise UnreadableRequestError(
@@ -144,7 +121,7 @@ class RequestReader:
         make: Callable[[list[Any]], Any] = type_.value._make
 
         def read(element: "etree._Element") -> Any:
-            return None if _is_nil(element) else make(sequence(element))
+            return None if is_nil(element) else make(sequence(element))
 
         return read
 
@@ -160,17 +137,12 @@ class RequestReader:
         }[member.kind]
 
 
-def _is_nil(element: "etree._Element") -> bool:
-    value = element.get(NIL)
-    return value is not None and value.strip() in ("true", "1")
-
-
 def _wrong(element: "etree._Element", kind: str) -> NoReturn:
     raise UnreadableRequestError(f"the element {etree.QName(element).localname} holds no {kind}")
 
 
 def _read_string(element: "etree._Element") -> str | None:
-    if _is_nil(element):
+    if is_nil(element):
         return None
     if len(element):
         _wrong(element, "string")
@@ -178,7 +150,7 @@ def _read_string(element: "etree._Element") -> str | None:
 
 
 def _text(element: "etree._Element", kind: str) -> str:
-    if _is_nil(element) or len(element):
+    if is_nil(element) or len(element):
         _wrong(element, kind)
     return (element.text or "").strip()
 
@@ -225,13 +197,3 @@ def guid(text: str) -> str | None:
     if len(text) == 32:
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
     return text
-
-
-def action_of(headers: Mapping[bytes, bytes], soap_version: str) -> str | None:
-    """The action of a request without its quotes; None if there is none, or none in quotes."""
-    if soap_version == "1.1":
-        raw = headers.get(b"soapaction", b"").decode("latin-1").strip()
-    else:
-        found = re.search(r';\s*action\s*=\s*("[^"]*")', headers.get(b"content-type", b"").decode("latin-1"))
-        raw = found[1] if found else ""
-    return raw[1:-1] if len(raw) > 1 and raw[0] == raw[-1] == '"' else None

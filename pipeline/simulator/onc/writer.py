@@ -1,17 +1,13 @@
 """Writes answer envelopes: results, streamed lists and faults."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pipeline.simulator.contract import OPERATIONS, TYPES, Contract
-from pipeline.simulator.reader import ENVELOPES
+from pipeline.simulator.onc.contract import OPERATIONS, TYPES, Contract
+from pipeline.simulator.soap import ENVELOPE_OF, XSI, FaultName, escape, escape_attribute, fault_envelope
 
-XSI = "http://www.w3.org/2001/XMLSchema-instance"
 CHUNK = 65_536  # characters after which a streamed list is handed on
 
-FaultName = Literal["ActionNotSupported", "DeserializationFailed", "InternalServiceFault"]
-
-_ENVELOPE_OF = {version: namespace for namespace, version in ENVELOPES.items()}
 _DISPATCHER = "http://schemas.microsoft.com/net/2005/12/windowscommunicationfoundation/dispatcher"
 _FAULT_NAMESPACES = {
     "ActionNotSupported": "http://schemas.microsoft.com/ws/2005/05/addressing/none",
@@ -51,10 +47,6 @@ class AnswerWriter:
         for name in TYPES:
             self._values[name] = self._type_writer(name)
 
-    def content_type(self, version: str) -> bytes:
-        """The Content-Type of an answer."""
-        return b"text/xml; charset=utf-8" if version == "1.1" else b"application/soap+xml; charset=utf-8"
-
     def answer(self, operation: str, value: Any, version: str) -> bytes:
         """The answer of an operation; for a list, `value` is None or an iterable."""
         return b"".join(self.stream(operation, value, version))
@@ -76,23 +68,11 @@ class AnswerWriter:
 
     def fault(self, name: FaultName, text: str, version: str) -> bytes:
         """A SOAP fault as the server of the dialect words it."""
-        wcf = self._contract.dialect == "wcf"
-        soap = _ENVELOPE_OF[version]
-        sender = name != "InternalServiceFault"
-        declared = f' xmlns:a="{_FAULT_NAMESPACES[name]}"' if wcf else ""
-        if version == "1.1":
-            code = f"a:{name}" if wcf else ("s:Client" if sender else "s:Server")
-            inner = f'<faultcode{declared}>{code}</faultcode><faultstring xml:lang="en-US">{escape(text)}</faultstring>'
-        else:
-            subcode = f"<s:Subcode><s:Value{declared}>a:{name}</s:Value></s:Subcode>" if wcf else ""
-            inner = (
-                f"<s:Code><s:Value>{'s:Sender' if sender else 's:Receiver'}</s:Value>{subcode}</s:Code>"
-                f'<s:Reason><s:Text xml:lang="en-US">{escape(text)}</s:Text></s:Reason>'
-            )
-        return f'<s:Envelope xmlns:s="{soap}"><s:Body><s:Fault>{inner}</s:Fault></s:Body></s:Envelope>'.encode()
+        namespace = _FAULT_NAMESPACES[name] if self._contract.dialect == "wcf" else ""
+        return fault_envelope(name, text, version, namespace)
 
     def _envelope(self, operation: str, version: str) -> tuple[str, str]:
-        soap, namespace = _ENVELOPE_OF[version], escape_attribute(self._contract.namespace)
+        soap, namespace = ENVELOPE_OF[version], escape_attribute(self._contract.namespace)
         declaration = "" if self._contract.dialect == "wcf" else '<?xml version="1.0" encoding="utf-8"?>'
         return (
             f'{declaration}<s:Envelope xmlns:s="{soap}"><s:Body><{operation}Response xmlns="{namespace}">',
@@ -143,13 +123,3 @@ def _chunks(items: Iterator[str]) -> Iterator[bytes]:
             yield "".join(pieces).encode()
             pieces, length = [], 0
     yield "".join(pieces).encode()
-
-
-def escape(text: str) -> str:
-    """Text as the content of an element. A carriage return is kept from being read as a line feed."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#xD;") if text else text
-
-
-def escape_attribute(text: str) -> str:
-    """Text as the value of an attribute in double quotes."""
-    return escape(text).replace('"', "&quot;").replace("\n", "&#xA;").replace("\t", "&#x9;")

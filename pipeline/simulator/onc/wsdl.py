@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from lxml import etree
 
-from pipeline.simulator.contract import (
+from pipeline.simulator.onc.contract import (
     ARRAYS,
     ASMX_TYPES,
     OPERATIONS,
@@ -14,7 +14,7 @@ from pipeline.simulator.contract import (
     Contract,
     Operation,
 )
-from pipeline.simulator.settings import OncSettings
+from pipeline.simulator.onc.settings import OncSettings
 
 XS = "http://www.w3.org/2001/XMLSchema"
 WSDL = "http://schemas.xmlsoap.org/wsdl/"

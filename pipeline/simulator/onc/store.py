@@ -1,14 +1,13 @@
-"""What the simulated service holds: campaigns with their contacts, and API sessions."""
+"""What the simulated ONC service holds: campaigns with their contacts."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from random import Random
 from uuid import UUID
 
-from pipeline.simulator import settings as configuration
-from pipeline.simulator.contract import CampaignInfo, CommunicationInfo, Contact
+from pipeline.simulator.late import LateEffects
+from pipeline.simulator.onc.contract import CampaignInfo, CommunicationInfo, Contact
+from pipeline.simulator.onc.settings import Campaign
 
 
 class CampaignStore:
@@ -108,40 +107,21 @@ def pending(info: CommunicationInfo, kept: tuple[int, int] | None = None) -> Com
 
 
 class Store:
-    """The campaigns. Effects that come late are applied by whoever looks next after they are due."""
+    """The campaigns. Effects that come late are applied before anyone looks."""
 
-    def __init__(self, settings: configuration.OncSettings, clock: Callable[[], float], random: Random) -> None:
+    def __init__(self, campaigns: Iterable[Campaign], late: LateEffects, new_id: Callable[[], str]) -> None:
         self.campaigns: dict[str, CampaignStore] = {}
-        self._clock = clock
-        self._random = random
-        self._late: deque[tuple[float, Callable[[], None]]] = deque()
-        for seed in settings.campaigns:
+        self.new_id = new_id
+        self._late = late
+        for seed in campaigns:
             self._seed(seed)
-
-    def new_id(self) -> str:
-        """A new Guid."""
-        return str(UUID(int=self._random.getrandbits(128), version=4))
 
     def campaign(self, campaign_id: str) -> CampaignStore | None:
         """The campaign with this id."""
-        self.settle()
+        self._late.settle()
         return self.campaigns.get(campaign_id)
 
-    def later(self, delay: float, effect: Callable[[], None]) -> None:
-        """Let something take effect after some seconds."""
-        self._late.append((self._clock() + delay, effect))
-
-    def settle(self) -> None:
-        """Apply the late effects that are due."""
-        while self._late and self._late[0][0] <= self._clock():
-            self._late.popleft()[1]()
-
-    @property
-    def late(self) -> int:
-        """How many effects are still to come."""
-        return len(self._late)
-
-    def _seed(self, seed: configuration.Campaign) -> None:
+    def _seed(self, seed: Campaign) -> None:
         key = str(UUID(seed.id))
         campaign = CampaignStore(
             CampaignInfo(id=key, created="2024-01-01T00:00:00", name=seed.name, paused=seed.paused)
@@ -150,81 +130,3 @@ class Store:
             channel = CommunicationInfo(destination=f"+1555{number:07d}", status=1)
             campaign.add(Contact(f"{key[:24]}{number:012x}", key, channel))
         self.campaigns[key] = campaign
-
-
-@dataclass(slots=True)
-class Session:
-    """An API session."""
-
-    id: str
-    used_at: float  # clock seconds of the last call
-    calls: int = 0  # calls that have used it
-    in_flight: int = 0  # calls that are using it now
-
-
-class Sessions:
-    """The API sessions of the account. A session ends when it is closed, when it was idle for longer than the limit
-    or when it was used for as many calls as are allowed. Each call that uses it starts the idle time anew."""
-
-    def __init__(self, clock: Callable[[], float], random: Random) -> None:
-        self.opened = 0
-        self.closed = 0
-        self.expired = 0
-        self.max_in_flight = 0  # the most calls that any one session ever had in flight
-        self._sessions: dict[str, Session] = {}
-        self._clock = clock
-        self._random = random
-
-    def open(self) -> str:
-        """Open a session and give its id."""
-        session = Session(str(UUID(int=self._random.getrandbits(128), version=4)), self._clock())
-        self._sessions[session.id] = session
-        self.opened += 1
-        return session.id
-
-    def count(self, idle_limit: float) -> int:
-        """How many sessions are open; those that were idle too long are ended first."""
-        limit = self._clock() - idle_limit
-        for session in [each for each in self._sessions.values() if each.used_at < limit]:
-            self._end(session)
-        return len(self._sessions)
-
-    def use(self, session_id: str | None, idle_limit: float, call_limit: int | None) -> Session | None:
-        """The session for a call that starts now; None if there is no such session (any more)."""
-        session = self._sessions.get(session_id or "")
-        if session is None:
-            return None
-        now = self._clock()
-        if session.used_at < now - idle_limit or (call_limit is not None and session.calls >= call_limit):
-            self._end(session)
-            return None
-        session.used_at = now
-        session.calls += 1
-        return session
-
-    def close(self, session: Session) -> bool:
-        """Close a session at its owner's wish; False if it has ended meanwhile."""
-        if self._sessions.pop(session.id, None) is None:
-            return False
-        self.closed += 1
-        return True
-
-    def expire(self, session_id: str | None) -> None:
-        """End one session, if there is one."""
-        session = self._sessions.get(session_id or "")
-        if session is not None:
-            self._end(session)
-
-    def expire_all(self) -> None:
-        """End all sessions."""
-        self.expired += len(self._sessions)
-        self._sessions.clear()
-
-    def started(self, session: Session) -> None:
-        """A call of this session is in flight."""
-        session.in_flight += 1
-        self.max_in_flight = max(self.max_in_flight, session.in_flight)
-
-    def _end(self, session: Session) -> None:
-        if self._sessions.pop(session.id, None) is not None:
-            self.expired += 1

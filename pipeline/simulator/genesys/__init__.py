@@ -1,0 +1,1 @@
+"""A simulated Genesys Web Services: agents' contact centre sessions, and outbound records."""

@@ -1,0 +1,1 @@
+"""A simulated ONC service: strict about its contract, with campaigns and contacts."""

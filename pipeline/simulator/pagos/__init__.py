@@ -1,0 +1,1 @@
+"""A simulated Pagos SpreadsheetWEB: bearer tokens, dedicated sessions, saved records."""
