@@ -69,7 +69,10 @@ class TargetModule(Protocol):
         """
 
 
-_REGISTER: Final = {"onc": "pipeline.targets.onc"}
+_REGISTER: Final = {
+    "onc": "pipeline.targets.onc",
+    "genesys": "pipeline.targets.genesys",
+}
 
 
 def module(system: str) -> TargetModule:
