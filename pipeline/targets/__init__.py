@@ -72,6 +72,7 @@ class TargetModule(Protocol):
 _REGISTER: Final = {
     "onc": "pipeline.targets.onc",
     "genesys": "pipeline.targets.genesys",
+    "pagos": "pipeline.targets.pagos",
 }
 
 

@@ -93,9 +93,11 @@ def statuses(run_dir: str) -> dict[str, tuple[str, str | None]]:
     return {key: (status, told) for key, status, told in ledger.select("key", "status", "code").iter_rows()}
 
 
-def test_an_import(desk: Service) -> None:
+@pytest.mark.parametrize("calls", [1, 4])
+def test_an_import(desk: Service, calls: int) -> None:
     desk.rules.append(Course(desk))
-    ended = run("import", "list.csv", "--config", "config.toml", "--run-dir", "runs/r", "--json")
+    options = ("--config", "config.toml", "--set", f"delivery.calls_per_session={calls}")
+    ended = run("import", "list.csv", *options, "--run-dir", "runs/r", "--json")
     assert ended.code == 4, ended.err
     summary = json.loads(ended.out)
     told = statuses("runs/r")
