@@ -5,7 +5,7 @@ A target brings its own model for `[target]`; this module knows none.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
@@ -154,11 +154,21 @@ def _name(value: object, info: ValidationInfo) -> object:
     return replace(made, public=True) if isinstance(made, Secret) else made
 
 
+def _secret_or_none(value: object, info: ValidationInfo) -> object:
+    return None if value is None else _secret(value, info)
+
+
+def _name_or_none(value: object, info: ValidationInfo) -> object:
+    return None if value is None else _name(value, info)
+
+
 #: Passwords and keys.
 SecretText = Annotated[Secret, BeforeValidator(_secret)]
+OptionalSecret = Annotated[Secret | None, BeforeValidator(_secret_or_none)]
 
 #: Account ids and user names: taken in the same ways, but no secrets.
 NameText = Annotated[Secret, BeforeValidator(_name)]
+OptionalName = Annotated[Secret | None, BeforeValidator(_name_or_none)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,17 +211,28 @@ class Share:
 
 
 def read_secrets(section: "Section") -> None:
-    """Read every secret of a section once: a missing one is known early. Raises ConfigError with all of them."""
+    """Read every secret of a section, and of the tables in it, once: a missing one is known early. Raises ConfigError
+    with all of them.
+    """
     problems: list[str] = []
-    for name in type(section).model_fields:
-        value = getattr(section, name)
-        if isinstance(value, Secret):
-            try:
-                value.read()
-            except ConfigError as error:
-                problems.extend(error.problems)
+    for secret in _secrets(section):
+        try:
+            secret.read()
+        except ConfigError as error:
+            problems.extend(error.problems)
     if problems:
         raise ConfigError(problems)
+
+
+def _secrets(value: object) -> Iterator[Secret]:
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Section):
+        for name in type(value).model_fields:
+            yield from _secrets(getattr(value, name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _secrets(item)
 
 
 # --- the sections ---------------------------------------------------------------------------------------------
@@ -228,6 +249,10 @@ class TargetSettings(Section):
 
     #: Why contacts cannot be added to this system, in a sentence; empty: they can.
     rowless: ClassVar[str] = ""
+
+    #: The settings that say who we are: they may be given anew for a run that was begun, since they decide nothing of
+    #: what is sent.
+    credentials: ClassVar[tuple[str, ...]] = ("account_id", "username", "password")
 
     system: str
     keeps_ids: bool | Literal["ask"] = Field("ask", description="whether the target keeps the ids that we send")

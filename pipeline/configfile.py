@@ -103,6 +103,9 @@ def _absolute(read: dict[str, Any], base: Path) -> dict[str, Any]:
             fix(target, "wsdl")
         for value in target.values():
             fix(value, "file")
+            for table in value if isinstance(value, list) else ():
+                for each in table.values() if isinstance(table, dict) else ():
+                    fix(each, "file")
     contacts = read.get("contacts")
     if isinstance(contacts, dict) and isinstance(contacts.get("suppress"), list):
         contacts["suppress"] = [str(here / Path(p)) if isinstance(p, str) else p for p in contacts["suppress"]]

@@ -66,16 +66,22 @@ def client_factory(http: HttpSettings, timeout: float) -> ClientFactory:
 
 
 async def exchange(
-    client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: bytes, *, limit: int = ANSWER_LIMIT
+    client: httpx.AsyncClient,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    limit: int = ANSWER_LIMIT,
+    method: str = "POST",
 ) -> Answer:
-    """POST `body` and read the whole answer, whatever its status, within the client's timeouts.
+    """Send `body` and read the whole answer, whatever its status, within the client's timeouts.
 
     Raises NotDelivered, OutcomeUnknown or TargetUnusable; an answer over `limit` bytes is OutcomeUnknown.
     """
     # httpx's own timeout starts anew with every byte; an answer that trickles must end too. Time to connect comes on
     # top, so that no connection in time is told as that: nothing was delivered.
     with anyio.move_on_after((client.timeout.connect or 0.0) + (client.timeout.read or 0.0)):
-        async with streamed(client, url, headers, body) as response:
+        async with streamed(client, url, headers, body, method=method) as response:
             chunks = bytearray()
             async for chunk in response.aiter_bytes():
                 chunks += chunk
@@ -87,11 +93,11 @@ async def exchange(
 
 @asynccontextmanager
 async def streamed(
-    client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: bytes
+    client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: bytes, *, method: str = "POST"
 ) -> AsyncIterator[httpx.Response]:
-    """POST `body` and give the response before its body is read, for answers that may be large."""
+    """Send `body` and give the response before its body is read, for answers that may be large."""
     try:
-        async with client.stream("POST", url, headers=dict(headers), content=body) as response:
+        async with client.stream(method, url, headers=dict(headers), content=body) as response:
             yield response
     except httpx.ConnectError as error:
         if (reason := _certificate(error)) is not None:

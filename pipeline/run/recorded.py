@@ -31,8 +31,8 @@ UNDONE: Final = (
     "another run directory"
 )
 
-#: What may be set anew: nothing that decides what is sent, or where.
-_SETTABLE: Final = ("delivery.", "sessions.", "http.", "target.account_id", "target.username", "target.password")
+#: What may be set anew, beside the target's credentials: nothing that decides what is sent, or where.
+_SETTABLE: Final = ("delivery.", "sessions.", "http.")
 
 
 def record(directory: RunDirectory) -> dict[str, Any]:
@@ -65,21 +65,24 @@ def recorded_sources(directory: RunDirectory) -> tuple[list[Source], int | None]
 
 def recorded_settings(directory: RunDirectory, overrides: Sequence[str]) -> Settings:
     """The settings as run.toml holds them, with what may be set anew. Raises ConfigError."""
-    settable = ", ".join(f"{name}*" if name.endswith(".") else name for name in _SETTABLE)
+    tables = record(directory)
+    credentials = targets.settings_model(tables["settings"]["target"]["system"]).credentials
+    allowed = (*_SETTABLE, *(f"target.{name}" for name in credentials))
+    settable = ", ".join(f"{name}*" if name.endswith(".") else name for name in allowed)
     problems = [
         f"--set {key}: cannot be changed for a run that was begun; can be: {settable}"
         for key in (override.partition("=")[0].strip() for override in overrides)
-        if not key.startswith(_SETTABLE)
+        if not key.startswith(allowed)
     ]
     if problems:
         raise ConfigError(problems)
-    loaded = configfile.load([], overrides, targets.settings_model, inline=record(directory)["settings"])
+    loaded = configfile.load([], overrides, targets.settings_model, inline=tables["settings"])
     if loaded.settings is None:
         where = f"{directory.settings}: "
         advice = " (a secret that stood in the configuration itself is not recorded: give it with --set)"
         raise ConfigError([where + problem + advice * problem.endswith("is missing") for problem in loaded.problems])
     settings = loaded.settings
-    place = record(directory)["run"].get("state")
+    place = tables["run"].get("state")
     if settings.state.directory is None and place and not os.environ.get(describing.STATE_VARIABLE):
         # It may be gone on with from another working directory than it was begun in.
         settings = settings.model_copy(update={"state": settings.state.model_copy(update={"directory": Path(place)})})

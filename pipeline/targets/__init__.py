@@ -75,7 +75,11 @@ class TargetModule(Protocol):
         """
 
 
-_REGISTER: Final = {"onc": "pipeline.targets.onc"}
+_REGISTER: Final = {
+    "onc": "pipeline.targets.onc",
+    "genesys": "pipeline.targets.genesys",
+    "pagos": "pipeline.targets.pagos",
+}
 
 
 def module(system: str) -> TargetModule:

@@ -6,17 +6,19 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
 from cli.kit import Ended
+from pydantic.fields import FieldInfo
 
 from pipeline.cli import app
 from pipeline.config import Section
 from pipeline.configfile import _SECTIONS
 from pipeline.run import load_settings
 from pipeline.simulator import RunningSimulator
-from pipeline.targets import settings_model
+from pipeline.targets import _REGISTER, settings_model
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,7 +27,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem)
 def test_configs_load(config: Path, command: Callable[..., Ended], desk: Path) -> None:
     settings = load_settings([config], [])
-    assert settings.target.system == "onc"
+    assert settings.target.system == (config.stem if config.stem in _REGISTER else "onc")
     assert f"`configs/{config.name}`" in README
     columns = {"customer_id", "branch", "first_name", "last_name", "mobile", "telephone", "email", "sms_opt_in"}
     columns |= {"landline", "appointment"}
@@ -58,18 +60,25 @@ def test_readme_names_every_setting_and_no_other() -> None:
     def keys(model: type[Section], prefix: str) -> set[str]:
         found = set()
         for name, info in model.model_fields.items():
-            key = f"{prefix}.{name}"
-            if key == "target.codes":
-                found |= keys(type(info.default), key)
+            key = f"{prefix}.{info.alias or name}"
+            table = _table(info)
+            if table is not None and prefix == "target":
+                found |= keys(table, key)
             elif not name.startswith("_"):
                 found.add(key)
         return found
 
     known = set[str]().union(*(keys(model, name) for name, model in _SECTIONS.items()))
-    known |= keys(settings_model("onc"), "target")
+    known = known.union(*(keys(settings_model(system), "target") for system in _REGISTER), {"target.users"})
     known -= {"delivery.adaptive"}  # said in a sentence
     assert known - documented == set()
     assert {key for key in documented if not key.startswith("…")} - known == set()
+
+
+def _table(info: FieldInfo) -> type[Section] | None:
+    """The model of a setting that is a table, or a list of them."""
+    kinds = (info.annotation, *get_args(info.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
 
 
 def test_the_first_five_minutes(

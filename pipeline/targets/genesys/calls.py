@@ -1,0 +1,70 @@
+"""One call on an agent's session: what is echoed, and which code its answer tells."""
+
+from typing import Final
+
+from pipeline.errors import NotDelivered, OutcomeUnknown
+from pipeline.targets import rest
+from pipeline.targets.genesys import replies
+from pipeline.targets.genesys.users import GenesysSession
+from pipeline.targets.rest import Object, Purpose
+from pipeline.wire import Answer, exchange
+
+#: What stands for a code where HTTP itself says it.
+UNAUTHENTICATED: Final = "HTTP 401"
+FORBIDDEN: Final = "HTTP 403"
+
+
+class Calls:
+    """Calls to one service. Every method raises NotDelivered, OutcomeUnknown and TargetUnusable.
+
+    `url` is where it tells who we are, `host` how it is called in messages.
+    """
+
+    def __init__(self, url: str, host: str) -> None:
+        self._url = url
+        self._host = host
+
+    async def me(self, session: GenesysSession) -> Answer:
+        """GET who we are, and keep what later calls must echo."""
+        answer = await exchange(session.client, self._url, session.headers, b"", method="GET")
+        if (csrf := replies.csrf_header(answer)) is not None:
+            session.csrf = csrf
+        return answer
+
+    async def post(self, session: GenesysSession, message: bytes, path: str = "") -> Answer:
+        """POST a message to our address, or to what lies below it at `path`; once more where it was forbidden and what
+        is to be echoed has changed (403 is how a wrong one is answered, before anything is done).
+        """
+        url = f"{self._url}{path}"
+        echoed = session.csrf
+        answer = await exchange(session.client, url, session.headers, message)
+        if answer.status != 403:
+            return answer
+        if session.csrf == echoed:
+            try:
+                asked = await self.me(session)
+                if asked.status == 401:
+                    return asked
+            except (NotDelivered, OutcomeUnknown) as error:
+                raise NotDelivered(f"the target forbade it, and could not be asked why: {error.reason}") from None
+        if session.csrf == echoed:
+            return answer
+        return await exchange(session.client, url, session.headers, message)
+
+    def told(self, answer: Answer, found: Object | None, purpose: Purpose) -> tuple[str | None, Object]:
+        """The status code that an answer tells, None where it tells none, and the object that holds it.
+
+        Errors come with any HTTP status; that of the object says more. Raises like `rest.read`.
+        """
+        if answer.status == 401:
+            return UNAUTHENTICATED, found or {}
+        if answer.status == 204:  # success without words
+            return replies.SUCCESS, {}
+        code = replies.status_code(found) if found is not None else None
+        if not rest.succeeded(answer) and (code in (None, replies.SUCCESS) or answer.status in (429, 503)):
+            if answer.status == 403:
+                return FORBIDDEN, found or {}
+            rest.raise_status(answer, purpose, self._host)
+        if found is None:
+            found = rest.read(answer, purpose, self._host)
+        return code, found

@@ -1,0 +1,89 @@
+"""What `[target]` holds for a SpreadsheetWEB application; importing it costs nothing but pydantic."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.config import ContactsSettings, OptionalName, OptionalSecret, Section, TargetSettings, template_columns
+from pipeline.targets.addresses import checked_address
+from pipeline.targets.channels import bare_channels
+
+
+class MessageSettings(Section):
+    """What the application's messages mean, by parts of them, in any case. No table of codes is published; a failure
+    whose messages hold none of these is settled by asking whether the session is still good.
+    """
+
+    session: tuple[str, ...] = Field((), description="the session is gone: renew, send again")
+    transient: tuple[str, ...] = Field((), description="try again later")
+    duplicate: tuple[str, ...] = Field((), description="the record is there already")
+
+    @field_validator("session", "transient", "duplicate")
+    @classmethod
+    def _telling(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(part.strip() for part in value):
+            raise ValueError("holds an empty text, which is part of every message")
+        return tuple(part.casefold() for part in value)
+
+
+class PagosSettings(TargetSettings):
+    """A SpreadsheetWEB application: where it is, which one, and whose token lets us in."""
+
+    credentials: ClassVar[tuple[str, ...]] = ("token", "client_id", "client_secret")
+
+    system: Literal["pagos"] = "pagos"
+    endpoint: str = Field(description="address of the server, without /Api")
+    application_key: str = Field(min_length=1, description="which application")
+    token: OptionalSecret = Field(None, description="bearer token; else one is fetched")
+    token_url: str | None = Field(None, description="where a bearer token is fetched with client credentials")
+    client_id: OptionalName = Field(None, description="goes with token_url")
+    client_secret: OptionalSecret = Field(None, description="goes with token_url")
+    scope: str | None = Field(None, min_length=1, description="scope of the token that is fetched")
+    client_auth: Literal["body", "basic"] = Field("body", description="how the token's server is told who we are")
+    record_id: bool = Field(True, description="records get the ids of their contacts")
+    batch: int = Field(1, ge=1, le=1_000, description="records of one call at most; above 1: GetBatchResults")
+    proof: bool = Field(True, description="a session is proven by a calculation that saves nothing; false: not at all")
+    messages: MessageSettings = MessageSettings()
+
+    def misfits(self, contacts: ContactsSettings) -> list[tuple[str, str]]:
+        """What of a mapping a record has no place for, or lacks."""
+        found = bare_channels(contacts)
+        if not contacts.fields:
+            return [*found, ("contacts.fields", 'is missing: it says what goes where, e.g. "Sheet1!A5" = "{name}"')]
+        found += [("contacts.fields", "names a cell that is empty") for name in contacts.fields if not name.strip()]
+        used = {name for template in contacts.fields.values() for name in template_columns(template)}
+        for name, channel in contacts.channels.items():
+            if not used & {f"contact.{name}", *template_columns(channel.destination)}:
+                words = f"goes nowhere: name {{contact.{name}}} in contacts.fields"
+                found.append((f"contacts.{name}.destination", words))
+        return found
+
+    @property
+    def campaign(self) -> str:
+        """The application, which holds the records."""
+        return self.application_key
+
+    @property
+    def place(self) -> str:
+        """The server's address: an application is the same whoever comes to it."""
+        return self.endpoint
+
+    @field_validator("endpoint", "token_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if "?" in value or "#" in value:
+            raise ValueError("is an address without a query")
+        return checked_address(value).rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_way_to_a_token(self) -> "PagosSettings":
+        fetched = {"token_url": self.token_url, "client_id": self.client_id, "client_secret": self.client_secret}
+        given = [name for name, value in fetched.items() if value is not None]
+        if self.token is not None and given:
+            raise ValueError(f"token is given, and so is {', '.join(given)}: keep one way to a token")
+        if self.token is None and len(given) < len(fetched):
+            missing = ", ".join(name for name in fetched if name not in given)
+            raise ValueError(f"token is missing; to fetch one, set {missing} too" if given else "token is missing")
+        return self
