@@ -73,17 +73,17 @@ def load(
             problems.append(f"{file}: is not TOML: {error}")
         else:
             base = file.parent
-            _merge(merged, _absolute(read, base))
+            merge(merged, _absolute(read, base))
     if inline:
-        _merge(merged, dict(inline))
+        merge(merged, dict(inline))
     for override in overrides:
         try:
-            _merge(merged, _parse_override(override))
+            merge(merged, parse_override(override))
         except ValueError as error:
             problems.append(f"--set {override.split('=')[0]}: {error}")
     if problems:
         return Loaded(None, None, tuple(problems))
-    return _validate(merged, {"base": base}, target_model, _Places(files, overrides), mapped=mapped)
+    return _validate(merged, {"base": base, "mapped": mapped}, target_model, Places(files, overrides), mapped=mapped)
 
 
 def _absolute(read: dict[str, Any], base: Path) -> dict[str, Any]:
@@ -109,10 +109,11 @@ def _absolute(read: dict[str, Any], base: Path) -> dict[str, Any]:
     return read
 
 
-def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+def merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    """Put the keys of `new` into `into`, table by table."""
     for key, value in new.items():
         if isinstance(value, Mapping) and isinstance(into.get(key), dict) and not _is_reference(value):
-            _merge(into[key], value)
+            merge(into[key], value)
         else:
             into[key] = dict(value) if isinstance(value, Mapping) else value
 
@@ -121,7 +122,8 @@ def _is_reference(value: Mapping[str, Any]) -> bool:
     return len(value) == 1 and next(iter(value)) in ("env", "file", "prompt")
 
 
-def _parse_override(override: str) -> dict[str, Any]:
+def parse_override(override: str) -> dict[str, Any]:
+    """What "dotted.key=VALUE" says, as a table: TOML if the value is that, else text. Raises ValueError."""
     key, equals, text = override.partition("=")
     names = [name.strip() for name in key.split(".")]
     if not equals or not all(names):
@@ -136,7 +138,7 @@ def _parse_override(override: str) -> dict[str, Any]:
     return value
 
 
-class _Places:
+class Places:
     """Says where a dotted key stands: the file and, where it can be found, the line."""
 
     def __init__(self, files: Sequence[Path], overrides: Sequence[str]) -> None:
@@ -144,6 +146,7 @@ class _Places:
         self._overrides = {override.partition("=")[0].strip() for override in overrides}
 
     def name(self, dotted: str) -> str:
+        """The place of a key, with the key."""
         if dotted in self._overrides or any(name.startswith(f"{dotted}.") for name in self._overrides):
             return f"--set {dotted}"
         for file in reversed(self._files):
@@ -171,7 +174,7 @@ def _validate(
     merged: dict[str, Any],
     context: dict[str, Any],
     target_model: Callable[[str], type[TargetSettings]],
-    places: _Places,
+    places: Places,
     *,
     mapped: bool,
 ) -> Loaded:
@@ -216,7 +219,7 @@ def _section(
     model: type[Section],
     data: object,
     context: dict[str, Any],
-    places: _Places,
+    places: Places,
     problems: list[str],
 ) -> dict[str, Section]:
     try:
