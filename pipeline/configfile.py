@@ -3,6 +3,7 @@
 A target brings its own settings model; `load` asks the caller for it by the name in `target.system`.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from pipeline.config import (
     StateSettings,
     TargetSettings,
 )
+from pipeline.errors import ConfigError
 
 _SECTIONS: Final[dict[str, type[Section]]] = {
     "http": HttpSettings,
@@ -84,6 +86,39 @@ def load(
     if problems:
         return Loaded(None, None, tuple(problems))
     return _validate(merged, {"base": base, "mapped": mapped}, target_model, Places(files, overrides), mapped=mapped)
+
+
+def read_table(file: Path | None, overrides: Sequence[str]) -> tuple[dict[str, Any], "Places"]:
+    """A table that is no configuration: what a file (JSON by its suffix, else TOML) and `overrides` hold, and what
+    tells where its keys stand. Raises ConfigError with every mistake.
+    """
+    problems: list[str] = []
+    table: dict[str, Any] = {}
+    if file is not None:
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+            read = json.loads(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
+        except OSError as error:
+            problems.append(f"{file}: cannot be read: {error.strerror}")
+        except UnicodeDecodeError:
+            problems.append(f"{file}: is not UTF-8 text")
+        except tomllib.TOMLDecodeError as error:
+            problems.append(f"{file}: is not TOML: {error}")
+        except ValueError as error:
+            problems.append(f"{file}: is not JSON: {error}")
+        else:
+            if isinstance(read, dict):
+                table = read
+            else:
+                problems.append(f"{file}: holds no table")
+    for override in overrides:
+        try:
+            merge(table, parse_override(override))
+        except ValueError as error:
+            problems.append(f"--set {override.split('=')[0]}: {error}")
+    if problems:
+        raise ConfigError(problems)
+    return table, Places([file] if file is not None else [], overrides)
 
 
 def _absolute(read: dict[str, Any], base: Path) -> dict[str, Any]:
@@ -211,7 +246,9 @@ def _validate(
         problems.extend(f"{places.name(place)}: {words}" for place, words in settings.misfits(contacts))
     if problems:
         return Loaded(None, contacts if contacts is not None and contacts.channels else None, tuple(problems))
-    return Loaded(Settings.model_validate(made), contacts, ())
+    # Every section is valid by itself; to look at them again would miss a mapping where none is needed.
+    sections: Any = made
+    return Loaded(Settings.model_construct(**sections), contacts, ())
 
 
 def _section(
