@@ -42,8 +42,9 @@ class Lookup(ReadBack[Any], Protocol):
         """
 
 
-#: A campaign as a table of TOML or JSON. Every system's has `name` and `paused`, and `id` where it is told; other keys
-#: are its own. What is null is left out.
+#: A campaign as a table of TOML or JSON. What is null is left out. Every system's has `name` and `paused`, and `id`
+#: where it is told; where the system has such a thing, a table `active` (from_date, from_time, to_date, to_time) and one
+#: for each channel (enabled, text). Other keys are the system's own.
 Table: TypeAlias = Mapping[str, Any]
 
 
