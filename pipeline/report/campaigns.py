@@ -31,7 +31,7 @@ def columns(table: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def toml(table: Mapping[str, Any], remark: str) -> str:
-    """The campaign as a file that `campaign add` and `campaign update` take. What only the target may set is a comment."""
+    """The campaign as a file that `campaign add` and `campaign update` take; what the target sets is a comment."""
     created = table.get("created")
     when = f", created {_moment(created)}" if created else ""
     head = [f"# Campaign {_line(str(table.get('id', '')))}{when}.", *([f"# {remark}"] if remark else [])]

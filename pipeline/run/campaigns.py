@@ -145,7 +145,7 @@ async def list_campaigns(settings: Settings, *, clients: ClientFactory | None = 
     """All campaigns that the target tells of. Raises RunError."""
 
     async def listed(handle: Any) -> list[Shown]:
-        async with aclosing(desk.campaigns.list(handle)) as tables:
+        async with aclosing(desk.campaigns.listed(handle)) as tables:
             return [Shown(table, desk.campaigns.remark) async for table in tables]
 
     async with campaign_desk(settings, clients) as desk:
@@ -199,16 +199,19 @@ async def add_campaign(
 
 
 async def _found(desk: CampaignDesk, wanted: Mapping[str, Any], before: set[str]) -> dict[str, Any] | None:
-    """The campaign that was just added: by the id that we gave it, else the one new one that looks like it."""
+    """The campaign that was just added: by the id that we gave it, else the one new one of its name, else the one new
+    one: a target that loses the id may lose the name, too.
+    """
     campaigns = desk.campaigns
     if (after := await desk.ask(lambda handle: campaigns.show(handle, wanted["id"]))) is not None:
         return after
     new = []
     for campaign_id in await desk.ask(campaigns.ids) - before:
         table = await desk.ask(lambda handle, each=campaign_id: campaigns.show(handle, each))  # type: ignore[misc]
-        if table is not None and table.get("name") == wanted.get("name"):
+        if table is not None:
             new.append(table)
-    return new[0] if len(new) == 1 else None
+    alike = [table for table in new if table.get("name") == wanted.get("name")]
+    return next((found[0] for found in (alike, new) if len(found) == 1), None)
 
 
 async def update_campaign(

@@ -43,8 +43,8 @@ class Lookup(ReadBack[Any], Protocol):
 
 
 #: A campaign as a table of TOML or JSON. What is null is left out. Every system's has `name` and `paused`, and `id`
-#: where it is told; where the system has such a thing, a table `active` (from_date, from_time, to_date, to_time) and one
-#: for each channel (enabled, text). Other keys are the system's own.
+#: where it is told; where the system has such a thing, a table `active` (from_date, from_time, to_date, to_time) and
+#: one for each channel (enabled, text). Other keys are the system's own.
 Table: TypeAlias = Mapping[str, Any]
 
 
@@ -65,7 +65,7 @@ class Campaigns(Protocol):
     def differences(self, wanted: Table, there: Table) -> list[str]:
         """The dotted keys in which a campaign as it is held differs from what was wanted."""
 
-    def list(self, handle: Any) -> AsyncGenerator[dict[str, Any]]:
+    def listed(self, handle: Any) -> AsyncGenerator[dict[str, Any]]:
         """All campaigns, whole, with their ids. NoList for a null list."""
 
     async def ids(self, handle: Any) -> set[str]:

@@ -43,7 +43,7 @@ class OncCampaigns:
         """See `campaign_tables.differences`."""
         return campaign_tables.differences(wanted, there)
 
-    async def list(self, handle: OncSession) -> AsyncGenerator[dict[str, Any]]:
+    async def listed(self, handle: OncSession) -> AsyncGenerator[dict[str, Any]]:
         """GetCampaigns: the active ones, which are all that the service tells of."""
         async with aclosing(handle.campaigns()) as campaigns:
             async for campaign in campaigns:

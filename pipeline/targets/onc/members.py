@@ -152,8 +152,11 @@ def _read(element: Element, kind: _Type) -> Any:
 
 def _value(element: Element, kind: _Type) -> Any:
     values: dict[str, Any] = {}
+    told = _told(element)
     for member in kind.members:
-        found = answers.child(element, member.name)
+        found = told.get(member.name)
+        if found is None and member.name.lower() in told:
+            found = answers.child(element, member.name)
         if isinstance(member, _Nested):
             there = found is not None and not answers.is_nil(found)
             values[member.field] = _value(found, member.type) if found is not None and there else None
@@ -163,6 +166,16 @@ def _value(element: Element, kind: _Type) -> Any:
             except Unreadable as error:
                 raise Unreadable(f"{error} ({member.name})") from None
     return kind.value(**values)
+
+
+def _told(element: Element) -> dict[str, Element]:
+    """The first child of each local name, and of each in lower case: millions of contacts are looked into."""
+    told: dict[str, Element] = {}
+    for each in answers.children(element):
+        name = answers.local_name(each)
+        told.setdefault(name, each)
+        told.setdefault(name.lower(), each)
+    return told
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
