@@ -3,6 +3,7 @@
 A target brings its own settings model; `load` asks the caller for it by the name in `target.system`.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from pipeline.config import (
     StateSettings,
     TargetSettings,
 )
+from pipeline.errors import ConfigError
 
 _SECTIONS: Final[dict[str, type[Section]]] = {
     "http": HttpSettings,
@@ -73,17 +75,50 @@ def load(
             problems.append(f"{file}: is not TOML: {error}")
         else:
             base = file.parent
-            _merge(merged, _absolute(read, base))
+            merge(merged, _absolute(read, base))
     if inline:
-        _merge(merged, dict(inline))
+        merge(merged, dict(inline))
     for override in overrides:
         try:
-            _merge(merged, _parse_override(override))
+            merge(merged, parse_override(override))
         except ValueError as error:
             problems.append(f"--set {override.split('=')[0]}: {error}")
     if problems:
         return Loaded(None, None, tuple(problems))
-    return _validate(merged, {"base": base}, target_model, _Places(files, overrides), mapped=mapped)
+    return _validate(merged, {"base": base, "mapped": mapped}, target_model, Places(files, overrides), mapped=mapped)
+
+
+def read_table(file: Path | None, overrides: Sequence[str]) -> tuple[dict[str, Any], "Places"]:
+    """A table that is no configuration: what a file (JSON by its suffix, else TOML) and `overrides` hold, and what
+    tells where its keys stand. Raises ConfigError with every mistake.
+    """
+    problems: list[str] = []
+    table: dict[str, Any] = {}
+    if file is not None:
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+            read = json.loads(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
+        except OSError as error:
+            problems.append(f"{file}: cannot be read: {error.strerror}")
+        except UnicodeDecodeError:
+            problems.append(f"{file}: is not UTF-8 text")
+        except tomllib.TOMLDecodeError as error:
+            problems.append(f"{file}: is not TOML: {error}")
+        except ValueError as error:
+            problems.append(f"{file}: is not JSON: {error}")
+        else:
+            if isinstance(read, dict):
+                table = read
+            else:
+                problems.append(f"{file}: holds no table")
+    for override in overrides:
+        try:
+            merge(table, parse_override(override))
+        except ValueError as error:
+            problems.append(f"--set {override.split('=')[0]}: {error}")
+    if problems:
+        raise ConfigError(problems)
+    return table, Places([file] if file is not None else [], overrides)
 
 
 def _absolute(read: dict[str, Any], base: Path) -> dict[str, Any]:
@@ -112,10 +147,11 @@ def _absolute(read: dict[str, Any], base: Path) -> dict[str, Any]:
     return read
 
 
-def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+def merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    """Put the keys of `new` into `into`, table by table."""
     for key, value in new.items():
         if isinstance(value, Mapping) and isinstance(into.get(key), dict) and not _is_reference(value):
-            _merge(into[key], value)
+            merge(into[key], value)
         else:
             into[key] = dict(value) if isinstance(value, Mapping) else value
 
@@ -124,7 +160,8 @@ def _is_reference(value: Mapping[str, Any]) -> bool:
     return len(value) == 1 and next(iter(value)) in ("env", "file", "prompt")
 
 
-def _parse_override(override: str) -> dict[str, Any]:
+def parse_override(override: str) -> dict[str, Any]:
+    """What "dotted.key=VALUE" says, as a table: TOML if the value is that, else text. Raises ValueError."""
     key, equals, text = override.partition("=")
     names = [name.strip() for name in key.split(".")]
     if not equals or not all(names):
@@ -139,7 +176,7 @@ def _parse_override(override: str) -> dict[str, Any]:
     return value
 
 
-class _Places:
+class Places:
     """Says where a dotted key stands: the file and, where it can be found, the line."""
 
     def __init__(self, files: Sequence[Path], overrides: Sequence[str]) -> None:
@@ -147,6 +184,7 @@ class _Places:
         self._overrides = {override.partition("=")[0].strip() for override in overrides}
 
     def name(self, dotted: str) -> str:
+        """The place of a key, with the key."""
         if dotted in self._overrides or any(name.startswith(f"{dotted}.") for name in self._overrides):
             return f"--set {dotted}"
         for file in reversed(self._files):
@@ -174,7 +212,7 @@ def _validate(
     merged: dict[str, Any],
     context: dict[str, Any],
     target_model: Callable[[str], type[TargetSettings]],
-    places: _Places,
+    places: Places,
     *,
     mapped: bool,
 ) -> Loaded:
@@ -211,7 +249,9 @@ def _validate(
         problems.extend(f"{places.name(place)}: {words}" for place, words in settings.misfits(contacts))
     if problems:
         return Loaded(None, contacts if contacts is not None and contacts.channels else None, tuple(problems))
-    return Loaded(Settings.model_validate(made), contacts, ())
+    # Every section is valid by itself; to look at them again would miss a mapping where none is needed.
+    sections: Any = made
+    return Loaded(Settings.model_construct(**sections), contacts, ())
 
 
 def _section(
@@ -219,7 +259,7 @@ def _section(
     model: type[Section],
     data: object,
     context: dict[str, Any],
-    places: _Places,
+    places: Places,
     problems: list[str],
 ) -> dict[str, Section]:
     try:

@@ -136,3 +136,19 @@ LEDGER_SCHEMA: Final = pl.Schema(
         ("email", pl.String),
     ]
 )
+
+#: What a target's list says of each contact: how far delivery has come, by channel.
+DELIVERIES_SCHEMA: Final = pl.Schema(
+    [("contact_id", pl.String)]  # as the target has it, lower case
+    + [
+        column
+        for channel in CHANNELS
+        for column in (
+            (channel, pl.String),  # destination as the target holds it; null: channel not used
+            (f"{channel}_status", pl.String),  # in words: "pending", "success", ...; null: channel not used, not told
+            (f"{channel}_error", pl.Int64),  # numeric result of the last attempt, 0 = success; null: not told
+            (f"{channel}_attempts_left", pl.Int64),  # attempts that the target has left; null: not told
+            (f"{channel}_text", pl.String),  # text for this contact; null: the campaign's own
+        )
+    ]
+)

@@ -6,6 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline import __version__
+from pipeline.cli.campaign import campaign
 from pipeline.cli.contacts import check, import_, resume
 from pipeline.cli.runs import status, verify
 from pipeline.cli.simulate import simulate
@@ -19,7 +20,7 @@ __all__ = ["app"]
 class _InOrder(TyperGroup):
     """Lists commands in the order of use; groups would come last otherwise."""
 
-    ORDER = ("import", "check", "resume", "status", "verify", "undo", "session", "simulate")
+    ORDER = ("import", "check", "resume", "status", "verify", "undo", "session", "campaign", "simulate")
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=self.ORDER.index)
@@ -59,4 +60,5 @@ app.command("verify")(verify)
 app.command("status")(status)
 app.command("undo")(undo)
 app.add_typer(session, name="session")
+app.add_typer(campaign, name="campaign")
 app.command("simulate")(simulate)

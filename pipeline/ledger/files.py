@@ -100,7 +100,7 @@ def write_ledger(
                 yield rows
 
         if parquet:
-            _sink(assembled(), parquet, run_dir / PARQUET)
+            sink_parquet(assembled(), LEDGER_SCHEMA, parquet, run_dir / PARQUET)
         else:
             for _ in assembled():
                 pass
@@ -109,8 +109,10 @@ def write_ledger(
     return counting.tally()
 
 
-def _sink(frames: Iterator[pl.DataFrame], part: Path, path: Path) -> None:
-    """Write a Parquet file from a stream of frames: polars asks for the next one when it has taken the last."""
+def sink_parquet(frames: Iterator[pl.DataFrame], schema: pl.Schema, part: Path, path: Path) -> None:
+    """Write `part`, which is to become the Parquet file `path`, from a stream of frames: polars asks for the next one,
+    perhaps from a thread of its own, when it has taken the last. Raises what `frames` raises, and MachineFailed.
+    """
     failure: list[Exception] = []
 
     def watched(*_: object) -> Iterator[pl.DataFrame]:
@@ -121,7 +123,7 @@ def _sink(frames: Iterator[pl.DataFrame], part: Path, path: Path) -> None:
             raise
 
     try:
-        register_io_source(watched, schema=LEDGER_SCHEMA).sink_parquet(part, row_group_size=_ROW_GROUP)
+        register_io_source(watched, schema=schema).sink_parquet(part, row_group_size=_ROW_GROUP)
     except (OSError, pl.exceptions.ComputeError) as error:
         if failure:  # not of the disk: the stream itself broke off
             raise failure[0] from None

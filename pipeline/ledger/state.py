@@ -235,6 +235,13 @@ class State:
         """
         self._learn("deleted_at", repr(now))
 
+    def emptied(self, now: float) -> None:
+        """The campaign itself was deleted, in seconds since the epoch: nothing is in it, and nothing can be doubted."""
+        with self.transaction() as database:
+            for table in ("contacts", "slices", "doubtful"):
+                database.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of our own
+        self.deleted(now)
+
     @property
     def deleted_at(self) -> float | None:
         """When contacts were deleted last, in seconds since the epoch; None: never; infinity: when is not known."""

@@ -1,5 +1,15 @@
 """Wires a run: what the commands do, as functions; the command line and library users call these."""
 
+from pipeline.run.campaigns import (
+    Changed,
+    Shown,
+    add_campaign,
+    delete_campaign,
+    list_campaigns,
+    show_campaign,
+    update_campaign,
+)
+from pipeline.run.deliveries import Delivered, Destination, campaign_contacts
 from pipeline.run.importing import Confirm, Result, check_contacts, import_contacts
 from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, session_check, status_of, verify_run
@@ -12,22 +22,32 @@ from pipeline.run.undoing import ConfirmUndo, undo_run
 
 __all__ = [
     "AGAIN",
+    "Changed",
     "Confirm",
     "ConfirmUndo",
+    "Delivered",
+    "Destination",
     "ImportOptions",
     "Progress",
     "Result",
     "RunStatus",
+    "Shown",
     "Surroundings",
+    "add_campaign",
+    "campaign_contacts",
     "check_contacts",
     "continue_run",
+    "delete_campaign",
     "import_contacts",
+    "list_campaigns",
     "load",
     "load_settings",
     "prove_run",
     "resume_run",
     "session_check",
+    "show_campaign",
     "status_of",
     "undo_run",
+    "update_campaign",
     "verify_run",
 ]

@@ -6,9 +6,10 @@ target is the sum of them. Every system gives sessions; whether it takes contact
 holds, is for it to say. A further system is one new module and one line in `_REGISTER`.
 """
 
+from collections.abc import AsyncGenerator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import polars as pl
 
@@ -47,6 +48,55 @@ class Lookup(ReadBack[Any], Protocol):
         """
 
 
+#: A campaign as a table of TOML or JSON. What is null is left out. Every system's has `name` and `paused`, and `id`
+#: where it is told; where the system has such a thing, a table `active` (from_date, from_time, to_date, to_time) and
+#: one for each channel (enabled, text). Other keys are the system's own.
+Table: TypeAlias = Mapping[str, Any]
+
+
+class Campaigns(Protocol):
+    """How a system's campaigns are listed, shown and changed.
+
+    Calls raise by recovery, as `send` does: SessionExpired, PutOff, NotDelivered (not processed: ask again), Refused,
+    OutcomeUnknown, TargetUnusable; ConfigError where what describes the system's interface lacks the call.
+    """
+
+    @property
+    def remark(self) -> str:
+        """What a person must know of every campaign that is shown, as a sentence; empty: nothing."""
+
+    def mistakes(self, table: Table, *, new: bool) -> list[tuple[str, str]]:
+        """What is wrong with a table: dotted key and, in words, what. `new`: it is a whole campaign, else changes."""
+
+    def differences(self, wanted: Table, there: Table) -> list[str]:
+        """The dotted keys in which a campaign as it is held differs from what was wanted."""
+
+    def listed(self, handle: Any) -> AsyncGenerator[dict[str, Any]]:
+        """All campaigns, whole, with their ids. NoList for a null list."""
+
+    async def ids(self, handle: Any) -> set[str]:
+        """The ids of all campaigns. NoList for a null list."""
+
+    async def show(self, handle: Any, campaign_id: str) -> dict[str, Any] | None:
+        """A campaign, whole, with its id; None: there is none of this id."""
+
+    async def add(self, handle: Any, table: Table) -> None:
+        """Add a campaign; `table` has its `id`. Not to be repeated before the list was looked at."""
+
+    async def update(self, handle: Any, campaign_id: str, changes: Table) -> bool:
+        """Change what `changes` names, and nothing else: everything else is sent back as it was told. May be repeated.
+        False: there is no such campaign.
+        """
+
+    async def delete(self, handle: Any, campaign_id: str) -> None:
+        """Delete a campaign and its contacts. May be repeated; Refused may mean that it is gone already."""
+
+    def contacts(self, handle: Any, campaign_id: str) -> AsyncGenerator[pl.DataFrame]:
+        """The contacts of a campaign, some thousands at a time (records.DELIVERIES_SCHEMA), in no particular order.
+        NoList for a null list.
+        """
+
+
 class Target(SessionProvider[Any], Protocol):
     """One system that contacts go into."""
 
@@ -57,6 +107,10 @@ class Target(SessionProvider[Any], Protocol):
     @property
     def lookup(self) -> Lookup | None:
         """How it is asked what it holds; None: it cannot be asked, so what got no answer stays in doubt."""
+
+    @property
+    def campaigns(self) -> Campaigns | None:
+        """How its campaigns are listed, shown and changed; None: it has no calls for that."""
 
     def learnt(self) -> tuple[str, ...]:
         """What this run learnt about the target, as lines for the configuration."""

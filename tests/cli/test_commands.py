@@ -48,6 +48,7 @@ def test_commands_stand_in_the_order_of_use(command: Command) -> None:
         "verify",
         "undo",
         "session",
+        "campaign",
         "simulate",
     ]
 

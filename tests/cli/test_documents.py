@@ -24,7 +24,11 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem)
+#: A campaign is no configuration; it has tests of its own.
+CONFIGS = sorted(set((ROOT / "configs").glob("*.toml")) - {ROOT / "configs/campaign.toml"})
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_configs_load(config: Path, command: Callable[..., Ended], desk: Path) -> None:
     settings = load_settings([config], [])
     assert settings.target.system == (config.stem if config.stem in _REGISTER else "onc")
@@ -45,6 +49,15 @@ def test_readme_names_every_option() -> None:
     offered = {name for parameter in parameters for name in parameter.opts if name.startswith("--")} - {"--help"}
     assert len(offered) > 15
     assert {option for option in offered if f"`{option}" not in README} == set()
+
+
+def test_readme_names_every_campaign_command_and_option() -> None:
+    commands = typer.main.get_command(app).commands["campaign"].commands  # type: ignore[attr-defined]
+    part = README.partition("## Campaigns")[2].partition("\n## ")[0]
+    assert {name for name in commands if f"`campaign {name}" not in part} == set()
+    own = {name for each in commands.values() for parameter in each.params for name in parameter.opts}
+    shared = {"--help", "--config", "--log-format"}
+    assert {option for option in own if option.startswith("--") and f"`{option}" not in part} - shared == set()
 
 
 def test_readme_names_every_setting_and_no_other() -> None:

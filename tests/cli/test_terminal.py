@@ -87,3 +87,37 @@ def test_anything_but_yes_sends_nothing(serve: Serve, configured: Configured) ->
     assert "nothing was sent" in shown
     assert service.state()["calls"] == {}
     assert not list(Path("runs").glob("*"))
+
+
+def test_campaigns_are_a_table_and_deleting_one_asks(serve: Serve, configured: Configured) -> None:
+    service = serve()
+    config = ("--config", str(configured(service)))
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "campaign", "list", *config],
+        stdin=theirs, stderr=theirs, stdout=theirs, start_new_session=True,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "160"},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                read = os.read(ours, 65536)
+            except OSError:  # Linux says so when the other side is closed
+                break
+            if not read:
+                break
+            shown += read
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"channels" in shown
+    assert "│ 11111111-1111-4111-8111-111111111111 │ running │" in shown.decode()
+
+    code, out, screen = on_terminal(b"\n", "campaign", "delete", *config)
+    assert (code, out) == (2, "")
+    assert 'Delete campaign 11111111-1111-4111-8111-111111111111 "Simulated" and all its contacts? [y/N] ' in screen
+    assert "Stopped at the question: nothing was deleted." in screen
+    assert len(service.state()["campaigns"]) == 1
+    code, out, screen = on_terminal(b"y\n", "campaign", "delete", *config)
+    assert (code, out) == (0, "Campaign 11111111-1111-4111-8111-111111111111 is deleted.\n")
+    assert service.state()["campaigns"] == {}

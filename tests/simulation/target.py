@@ -84,6 +84,10 @@ class SimTarget:
     def lookup(self) -> "SimTarget":
         return self
 
+    @property
+    def campaigns(self) -> None:
+        return None
+
     # --- encoding ---------------------------------------------------------------------------------------------------
 
     @property

@@ -18,8 +18,8 @@ from pipeline.config import HttpSettings
 from pipeline.errors import ConfigError, MachineFailed, RunError, TargetUnreachable, TargetUnusable
 from pipeline.simulator import OncSettings as SimulatorSettings
 from pipeline.simulator import running
+from pipeline.targets.onc.operations import NEEDS
 from pipeline.targets.onc.settings import OncSettings
-from pipeline.targets.onc.target import NEEDS
 from pipeline.targets.soap.contract import Contract
 from pipeline.targets.soap.documents import Documents, documents
 from pipeline.targets.soap.template import mark
@@ -221,11 +221,11 @@ def test_the_run_keeps_a_copy_and_reads_it_alone(tmp_path: Path) -> None:
     folder = tmp_path / "spaces and ümlauts"
     shutil.copytree(DATA / "split", folder)
     copy = tmp_path / "run" / "contract"
-    first = onc(wsdl=str(folder / "service.wsdl"), contract=copy).encode(contacts(ROW))
+    first = onc(wsdl=str(folder / "service.wsdl"), contract=copy).rows.encode(contacts(ROW))
     shutil.rmtree(folder)
-    assert onc(wsdl=str(folder / "service.wsdl"), contract=copy).encode(contacts(ROW)) == first
+    assert onc(wsdl=str(folder / "service.wsdl"), contract=copy).rows.encode(contacts(ROW)) == first
     # A package that ships another contract, another dialect: the run goes on with its own.
-    assert onc(contract=copy).encode(contacts(ROW)) == first
+    assert onc(contract=copy).rows.encode(contacts(ROW)) == first
     assert stat.S_IMODE(copy.stat().st_mode) == 0o700
     files = sorted(copy.iterdir())
     assert [each.name for each in files] == [
@@ -236,8 +236,8 @@ def test_the_run_keeps_a_copy_and_reads_it_alone(tmp_path: Path) -> None:
 
 
 def test_the_shipped_contract_is_copied_too(tmp_path: Path) -> None:
-    body = onc(dialect="asmx", contract=tmp_path).encode(contacts(ROW))
-    assert onc(dialect="wcf", contract=tmp_path).encode(contacts(ROW)) == body
+    body = onc(dialect="asmx", contract=tmp_path).rows.encode(contacts(ROW))
+    assert onc(dialect="wcf", contract=tmp_path).rows.encode(contacts(ROW)) == body
 
 
 def test_no_copy_of_what_could_not_be_used(tmp_path: Path) -> None:
@@ -306,10 +306,10 @@ def test_soap_encoding_is_not_fetched(tmp_path: Path) -> None:
 def test_a_wsdl_by_url_gives_the_address_too(split: bool, tmp_path: Path) -> None:
     with running(SimulatorSettings(split_wsdl=split, namespace="urn:far", path="/deep/onc.svc")) as simulator:
         target = onc(wsdl=f"{simulator.url}?wsdl", endpoint=None, contract=tmp_path)
-        body = target.encode(contacts(ROW))
+        body = target.rows.encode(contacts(ROW))
     assert len(list(tmp_path.iterdir())) == (6 if split else 2)
     # The server is gone: what is left is the copy.
-    assert onc(wsdl=f"{simulator.url}?wsdl", endpoint=None, contract=tmp_path).encode(contacts(ROW)) == body
+    assert onc(wsdl=f"{simulator.url}?wsdl", endpoint=None, contract=tmp_path).rows.encode(contacts(ROW)) == body
     with pytest.raises(TargetUnreachable, match=r"no connection to 127.0.0.1:\d+: .*Try again later."):
         onc(wsdl=f"{simulator.url}?wsdl")
 

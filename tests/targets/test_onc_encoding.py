@@ -104,7 +104,7 @@ def all_shapes() -> list[dict[str, Any]]:
 def test_every_shape_is_valid_and_whole(name: str, made: dict[str, tuple[OncTarget, Schemas]]) -> None:
     target, schemas = made[name]
     rows = all_shapes()
-    bodies = target.encode(contacts(rows))
+    bodies = target.rows.encode(contacts(rows))
     assert len(bodies) == 27
     for row, body in zip(rows, bodies, strict=True):
         assert len(body) == 2
@@ -124,7 +124,7 @@ def test_any_text_arrives_as_it_was(
     target, schemas = made[name]
     if name == "rpc":
         return
-    for row, body in zip(rows, target.encode(contacts(rows)), strict=True):
+    for row, body in zip(rows, target.rows.encode(contacts(rows)), strict=True):
         assert_says(schemas.check(b"S".join(body)), row, "S")
 
 
@@ -179,29 +179,29 @@ def test_foreign_names_and_orders(dialect: Any, seed: int, tmp_path: Path) -> No
     wsdl.write_bytes(simulator.service().wsdl("http://127.0.0.1/onc.svc"))
     target, schemas = onc(wsdl=str(wsdl)), schemas_of(wsdl, tmp_path)
     rows = all_shapes()
-    for row, body in zip(rows, target.encode(contacts(rows)), strict=True):
+    for row, body in zip(rows, target.rows.encode(contacts(rows)), strict=True):
         assert_says(schemas.check(b"S".join(body)), row, "S")
 
 
 def test_rows_keep_their_order() -> None:
     target = onc()
     rows = [all_shapes()[1 + number % 26] | {"contact_id": str(UUID(int=number))} for number in range(500)]
-    for row, body in zip(rows, target.encode(contacts(rows)), strict=True):
+    for row, body in zip(rows, target.rows.encode(contacts(rows)), strict=True):
         assert row["contact_id"].encode() in body[1]
-    assert target.encode(contacts([])) == []
+    assert target.rows.encode(contacts([])) == []
 
 
 def test_status_is_sent_only_where_the_contract_insists() -> None:
-    body = b"".join(onc().encode(contacts(all_shapes()[-1:]))[0])
+    body = b"".join(onc().rows.encode(contacts(all_shapes()[-1:]))[0])
     assert b"StatusCode" not in body
     assert b"LastDeliveryErrorCode" not in body
-    body = b"".join(onc(dialect="asmx").encode(contacts(all_shapes()[-1:]))[0])
+    body = b"".join(onc(dialect="asmx").rows.encode(contacts(all_shapes()[-1:]))[0])
     assert body.count(b"StatusCode>0</") == 3
     assert body.count(b"LastDeliveryErrorCode>0</") == 3
 
 
 def test_wcf_members_stand_in_ordinal_order() -> None:
-    payload = etree.fromstring(b"S".join(onc().encode(contacts(all_shapes()[-1:]))[0]))[0][0]
+    payload = etree.fromstring(b"S".join(onc().rows.encode(contacts(all_shapes()[-1:]))[0]))[0][0]
     contact = find(payload, "contact")
     assert contact is not None
     names = [etree.QName(each).localname for each in contact]
@@ -212,19 +212,19 @@ def test_wcf_members_stand_in_ordinal_order() -> None:
 def test_oversize_is_measured_in_bytes_of_the_envelope() -> None:
     target = onc(max_message=2_000)
     one = contacts([{"contact_id": str(UUID(int=1)), "sms": "+15145550123", "sms_text": ""}])
-    room = 2_000 - 256 - len(b"".join(target.encode(one)[0]))
+    room = 2_000 - 256 - len(b"".join(target.rows.encode(one)[0]))
     rows = [
         {"contact_id": str(UUID(int=1)), "sms": "+15145550123", "sms_text": text}
         for text in ("a" * room, "a" * (room + 1), "é" * (room // 2 + 1), "&" * (room // 5 + 1), "&" * (room // 5))
     ]
     frame = contacts([*rows, {}, {"sms_text": "x" * 5000}])
-    reasons = target.unfit(frame)
+    reasons = target.rows.unfit(frame)
     assert reasons.dtype == pl.String
     assert reasons.len() == frame.height
     assert reasons.is_null().to_list() == [True, False, False, False, True, True, True]
     assert reasons[1] == "the message is 2,001 bytes; the target takes 2,000 (target.max_message)"
-    assert onc().unfit(frame).null_count() == frame.height
-    assert onc().unfit(contacts([])).len() == 0
+    assert onc().rows.unfit(frame).null_count() == frame.height
+    assert onc().rows.unfit(contacts([])).len() == 0
 
 
 def test_a_member_that_the_contract_lacks_is_named(tmp_path: Path) -> None:

@@ -31,12 +31,13 @@ from pipeline.errors import (
     SessionExpired,
     TargetUnusable,
 )
-from pipeline.targets.onc.target import OncSession, OncTarget
+from pipeline.targets.onc.client import OncSession
+from pipeline.targets.onc.target import OncTarget
 
 pytestmark = pytest.mark.anyio
 
 DESTINATION = "+15145550123"
-BODY = onc().encode(contacts([{"contact_id": CAMPAIGN, "sms": DESTINATION}]))[0]
+BODY = onc().rows.encode(contacts([{"contact_id": CAMPAIGN, "sms": DESTINATION}]))[0]
 NULL = null("GetCampaignListing")
 
 
@@ -69,7 +70,7 @@ class Peer:
 
 async def outcome(target: OncTarget, handle: OncSession) -> tuple[type[RowError] | None, str | None]:
     try:
-        return None, await target.send(handle, BODY)
+        return None, await target.rows.send(handle, BODY)
     except RowError as error:
         return type(error), error.code
 
@@ -82,7 +83,7 @@ async def test_the_session_stands_in_the_envelope() -> None:
         return added(0)
 
     target = onc(answering(OPENED, look))
-    assert await target.send(await target.open(), BODY) == "0"
+    assert await target.rows.send(await target.open(), BODY) == "0"
     assert b"sessionId>S-1</" in seen[0].content
     assert seen[0].headers["content-type"] == "text/xml; charset=utf-8"
     assert seen[0].headers["soapaction"].endswith('/AddCampaignContact"')
@@ -99,7 +100,7 @@ async def test_the_session_stands_in_the_envelope() -> None:
 async def test_accepted(answer: str) -> None:
     target = onc(answering(OPENED, answer))
     handle = await target.open()
-    assert [await target.send(handle, BODY) for _ in range(3)] == ["0", "0", "0"]
+    assert [await target.rows.send(handle, BODY) for _ in range(3)] == ["0", "0", "0"]
 
 
 async def test_an_accepted_answer_is_not_taken_for_another() -> None:
@@ -158,7 +159,7 @@ async def test_an_accepted_answer_is_not_taken_for_another() -> None:
 async def test_statuses_and_faults(answer: Any, kind: type[PipelineError]) -> None:
     target = onc(answering(OPENED, answer))
     with pytest.raises(kind) as caught:
-        await target.send(await target.open(), BODY)
+        await target.rows.send(await target.open(), BODY)
     if kind is Refused:
         assert caught.value.code.startswith("HTTP 4")  # type: ignore[attr-defined]
 
@@ -167,7 +168,7 @@ async def test_a_fault_repeats_nothing_of_the_row() -> None:
     leaking = fault(f"a:{DESTINATION}", f"S-1 {DESTINATION}")
     target = onc(answering(OPENED, leaking))
     with pytest.raises(OutcomeUnknown) as caught:
-        await target.send(await target.open(), BODY)
+        await target.rows.send(await target.open(), BODY)
     assert "S-1" not in str(caught.value)
     assert DESTINATION not in str(caught.value)
 
@@ -175,7 +176,7 @@ async def test_a_fault_repeats_nothing_of_the_row() -> None:
 async def test_retry_after_is_handed_on() -> None:
     target = onc(answering(OPENED, httpx.Response(503, headers={"Retry-After": "7"})))
     with pytest.raises(NotDelivered) as caught:
-        await target.send(await target.open(), BODY)
+        await target.rows.send(await target.open(), BODY)
     assert caught.value.retry_after == 7
 
 
@@ -257,7 +258,7 @@ async def test_a_wrong_lesson_is_unlearnt() -> None:
     assert await outcome(target, handle) == (SessionExpired, "5")
     peer.code, peer.good = 0, True
     handle = await target.open()
-    await target.send(handle, BODY)
+    await target.rows.send(handle, BODY)
     peer.code = 5
     assert await outcome(target, handle) == (SessionExpired, "5")
     handle = await target.open()
@@ -284,7 +285,7 @@ async def test_every_fiftieth_refusal_in_a_row_proves_the_campaign() -> None:
     for _ in range(49):
         await outcome(target, handle)
     with pytest.raises(TargetUnusable, match=f"campaign {CAMPAIGN} is not known to the target"):
-        await target.send(handle, BODY)
+        await target.rows.send(handle, BODY)
 
 
 async def test_a_campaign_that_cannot_be_asked_for_on_a_dead_session() -> None:
@@ -317,8 +318,8 @@ async def test_a_code_that_cannot_be_asked_about_is_sent_again(proof: Any) -> No
     peer.proof = proof
     target, handle = await peer.open()
     with pytest.raises(NotDelivered, match="code 7, and what it means could not be asked") as caught:
-        await target.send(handle, BODY)
+        await target.rows.send(handle, BODY)
     assert caught.value.retry_after == (3 if isinstance(proof, httpx.Response) and proof.status_code == 503 else None)
     peer.proof = httpx.Response(401)
     with pytest.raises(TargetUnusable):
-        await target.send(handle, BODY)
+        await target.rows.send(handle, BODY)

@@ -36,7 +36,8 @@ from pipeline.errors import (
     TargetUnusable,
 )
 from pipeline.stages.canary import Held, HeldChannel, ReadBackTooLarge
-from pipeline.targets.onc.target import OncSession, OncTarget
+from pipeline.targets.onc.client import OncSession
+from pipeline.targets.onc.target import OncTarget
 
 pytestmark = pytest.mark.anyio
 
@@ -248,17 +249,17 @@ async def test_closing_gives_the_connection_back_when_cancelled() -> None:
 async def test_preparing() -> None:
     there = result("GetCampaign", f"<ID>{CAMPAIGN}</ID>")
     target, handle = await opened(there)
-    await target.prepare(handle)
+    await target.rows.prepare(handle)
     # Some servers write null as an empty element.
     target, handle = await opened(result("GetCampaign", ""), CAMPAIGNS)
     with pytest.raises(TargetUnusable, match="is not known to the target"):
-        await target.prepare(handle)
+        await target.rows.prepare(handle)
     target, handle = await opened(null("GetCampaign"), CAMPAIGNS)
     with pytest.raises(TargetUnusable, match=f"campaign {CAMPAIGN} is not known to the target: set target.campaign_id"):
-        await target.prepare(handle)
+        await target.rows.prepare(handle)
     target, handle = await opened(null("GetCampaign"), null("GetCampaignListing"))
     with pytest.raises(TargetUnusable, match="may lack the right"):
-        await target.prepare(handle)
+        await target.rows.prepare(handle)
 
 
 # --- what the target holds ------------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ ID = "AAAAAAAA-1111-4111-8111-111111111111"
 
 async def ids(*answers: Any) -> list[str]:
     target, handle = await opened(*answers)
-    async with aclosing(target.contact_ids(handle)) as stream:
+    async with aclosing(target.lookup.contact_ids(handle)) as stream:
         return [contact_id async for contact_id in stream]
 
 
@@ -321,7 +322,7 @@ HELD = f"""
 
 async def held(answer: Any, limit: int = 1_000_000) -> list[Held]:
     target, handle = await opened(answer)
-    return [each async for each in target.read_back(handle, limit=limit)]
+    return [each async for each in target.lookup.read_back(handle, limit=limit)]
 
 
 async def test_reading_back() -> None:
@@ -386,12 +387,12 @@ async def test_taking_back(answer: Any, raised: type[Exception] | None) -> None:
 
     target, handle = await opened(look, codes={"session": [1], "transient": [2], "duplicate": [3]})
     handle.trusted = True
-    [body] = target.encode_removal(pl.Series([ID.lower()]))
+    [body] = target.lookup.encode_removal(pl.Series([ID.lower()]))
     if raised is None:
-        assert await target.remove(handle, body) == "0"
+        assert await target.lookup.remove(handle, body) == "0"
     else:
         with pytest.raises(raised):
-            await target.remove(handle, body)
+            await target.lookup.remove(handle, body)
     assert b"contactId>" + ID.lower().encode() in seen[0]
     assert b"campaignId>" + CAMPAIGN.encode() in seen[0]
     assert b"sessionId>S-1<" in seen[0]

@@ -23,7 +23,8 @@ from pipeline.errors import (
     TargetUnusable,
 )
 from pipeline.simulator import Codes, Fault, OncSettings, RunningSimulator, running
-from pipeline.targets.onc.target import OncSession, OncTarget
+from pipeline.targets.onc.client import OncSession
+from pipeline.targets.onc.target import OncTarget
 from pipeline.wire import client_factory
 
 pytestmark = pytest.mark.anyio
@@ -85,12 +86,12 @@ async def test_all_of_it(dialect: str, face: dict[str, Any], serve: Callable[...
     contract = {"wsdl": f"{simulator.url}?wsdl", "endpoint": None} if "namespace" in face else {"dialect": dialect}
     target = made(simulator, **contract)
     async with session(target) as handle:
-        await target.prepare(handle)
-        assert [each async for each in target.contact_ids(handle)] == []
-        for body in target.encode(contacts(ROWS)):
-            assert await target.send(handle, body) == "0"
-        assert {each async for each in target.contact_ids(handle)} == {row["contact_id"] for row in ROWS}
-        back = {held.contact_id: held.channels async for held in target.read_back(handle, limit=1_000_000)}
+        await target.rows.prepare(handle)
+        assert [each async for each in target.lookup.contact_ids(handle)] == []
+        for body in target.rows.encode(contacts(ROWS)):
+            assert await target.rows.send(handle, body) == "0"
+        assert {each async for each in target.lookup.contact_ids(handle)} == {row["contact_id"] for row in ROWS}
+        back = {held.contact_id: held.channels async for held in target.lookup.read_back(handle, limit=1_000_000)}
         for row in ROWS:
             channels = back[row["contact_id"]]
             assert set(channels) == {name for name in ("sms", "voice", "email") if name in row}
@@ -101,10 +102,10 @@ async def test_all_of_it(dialect: str, face: dict[str, Any], serve: Callable[...
                 assert channel.tries
                 assert channel.untouched
         assert await target.prove(handle)
-        [removal] = target.encode_removal(pl.Series([ROWS[0]["contact_id"]]))
-        assert await target.remove(handle, removal) == "0"
+        [removal] = target.lookup.encode_removal(pl.Series([ROWS[0]["contact_id"]]))
+        assert await target.lookup.remove(handle, removal) == "0"
         with pytest.raises(Refused):
-            await target.remove(handle, removal)
+            await target.lookup.remove(handle, removal)
     stored = {each["id"]: each for each in simulator.contacts()}
     assert set(stored) == {row["contact_id"] for row in ROWS[1:]}
     assert stored[ROWS[2]["contact_id"]]["email"]["destination"] == "a&b@example.com"
@@ -122,8 +123,8 @@ async def test_the_wrong_dialect_is_found_out(serve: Callable[..., RunningSimula
 async def test_lost_members_show_in_what_is_read_back(serve: Callable[..., RunningSimulator]) -> None:
     target = made(serve(drop_members=frozenset({"Destination"})))
     async with session(target) as handle:
-        assert await target.send(handle, target.encode(contacts(ROWS[:1]))[0]) == "0"
-        async with aclosing(target.read_back(handle, limit=1_000_000)) as stream:
+        assert await target.rows.send(handle, target.rows.encode(contacts(ROWS[:1]))[0]) == "0"
+        async with aclosing(target.lookup.read_back(handle, limit=1_000_000)) as stream:
             held = await anext(stream)
     assert not held.channels["sms"].destination
     assert not held.channels["sms"].tries
@@ -137,7 +138,7 @@ async def test_wrong_password_unknown_campaign_too_many_sessions(serve: Callable
     target = made(simulator, campaign_id=str(UUID(int=9)))
     async with session(target) as handle:
         with pytest.raises(TargetUnusable, match=r"is not known to the target: set target\.campaign_id"):
-            await target.prepare(handle)
+            await target.rows.prepare(handle)
         with pytest.raises(OpeningRefused, match=r"code 103: The \*\*\* has too many sessions"):
             await target.open()
 
@@ -166,7 +167,7 @@ async def test_faults(
     target = made(simulator, codes={"transient": [901]})
     handle = await target.open()
     with pytest.raises(kind):
-        await target.send(handle, target.encode(contacts(ROWS[:1]))[0])
+        await target.rows.send(handle, target.rows.encode(contacts(ROWS[:1]))[0])
     assert len(simulator.contacts()) == stored
     await handle.client.aclose()
 
@@ -177,7 +178,7 @@ async def test_hanging_calls_end_in_time(serve: Callable[..., RunningSimulator])
     target = onc(client_factory(HttpSettings(), 0.2), **given)
     handle = await target.open()
     with pytest.raises(OutcomeUnknown, match="no answer in time"):
-        await target.send(handle, target.encode(contacts(ROWS[:1]))[0])
+        await target.rows.send(handle, target.rows.encode(contacts(ROWS[:1]))[0])
     await handle.client.aclose()
 
 
@@ -191,10 +192,10 @@ async def test_one_code_for_everything(serve: Callable[..., RunningSimulator]) -
     ]
     refused, accepted, opened = [], [], 1
     handle = await target.open()
-    for row, body in zip(rows, target.encode(contacts(rows)), strict=True):
+    for row, body in zip(rows, target.rows.encode(contacts(rows)), strict=True):
         while True:
             try:
-                await target.send(handle, body)
+                await target.rows.send(handle, body)
                 accepted.append(row["contact_id"])
             except Refused:
                 refused.append(row["contact_id"])
@@ -215,17 +216,17 @@ async def test_one_code_for_everything(serve: Callable[..., RunningSimulator]) -
 async def test_what_is_learnt_is_told(serve: Callable[..., RunningSimulator]) -> None:
     simulator = serve(duplicate_ids="refuse", refuse={"9$": None})
     target = made(simulator)
-    bodies = target.encode(contacts([*ROWS[:2], ROWS[0] | {"sms": "+15145550109"}]))
+    bodies = target.rows.encode(contacts([*ROWS[:2], ROWS[0] | {"sms": "+15145550109"}]))
     async with session(target) as handle:
-        assert await target.send(handle, bodies[0]) == "0"
+        assert await target.rows.send(handle, bodies[0]) == "0"
         with pytest.raises(Refused):
-            await target.send(handle, bodies[0])
+            await target.rows.send(handle, bodies[0])
         with pytest.raises(Refused):
-            await target.send(handle, bodies[2])
+            await target.rows.send(handle, bodies[2])
     handle = await target.open()
     simulator.control(expire_sessions=True)
     with pytest.raises(SessionExpired):
-        await target.send(handle, bodies[1])
+        await target.rows.send(handle, bodies[1])
     await handle.client.aclose()
     assert target.learnt() == ('target.codes.session = ["101"]',)
 
@@ -233,7 +234,7 @@ async def test_what_is_learnt_is_told(serve: Callable[..., RunningSimulator]) ->
     target = made(simulator, codes={"session": ["101"], "duplicate": [203]})
     async with session(target) as handle:
         with pytest.raises(AlreadyThere):
-            await target.send(handle, bodies[0])
+            await target.rows.send(handle, bodies[0])
     assert simulator.state()["calls"]["GetCampaignListing"] == asked
 
 
@@ -243,7 +244,7 @@ async def test_null_lists(serve: Callable[..., RunningSimulator]) -> None:
         async with session(target) as handle:
             assert not await target.prove(handle)
             with pytest.raises(OutcomeUnknown, match="answers null, which means an error"):
-                [each async for each in target.contact_ids(handle)]
+                [each async for each in target.lookup.contact_ids(handle)]
 
 
 async def test_unreachable_and_not_tls() -> None:
@@ -274,4 +275,4 @@ async def test_a_long_list_is_read_as_a_stream(serve: Callable[..., RunningSimul
 
     target = made(serve(campaigns=(Campaign(CAMPAIGN, "Full", contacts=20_000),)))
     async with session(target) as handle:
-        assert len({each async for each in target.contact_ids(handle)}) == 20_000
+        assert len({each async for each in target.lookup.contact_ids(handle)}) == 20_000

@@ -1,17 +1,42 @@
-"""Dynamic Notifications (ONC) over SOAP: its settings, and the way to make the target.
+"""Dynamic Notifications (ONC) over SOAP: its settings, its typed client, and the way to make the target.
 
-Importing this package loads the settings alone; zeep and lxml come with `create`.
+Importing this package loads settings and values alone; zeep and lxml come with `create` and `OncClient`.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Settings, TargetSettings
 from pipeline.targets.onc.settings import OncSettings
+from pipeline.targets.onc.values import (
+    Campaign,
+    CommunicationInfo,
+    Contact,
+    DeliveryStatus,
+    EmailInfo,
+    SmsInfo,
+    VoiceInfo,
+)
 from pipeline.wire import ClientFactory
 
 if TYPE_CHECKING:
+    from pipeline.targets.onc.client import OncClient, OncSession
     from pipeline.targets.onc.target import OncTarget
+
+__all__ = [
+    "TARGET_SETTINGS",
+    "Campaign",
+    "CommunicationInfo",
+    "Contact",
+    "DeliveryStatus",
+    "EmailInfo",
+    "OncClient",
+    "OncSession",
+    "OncSettings",
+    "SmsInfo",
+    "VoiceInfo",
+    "create",
+]
 
 TARGET_SETTINGS: type[TargetSettings] = OncSettings
 
@@ -23,13 +48,18 @@ def create(settings: Settings, clients: ClientFactory | None, contract: Path | N
     first use, read instead of the WSDL afterwards. Raises ConfigError where the WSDL cannot be used, TargetUnreachable
     or TargetUnusable where it cannot be fetched.
     """
-    from pipeline.targets.onc.target import NEEDS, OncTarget
-    from pipeline.targets.soap.contract import Contract
-    from pipeline.targets.soap.documents import documents
+    from pipeline.targets.onc.client import OncClient, load_contract
+    from pipeline.targets.onc.target import OncTarget
 
-    assert isinstance(settings.target, OncSettings)
     target = settings.target
-    shipped = Path(__file__).parent / "contracts" / f"{target.dialect}.wsdl"
-    with documents(target.wsdl, shipped, settings.http, contract) as found:
-        loaded = Contract.load(found, NEEDS)
-    return OncTarget(settings, target, loaded, clients)
+    assert isinstance(target, OncSettings)
+    return OncTarget(OncClient(target, load_contract(target, settings.http, contract), clients), settings.contacts)
+
+
+def __getattr__(name: str) -> Any:
+    """The client, loaded when it is asked for."""
+    if name in ("OncClient", "OncSession"):
+        from pipeline.targets.onc import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,7 @@
 """What `[target]` holds for an ONC service; importing it costs nothing but pydantic."""
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -55,11 +56,14 @@ class OncSettings(TargetSettings):
     account_id: NameText
     username: NameText
     password: SecretText
-    campaign_id: str = Field(description="GUID of the campaign")
+    campaign_id: str = Field("", description="GUID of the campaign; needed wherever contacts are sent")
     wsdl: str | None = Field(None, description="path or URL of the service's WSDL; else a contract of the package")
     dialect: Literal["wcf", "asmx"] = Field("wcf", description="which contract of the package, where wsdl is not given")
     codes: CodeSettings = CodeSettings()
     max_message: int = Field(65_536, ge=1_024, description="largest envelope in bytes (guess: WCF's default limit)")
+    time_day: date = Field(
+        date.min, description="day on which a campaign's times of day stand where the WSDL has dateTimes (guess)"
+    )
 
     @property
     def campaign(self) -> str:
@@ -78,7 +82,11 @@ class OncSettings(TargetSettings):
 
     @field_validator("campaign_id")
     @classmethod
-    def _campaign_is_guid(cls, value: str) -> str:
+    def _campaign_is_guid(cls, value: str, info: ValidationInfo) -> str:
+        if not value:
+            if (info.context or {}).get("mapped"):
+                raise ValueError("is missing")
+            return value
         match = _GUID.fullmatch(value.strip())
         if match is None:
             raise ValueError("is no GUID such as 7c9e6679-7425-40de-944b-e07fc1f90ae7")

@@ -32,6 +32,7 @@ class Needs:
     service: str  # what it must be the WSDL of, for messages
     operations: tuple[str, ...]  # what is called, by documented name
     bare_with: Mapping[str, str]  # an answer's element that has this member itself is the operation's result
+    optional: frozenset[str] = frozenset()  # operations that are missed only when they are called
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Contract:
 
     @classmethod
     def load(cls, documents: Documents, needs: Needs) -> "Contract":
-        """Read a WSDL and choose its port: one with all operations, SOAP 1.1 before SOAP 1.2.
+        """Read a WSDL and choose its port: one with as many operations as there are, SOAP 1.1 before SOAP 1.2.
 
         Raises ConfigError, and what `documents` raises.
         """
@@ -81,16 +82,22 @@ class Contract:
             raise ConfigError([f"{place}: names no SOAP service over HTTP (for the address of a service add ?wsdl)"])
         enumerations = _enumerations(documents.loaded.values())
         contract = min((cls(port, place, enumerations, needs) for port in ports), key=cls._rank)
-        if lacking := contract._lacking():
+        lacking = contract._lacking()
+        if not needs.optional.issuperset(lacking):
             raise ConfigError([f"{place}: lacks {', '.join(lacking)}: it must be the WSDL of {needs.service}"])
         return contract
 
+    def has(self, operation: str) -> bool:
+        """Whether the WSDL has an operation."""
+        return self._find(operation) is not None
+
     def request(self, operation: str, wanted: Wanted, marks: Iterable[str]) -> Request:
         """Compile an operation. `wanted` gives its parameters by documented name, with `mark`s where values go;
-        `marks` names them. Raises ConfigError where the WSDL's types have no place for one.
+        `marks` names them. Raises ConfigError where the WSDL lacks the operation, or its types have no place for one.
         """
         bound = self._find(operation)
-        assert bound is not None
+        if bound is None:
+            raise ConfigError([f"{self._place}: lacks {operation}, which is needed for this"])
         try:
             values = values_for(bound.input.body.type, wanted, operation, self._enumerations)
             envelope = bound.create(**values).content

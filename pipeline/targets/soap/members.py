@@ -1,6 +1,7 @@
 """Values for a message, built along the types of a WSDL: what we give, and what its types insist on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any, Final, TypeAlias, Union
 
 from zeep.xsd import ComplexType, Nil
@@ -8,8 +9,15 @@ from zeep.xsd.elements import Choice, Element, Group
 from zeep.xsd.elements.indicators import Indicator
 from zeep.xsd.types import builtins
 
-#: What to send, by documented member name: text as it is to be written, or the members of a nested type.
-Wanted: TypeAlias = Mapping[str, Union[str, "Wanted"]]
+from pipeline.targets.soap.copies import Copy, Node
+from pipeline.targets.soap.moments import TimeOfDay, written
+
+#: What to send as a member: text as it is to be written, a value that is written as the member's type asks for, null, a
+#: part of an answer as it was told, the members of a nested type, or several of these.
+Value: TypeAlias = Union[str, bool, int, date, TimeOfDay, Copy, "Wanted", Sequence["Value"], None]
+
+#: What to send, by documented member name.
+Wanted: TypeAlias = Mapping[str, Value]
 
 _ZERO_GUID: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -82,7 +90,9 @@ def _collect(
     for name, element in _branches(indicator, found, needed=needed):
         if isinstance(element, Element):
             if element.name is not None and element.name in found:
-                values[name] = _given(element, found[element.name], f"{place}/{element.name}", enumerations)
+                value = found[element.name]
+                if not _is_null(value) or element.nillable or element.min_occurs > 0:
+                    values[name] = _given(element, value, f"{place}/{element.name}", enumerations)
             elif element.min_occurs > 0 or isinstance(indicator, Choice):  # zeep makes what is in a choice optional
                 values[name] = _left_out(element, place, enumerations)
         else:
@@ -118,12 +128,40 @@ def _elements(part: Any) -> Iterator[Any]:
             yield from _elements(each)
 
 
-def _given(element: Any, value: str | Wanted, place: str, enumerations: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        if isinstance(element.type, ComplexType):
-            raise UnknownMember(place, "with a single value")
-        return value
-    return values_for(element.type, value, place, enumerations)
+def _is_null(value: Value) -> bool:
+    return value is None or (isinstance(value, Copy) and value.node.nil and not value.changes)
+
+
+def _given(element: Any, value: Value, place: str, enumerations: Mapping[str, str]) -> Any:
+    if _is_null(value):
+        return _left_out(element, place, enumerations)
+    if isinstance(value, list | tuple):
+        return [_given(element, each, place, enumerations) for each in value]
+    if isinstance(value, Copy) and isinstance(element.type, ComplexType):
+        value = _copied(element.type, value, place)
+    if isinstance(value, Mapping):
+        return values_for(element.type, value, place, enumerations)
+    if isinstance(element.type, ComplexType):
+        raise UnknownMember(place, "with a single value")
+    text = written(value.node.text if isinstance(value, Copy) else value, element.type)
+    return text or _Blank()
+
+
+def _copied(xsd_type: Any, copy: Copy, place: str) -> Wanted:
+    """The members of a copy, by the names of the type that they are sent as."""
+    elements = {element.name: element for element in _elements(xsd_type)}
+    told: dict[str, list[Node]] = {}
+    for node in copy.node.children:
+        names = [name for name in elements if name == node.name] or [
+            name for name in elements if name is not None and name.lower() == node.name.lower()
+        ]
+        if len(names) == 1:
+            told.setdefault(names[0], []).append(node)
+    found: dict[str, Value] = {
+        name: [Copy(node) for node in nodes] if elements[name].accepts_multiple else Copy(nodes[0])
+        for name, nodes in told.items()
+    }
+    return found | {_match(name, list(elements), place): value for name, value in copy.changes.items()}
 
 
 def _left_out(element: Any, place: str, enumerations: Mapping[str, str]) -> Any:
