@@ -35,9 +35,11 @@ def start(
     )
 
 
-def when_sent(server: RunningSimulator, process: subprocess.Popen[str], rows: int) -> None:
+def when_sent(
+    server: RunningSimulator, process: subprocess.Popen[str], rows: int, *, operation: str = "AddCampaignContact"
+) -> None:
     """Return once the target has received so many rows."""
-    while server.state()["adds"]["received"] < rows:
+    while server.state()["calls"].get(operation, 0) < rows:
         assert process.poll() is None, process.communicate()
 
 

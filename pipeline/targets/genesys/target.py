@@ -64,6 +64,10 @@ class GenesysTarget:
     def lookup(self) -> None:
         """No call is published that tells which records there are."""
 
+    @property
+    def campaigns(self) -> None:
+        """No call for campaigns is published."""
+
     def learnt(self) -> tuple[str, ...]:
         """Nothing: what codes mean is published."""
         return ()

@@ -1,4 +1,4 @@
-"""Contacts to AddCampaignContact envelopes, a batch at a time.
+"""Contacts to envelopes of AddCampaignContact or UpdateCampaignContact, a batch at a time.
 
 Which channels a contact has, and whether each has a text of its own, is its shape. There are at most 27; each is
 compiled from the contract once, and a batch is written shape by shape, column by column.
@@ -33,7 +33,16 @@ class ContactEncoder:
     `max_message` is the largest envelope in bytes.
     """
 
-    def __init__(self, contract: Contract, contacts: ContactsSettings, campaign_id: str, max_message: int) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        contacts: ContactsSettings,
+        campaign_id: str,
+        max_message: int,
+        *,
+        operation: str = "AddCampaignContact",
+    ) -> None:
+        self._operation = operation
         self._contract = contract
         self._campaign_id = campaign_id
         self._retries = {name: channel.retries for name, channel in contacts.channels.items()}
@@ -115,7 +124,7 @@ class ContactEncoder:
                     marks.append(f"{name}_text")
                 contact[MEMBERS[name]] = channel
             wanted: Wanted = {"sessionId": mark("session"), "contact": contact}
-            self._shapes[shape] = self._contract.request("AddCampaignContact", wanted, marks)
+            self._shapes[shape] = self._contract.request(self._operation, wanted, marks)
         return self._shapes[shape]
 
     def _sizes(self, shapes: pl.Series) -> pl.Series:

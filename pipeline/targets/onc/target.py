@@ -29,7 +29,7 @@ class OncTarget:
     @functools.cached_property
     def lookup(self) -> OncLookup | None:
         """Contacts are listed, and deleted by DeleteCampaignContact. None where the WSDL lacks the lists."""
-        return OncLookup(self.client) if all(name in self.client.operations for name in LISTS) else None
+        return OncLookup(self.client, self._contacts) if all(name in self.client.operations for name in LISTS) else None
 
     @functools.cached_property
     def campaigns(self) -> OncCampaigns:

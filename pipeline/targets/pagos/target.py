@@ -84,6 +84,10 @@ class PagosTarget:
     def lookup(self) -> None:
         """No call is published that tells which records there are."""
 
+    @property
+    def campaigns(self) -> None:
+        """No call for campaigns is published."""
+
     def learnt(self) -> tuple[str, ...]:
         """Nothing."""
         return ()
