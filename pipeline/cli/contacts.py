@@ -33,6 +33,17 @@ def import_(
         options.Mode,
         typer.Option("--mode", help="upsert: rows that are there with other content are updated; add: only told of."),
     ] = options.Mode.ADD,
+    campaign: Annotated[
+        Path | None,
+        typer.Option(
+            "--campaign",
+            metavar="FILE",
+            help="Add this campaign (TOML, or JSON by its suffix), paused, and import into it.",
+        ),
+    ] = None,
+    activate: Annotated[
+        bool, typer.Option("--activate", help="Start the campaign when all rows are settled, none in doubt.")
+    ] = False,
     canary: Annotated[
         int, typer.Option("--canary", metavar="N", min=0, help="So many rows go first and are read back. 0: none.")
     ] = 5,
@@ -76,9 +87,16 @@ def import_(
 
         if continue_ and run_dir is None:
             raise UsageError("--continue: goes on with the run in --run-dir: name that")
+        table = None
+        if campaign is not None:
+            if campaign_id is not None:
+                raise UsageError("--campaign: adds a campaign; leave out --campaign-id, or import into that one alone")
+            table, campaign_id = run.campaign_of(campaign, config, set_ or (), run_dir)
         settings, opened = _load(config, set_, campaign_id, sessions, sources, delimiter, encoding)
         chosen = run.ImportOptions(
             run_dir=run_dir,
+            campaign=table,
+            activate=activate,
             limit=limit,
             canary=canary,
             max_bad=_share("--max-bad", max_bad),

@@ -23,9 +23,10 @@ JOURNAL: Final = "journal.jsonl"
 SETTINGS: Final = "run.toml"
 LOCK: Final = ".lock"
 UNDO: Final = "undo"
+CAMPAIGN: Final = "campaign.toml"
 
 #: What is written before a run begins.
-_BEFORE: Final = frozenset({SETTINGS, LOCK, "contract", "suppress", f".{SETTINGS}.part"})
+_BEFORE: Final = frozenset({SETTINGS, LOCK, CAMPAIGN, "contract", "suppress", f".{SETTINGS}.part", f".{CAMPAIGN}.part"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,11 @@ class RunDirectory:
     @property
     def settings(self) -> Path:
         return self.path / SETTINGS
+
+    @property
+    def campaign(self) -> Path:
+        """The campaign that this run makes, where it makes one."""
+        return self.path / CAMPAIGN
 
     @property
     def ledger_parquet(self) -> Path:

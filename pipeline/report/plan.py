@@ -28,6 +28,8 @@ class Surveyed(Protocol):
     warnings: int
 
     @property
+    def outlook(self) -> Sequence[str]: ...
+    @property
     def counts(self) -> Mapping[Status, int]: ...
     @property
     def reasons(self) -> Mapping[str, int]: ...
@@ -51,6 +53,8 @@ def plan(survey: Surveyed, campaign: str) -> str:
     channels = ", ".join(f"{name} {number(count)}" for name, count in survey.channels.items() if count)
     if channels:
         lines.append(f"By channel: {channels}.")
+    if survey.outlook:
+        lines += ["The campaign as it is now:", *(f"  {safe(sentence)}" for sentence in survey.outlook)]
     if survey.warnings:
         lines.append(f"{rows(survey.warnings)} with a warning, e.g. a channel left out: the ledger will name them.")
     if survey.messages:

@@ -17,6 +17,7 @@ from pipeline.run.job import ImportOptions
 from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
 from pipeline.run.resuming import AGAIN, continue_run, resume_run
+from pipeline.run.run_campaign import campaign_of
 from pipeline.run.surroundings import Surroundings
 from pipeline.run.undoing import ConfirmUndo, undo_run
 
@@ -35,6 +36,7 @@ __all__ = [
     "Surroundings",
     "add_campaign",
     "campaign_contacts",
+    "campaign_of",
     "check_contacts",
     "continue_run",
     "delete_campaign",

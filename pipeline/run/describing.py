@@ -89,6 +89,7 @@ def describe(
     tolerate: Share | None,
     upsert: bool,
     checking: bool,
+    activate: bool,
 ) -> Description:
     """Look at everything once; reads the sources whole for their fingerprints (blocking). Raises SourceError."""
     run_id = str(uuid.uuid4())
@@ -105,6 +106,7 @@ def describe(
         "canary": canary,
         "tolerate": str(tolerate or ""),
         "mode": CHECK if checking else "upsert" if upsert else "add",
+        "activate": activate,
         "state": str(state_directory(settings).absolute()),
         "target": identity(settings),
     }

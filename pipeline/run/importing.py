@@ -21,7 +21,7 @@ from pipeline.ledger.rundirectory import RunDirectory, default_path
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
 from pipeline.records import Screened, Status
-from pipeline.run import describing
+from pipeline.run import describing, run_campaign
 from pipeline.run.accounting import Course, account
 from pipeline.run.failures import as_run_error, first
 from pipeline.run.job import Earlier, ImportOptions, Job
@@ -156,7 +156,8 @@ class _Import:
             directory.discard()  # nothing was begun, so there is no run to keep
             raise
         to_send = (Status.PENDING, Status.CHANGED) if options.upsert else (Status.PENDING,)
-        nothing_to_send = survey is not None and not any(survey.counts[status] for status in to_send)
+        asked = options.campaign is not None or options.activate
+        nothing_to_send = not asked and survey is not None and not any(survey.counts[status] for status in to_send)
         if survey is not None:
             self._course.failure = self._threshold.judge(survey.counts, survey.rows)
         header = description.header(rows=survey.rows if survey else None)
@@ -219,7 +220,10 @@ class _Import:
             tolerate=options.tolerate,
             upsert=options.upsert,
             checking=self._checking,
+            activate=options.activate,
         )
+        if options.campaign is not None:
+            run_campaign.keep(options.campaign, directory)
         self._job = replace(self._job, recorded=description.sources)
         directory.write_private("run.toml", description.toml)
         return description
@@ -233,6 +237,7 @@ class _Import:
         module = surroundings.module(settings.target.system)
         target = module.create(settings, clients, directory.path / "contract")
         assert target.rows is not None, "such a system is refused when the configuration is read"
+        run_campaign.check(self._options, target, settings.target.system)
         suppression = load_suppression(directory.kept("suppress"), settings.contacts, surroundings.authorities)
         self._job = Job(settings, self._options, surroundings, directory, self._sources, recorded, target, suppression)
 
@@ -271,6 +276,8 @@ class _Import:
             self._total = progress.rows = survey.rows
             progress.to_send = survey.counts[Status.PENDING]
             self._course.survey = monotonic() - began
+            if self._confirm is not None and (campaigns := self._job.target.campaigns) is not None:
+                survey.outlook = await run_campaign.outlook(self._job, campaigns)
             if self._confirm is not None and not await self._confirm(survey):
                 raise UsageError("Stopped at the plan: nothing was sent.")
         return survey

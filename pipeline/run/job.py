@@ -1,6 +1,6 @@
 """One run as all its parts see it: what was asked for, where it lies, and its walks over the input."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ class ImportOptions:
     stream: bool = False  # no survey
     wave: str | None = None  # the same people once more: part of the contact ids
     upsert: bool = False  # what is in the campaign with other content is updated
+    campaign: Mapping[str, Any] | None = None  # the campaign to be made where it is not there; its id is the settings'
+    activate: bool = False  # the campaign is started when all rows are settled
     command: tuple[str, ...] = ()  # for the record
     signals: bool = False  # stop on SIGINT and SIGTERM
 

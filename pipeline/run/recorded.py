@@ -11,7 +11,7 @@ from pipeline.config import Settings, Share, read_secrets
 from pipeline.errors import ConfigError, MachineFailed, UsageError
 from pipeline.ledger.recovery import NothingBegun, Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
-from pipeline.run import describing
+from pipeline.run import describing, run_campaign
 from pipeline.run.job import ImportOptions, Job
 from pipeline.run.surroundings import Surroundings
 from pipeline.stages.read import Source, open_source
@@ -20,7 +20,7 @@ from pipeline.wire import client_factory
 
 #: What run.toml always holds, by table.
 _RECORDED: Final = {
-    "run": ("wave", "limit", "canary", "tolerate", "mode", "target"),
+    "run": ("wave", "limit", "canary", "tolerate", "mode", "activate", "target"),
     "source": ("path", "name", "delimiter", "encoding"),
     "settings": ("target", "contacts"),
 }
@@ -97,6 +97,8 @@ def recorded_options(directory: RunDirectory, recovery: Recovery) -> ImportOptio
         wave=recovery.header.wave or None,
         canary=chosen["canary"],
         upsert=chosen["mode"] == "upsert",
+        campaign=run_campaign.recorded(directory),
+        activate=chosen["activate"],
         tolerate=Share.parse(chosen["tolerate"]) if chosen["tolerate"] else None,
     )
 

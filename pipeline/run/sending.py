@@ -17,7 +17,7 @@ from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.state import State, packed_ids
 from pipeline.logs import logger
 from pipeline.records import Status
-from pipeline.run import census, describing, earlier_runs, reconciling, updating
+from pipeline.run import census, describing, earlier_runs, reconciling, run_campaign, updating
 from pipeline.run.accounting import Course
 from pipeline.run.asking import ask
 from pipeline.run.canary import Canary, Direct, unproven
@@ -109,6 +109,8 @@ class Sending:
                 await self._add()
             if self._job.options.upsert and not self._ended():
                 await self._update()
+            if self._job.options.activate and not (self._ended() or self.in_doubt):
+                await run_campaign.start(self._job, self._pool.quiet_lease())
         except (NotDelivered, OutcomeUnknown) as error:
             raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None
         finally:
@@ -123,6 +125,8 @@ class Sending:
         job = self._job
         async with self._pool.lease() as lease:
             assert lease is not None
+            begun = self._earlier is not None and len(self._earlier.recovery.slices) > 0
+            await run_campaign.prepare(job, lease, begun=begun)
             await ask(lease, job.rows.prepare)
         await anyio.to_thread.run_sync(self._check_unchanged)
         await earlier_runs.settle(

@@ -1,6 +1,7 @@
 """The survey: what the whole input looks like after screening, before the first row is sent."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -33,6 +34,7 @@ class Survey:
     examples: dict[str, Example] = field(default_factory=dict)
     warnings: int = 0  # rows with at least one warning
     channels: Counter[str] = field(default_factory=Counter)  # rows that can be sent, by channel
+    outlook: Sequence[str] = ()  # what the campaign would not do with these, in sentences
     messages: list[dict[str, str]] = field(default_factory=list)  # channel and text of the first that have a text
 
     def add(self, screened: Screened) -> None:

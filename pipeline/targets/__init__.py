@@ -6,14 +6,15 @@ target is the sum of them. Every system gives sessions; whether it takes contact
 holds, is for it to say. A further system is one new module and one line in `_REGISTER`.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import date
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
 import polars as pl
 
-from pipeline.config import Settings, TargetSettings
+from pipeline.config import ContactsSettings, Settings, TargetSettings
 from pipeline.sessions import SessionProvider
 from pipeline.stages.canary import ReadBack
 from pipeline.stages.deliver import Sender
@@ -73,6 +74,11 @@ class Campaigns(Protocol):
 
     def listed(self, handle: Any) -> AsyncGenerator[dict[str, Any]]:
         """All campaigns, whole, with their ids. NoList for a null list."""
+
+    def outlook(self, table: Table, contacts: ContactsSettings, today: date) -> Sequence[str]:
+        """What a campaign as it is shown would not do with contacts of this mapping, in sentences: that it is paused or
+        over, and which channels it does not serve.
+        """
 
     async def ids(self, handle: Any) -> set[str]:
         """The ids of all campaigns. NoList for a null list."""

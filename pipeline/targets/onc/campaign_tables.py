@@ -6,10 +6,11 @@ a text. Dates and times are TOML's own or text as ISO 8601 has it; where one is 
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from pipeline.config import ContactsSettings
 from pipeline.targets.addresses import checked_address
 from pipeline.targets.onc.values import Campaign, EmailInfo, SmsInfo, VoiceInfo
 from pipeline.targets.soap.template import escape
@@ -229,6 +230,26 @@ def table_of(campaign: Campaign) -> dict[str, Any]:
         if value is not None:
             inner[part or name] = value
     return {name: value for name, value in table.items() if value != {} or name in _BLOCKS}
+
+
+def outlook(table: Mapping[str, Any], contacts: ContactsSettings, today: date) -> list[str]:
+    """What a campaign would not do with contacts of a mapping, in sentences. In which zone its window stands is not
+    documented, so a day that has only just passed somewhere counts as today.
+    """
+    values = _values(table)
+    sentences = []
+    if values.get("paused"):
+        sentences.append("It is paused: nobody is contacted before it is started (`campaign start`).")
+    end = values.get("active.to_date")
+    if end is not None and end < today - timedelta(days=1):
+        sentences.append(f"It is over: its last day was {end}, so nobody is contacted.")
+    for name, channel in contacts.channels.items():
+        text = values.get("email.html" if name == "email" else f"{name}.text")
+        if not values.get(f"{name}.enabled"):
+            sentences.append(f"It does not deliver by {name}: that channel is not enabled in it.")
+        elif channel.text is None and not (text or "").strip():
+            sentences.append(f"It has no text for {name}, and the mapping gives none (contacts.{name}.text).")
+    return sentences
 
 
 def differences(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:

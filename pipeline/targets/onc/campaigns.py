@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from datetime import date
 from typing import Any, Final
 
 import polars as pl
 
+from pipeline.config import ContactsSettings
 from pipeline.errors import NoList
 from pipeline.records import CHANNELS, DELIVERIES_SCHEMA
 from pipeline.targets.onc import campaign_tables
@@ -48,6 +50,10 @@ class OncCampaigns:
         async with aclosing(handle.campaigns()) as campaigns:
             async for campaign in campaigns:
                 yield campaign_tables.table_of(campaign)
+
+    def outlook(self, table: Mapping[str, Any], contacts: ContactsSettings, today: date) -> list[str]:
+        """See `campaign_tables.outlook`."""
+        return campaign_tables.outlook(table, contacts, today)
 
     async def ids(self, handle: OncSession) -> set[str]:
         """GetCampaignListing."""
