@@ -125,7 +125,7 @@ def add(
         settings = run.load_settings(config, (), mapped=False)
         table, places = configfile.read_table(file, keys or ())
         added = run_async(partial(run.add_campaign, settings, table, places.name))
-        if added.id != added.wanted["id"]:
+        if added.new_id:
             complain("The target gave the campaign an id of its own.")
         say(report.as_json(added.after) if json_ else added.id)
         _compare(added)

@@ -61,6 +61,7 @@ class Changed:
     after: dict[str, Any]  # as it was read back
     sent: bool  # whether anything was changed at all
     differences: tuple[str, ...]  # dotted keys in which it is not as it was to be
+    new_id: bool = False  # the target put an id of its own in the place of ours
 
     @property
     def id(self) -> str:
@@ -194,8 +195,9 @@ async def add_campaign(
             raise TargetUnusable(
                 "the target answered success, but the campaign is not there: look with `campaign list`."
             )
-        differing = [key for key in campaigns.differences(wanted, after) if key != "id"]
-        return Changed(None, wanted, after, True, tuple(differing))
+        differing = campaigns.differences(wanted, after)
+        others = tuple(key for key in differing if key != "id")
+        return Changed(None, wanted, after, True, others, new_id="id" in differing)
 
 
 async def _found(desk: CampaignDesk, wanted: Mapping[str, Any], before: set[str]) -> dict[str, Any] | None:
@@ -226,9 +228,9 @@ async def update_campaign(
         campaigns = desk.campaigns
         _refuse(campaigns.mistakes(changes, new=False), place)
         before = await desk.held(campaign_id)
-        for name in ("id", "created"):  # a shown campaign has them
-            if name in changes and campaigns.differences({name: changes[name]}, {name: before.get(name)}):
-                raise ConfigError([f"{place(name)}: cannot be changed"])
+        if campaigns.differences({"id": changes.get("id", before.get("id"))}, {"id": before.get("id")}):
+            raise ConfigError([f"{place('id')}: cannot be changed"])
+        # A shown campaign has both; neither is for us to set.
         changes = {name: value for name, value in changes.items() if name not in ("id", "created")}
         wanted = deepcopy(before)
         merge(wanted, deepcopy(changes))

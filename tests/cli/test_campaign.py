@@ -88,13 +88,14 @@ def test_every_key_of_the_example_is_documented_there(bound: Any, serve: Serve) 
     from pipeline.targets.onc.campaign_tables import KEYS
 
     text = EXAMPLE.read_text(encoding="utf-8").replace("# id =", "id =").replace("# created =", "created =")
+    text = text.replace('"7c9e6679-7425-40de-944b-e07fc1f90ae7"', '"{7C9E6679-7425-40DE-944B-E07FC1F90AE7}"')
     table = tomllib.loads(text)
     names = {name for name, value in table.items() if not isinstance(value, dict)}
     names |= {f"{name}.{key}" for name, value in table.items() if isinstance(value, dict) for key in value}
     assert names == {key.name for key in KEYS}
     Path("whole.toml").write_text(text, encoding="utf-8")
     added = bound(serve())("add", "whole.toml")
-    assert (added.code, added.out) == (0, "7c9e6679-7425-40de-944b-e07fc1f90ae7\n")
+    assert (added.code, added.out, added.complaints) == (0, "7c9e6679-7425-40de-944b-e07fc1f90ae7\n", [])
 
 
 def test_listing(bound: Any, serve: Serve) -> None:

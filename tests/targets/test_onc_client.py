@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, aclosing
 from dataclasses import replace
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -211,3 +211,13 @@ async def test_a_campaign_that_is_too_large_is_not_sent() -> None:
         with pytest.raises(Refused, match=r"bytes; the target takes 2,000 \(target.max_message\)"):
             await session.add_campaign(Campaign(name="x" * 2_000))
     assert sent == ["OpenAPISession", "CloseAPISession"]
+
+
+async def test_creation_is_utc_and_a_session_that_cannot_be_closed_hides_nothing() -> None:
+    told = f"<ID>{NEW}</ID><CreationDateUtc>2026-01-02T03:04:05</CreationDateUtc>"
+    client = create(made_settings(), answering(OPENED, result("GetCampaign", told), "<html/>"), None).client
+    async with client.session() as session:
+        held = await session.campaign(NEW)
+    assert held is not None
+    assert held.created == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert session.client.is_closed

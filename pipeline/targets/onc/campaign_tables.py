@@ -86,7 +86,8 @@ def _moment(value: object) -> datetime | None:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def _guid(value: object) -> str:
+def guid(value: object) -> str:
+    """A GUID in lower case, without braces. Raises ValueError."""
     try:
         return str(UUID(_text(value).strip()))
     except ValueError:
@@ -106,7 +107,7 @@ def _sender(value: object) -> str:
 
 
 KEYS: Final = (
-    Key("id", "id", _guid),
+    Key("id", "id", guid),
     Key("created", "created", _moment),
     Key("name", "name", _text),
     Key("description", "description", _text),

@@ -62,7 +62,7 @@ class OncCampaigns:
 
     async def show(self, handle: OncSession, campaign_id: str) -> dict[str, Any] | None:
         """GetCampaign."""
-        campaign = await handle.campaign(campaign_id)
+        campaign = await handle.campaign(campaign_tables.guid(campaign_id))
         return None if campaign is None else campaign_tables.table_of(campaign)
 
     async def add(self, handle: OncSession, table: Mapping[str, Any]) -> None:

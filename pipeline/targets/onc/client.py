@@ -22,7 +22,7 @@ import anyio
 import httpx
 
 from pipeline.config import HttpSettings, Secret
-from pipeline.errors import ConfigError, OpeningRefused, Refused, SessionExpired
+from pipeline.errors import ConfigError, OpeningRefused, PipelineError, Refused, SessionExpired
 from pipeline.logs import logger
 from pipeline.targets.addresses import is_address, is_plain_abroad
 from pipeline.targets.onc.codes import CodeBook
@@ -75,7 +75,9 @@ class OncClient:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator["OncSession"]:
-        """An open session, closed at the end whatever happens. Raises like `open`."""
+        """An open session, closed at the end whatever happens. Raises like `open`; that it could not be closed is
+        logged, for what was done on it stands.
+        """
         session = await self.open()
         try:
             yield session
@@ -83,8 +85,8 @@ class OncClient:
             with anyio.CancelScope(shield=True):
                 try:
                     await self.close(session)
-                except Refused:  # it had ended already
-                    pass
+                except PipelineError as error:
+                    logger().info("session.close_failed", error=type(error).__name__)
 
     async def open(self) -> "OncSession":
         """OpenAPISession, on a connection of its own. Secrets are read anew, and a value that changed meanwhile is

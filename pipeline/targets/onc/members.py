@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from typing import Any, Final, NamedTuple
 
 from pipeline.errors import OutcomeUnknown
@@ -53,6 +53,11 @@ def _number(element: Element | None) -> int:
     return answers.integer(element) or 0
 
 
+def _utc(element: Element | None) -> datetime | None:
+    found = answers.moment(element)
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found  # documented
+
+
 _SMS: Final = _Type(
     SmsInfo,
     (
@@ -88,7 +93,7 @@ _CAMPAIGN: Final = _Type(
     Campaign,
     (
         _Member("id", "ID", answers.guid),
-        _Member("created", "CreationDateUtc", answers.moment),
+        _Member("created", "CreationDateUtc", _utc),
         _Member("name", "ShortName", answers.text),
         _Member("description", "Description", answers.text),
         _Member("paused", "IsPaused", _flag),
