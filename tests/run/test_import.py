@@ -1,5 +1,7 @@
 """Whole imports over loopback into the simulator: what it holds is compared with the ledger, row by row."""
 
+import os
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +14,12 @@ import pytest
 
 from pipeline import run
 from pipeline.config import Share
-from pipeline.errors import UsageError
+from pipeline.errors import Busy, RunError, UsageError
+from pipeline.ledger.disk import sync_directory
+from pipeline.ledger.journal import Journal
+from pipeline.records import Status
 from pipeline.run import ImportOptions, Progress, Result
+from pipeline.run.outcome import exit_code
 from pipeline.simulator import Campaign, Codes, Fault, OncSettings, RunningSimulator, Simulator, running
 
 CAMPAIGN = OncSettings().campaigns[0].id
@@ -218,7 +224,8 @@ def test_lost_answers_are_settled_before_the_run_ends(tmp_path):
 def test_lost_answers_of_a_target_without_a_list_stay_in_doubt(tmp_path):
     faults = (Fault("cut", every=10, stored=True), Fault("cut", every=7))
     with running(OncSettings(faults=faults, null_lists=True)) as server:
-        done = Imported(tmp_path, server, 60, "delivery.sessions=3", options=ImportOptions(canary=0))
+        overrides = ("delivery.sessions=3", 'state.known=["state"]')
+        done = Imported(tmp_path, server, 60, *overrides, options=ImportOptions(canary=0))
     assert done.summary.exit_code == 4
     doubtful = done.rows("in_doubt").height
     assert doubtful >= 8
@@ -376,8 +383,9 @@ def test_without_canary_nothing_is_read_back(tmp_path):
 
 def test_null_lists_are_an_error_and_not_an_empty_campaign(tmp_path):
     with running(OncSettings(null_lists=True)) as server:
-        done = Imported(tmp_path, server, 30)
+        done = Imported(tmp_path, server, 30, 'state.known=["state"]')
     assert done.summary.exit_code == 6
+    assert "cannot be read back" in done.result.error
     assert done.state["adds"]["received"] <= 5
 
 
@@ -421,6 +429,12 @@ def test_tolerated_bad_rows_still_end_with_success(tmp_path):
         done = Imported(tmp_path, server, 60, options=ImportOptions(tolerate=Share.parse("5%")))
     assert done.counts == {"accepted": 58, "rejected": 2}
     assert done.summary.exit_code == 0
+
+
+@pytest.mark.parametrize("failure", [Busy("another run"), UsageError("this cannot be done")])
+def test_bad_rows_do_not_hide_that_nothing_was_sent(failure: RunError):
+    counts = Counter({Status.INVALID: 3, Status.PENDING: 7})
+    assert exit_code(counts, failure=failure, received=None, tolerate=None) == failure.exit_code
 
 
 def test_limit_takes_the_first_rows(tmp_path):
@@ -520,6 +534,37 @@ def test_a_mistake_of_ours_still_leaves_an_account(tmp_path, monkeypatch):
     assert "ZeroDivisionError" in result.error
     assert "555" not in result.error
     assert run.verify_run(tmp_path / "run") == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no such call there")
+def test_names_of_new_directories_are_durable_before_anything_is_sent(tmp_path, monkeypatch):
+    """A directory whose own name is lost with the power takes everything in it along."""
+    synced: set[Path] = set()
+    before: list[set[Path]] = []  # what was synced when the first row left
+
+    def sync(path: Path) -> None:
+        synced.add(Path(path).absolute())
+        sync_directory(path)
+
+    begin = Journal.begin
+
+    def begin_noted(self: Journal, *told: Any) -> int:
+        before.append(synced.copy())
+        return begin(self, *told)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("pipeline") and "sync_directory" in vars(module):
+            monkeypatch.setattr(module, "sync_directory", sync)
+    monkeypatch.setattr(Journal, "begin", begin_noted)
+    monkeypatch.setenv("CONTACT_PIPELINE_STATE", str(tmp_path / "kept" / "state"))
+    with running() as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        loaded, sources = run.load([config], [], [str(contact_list(tmp_path / "list.csv", 4))])
+        options = ImportOptions(run_dir=tmp_path / "runs" / "today" / "run")
+        result = anyio.run(run.import_contacts, loaded, sources, options)
+    assert result.summary.exit_code == 0
+    parents = {tmp_path / name for name in ("runs/today/run", "runs/today", "runs", "kept/state", "kept", ".")}
+    assert parents - before[0] == set()
 
 
 def test_a_directory_of_the_users_is_left_alone(tmp_path):

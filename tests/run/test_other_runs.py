@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,27 @@ from typing import Any
 import anyio
 import polars as pl
 import pytest
+from simulator.soap_client import wait_until
 
 from pipeline import run
 from pipeline.errors import UsageError
-from pipeline.run import ImportOptions, Result
+from pipeline.ledger import campaign
+from pipeline.ledger.journal import Journal
+from pipeline.ledger.recovery import recover
+from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.run import ImportOptions, Result, Surroundings
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 
-from .test_import import CAMPAIGN, settings
-from .test_resuming import counts, imported, resumed, without_list
+from .test_canary_unproven import damaging, mend
+from .test_import import CAMPAIGN, contact_list, settings
+from .test_resuming import (
+    SETTABLE,
+    assert_every_row_is_there_once,
+    counts,
+    imported,
+    resumed,
+    without_list,
+)
 from .test_stopping import start, when_sent
 
 LATE = "delivery.late_effect=0.3"
@@ -80,7 +95,7 @@ def test_an_undo_leaves_what_another_run_has_brought_there_since(tmp_path):
     with running(without_list("cut", first=30, last=33)) as server:
         first = imported(tmp_path, server, 80, canary=0)
         assert counts(first) == {"accepted": 76, "in_doubt": 4}
-        server.control(faults=[], null_lists=False)
+        server.control(faults=[])
         source = tmp_path / "list.csv"
         shutil.copy(source, tmp_path / "copy.csv")
         source.rename(tmp_path / "away.csv")
@@ -115,7 +130,7 @@ def test_the_state_is_found_from_another_working_directory(tmp_path, monkeypatch
     with running(without_list("cut", first=30, last=31, stored=True)) as server:
         monkeypatch.chdir(tmp_path / "work")
         imported(tmp_path, server, 60, canary=0)
-        server.control(faults=[], null_lists=False)
+        server.control(faults=[])
         monkeypatch.chdir(tmp_path / "elsewhere")
         assert resumed(tmp_path).summary.exit_code == 0
     assert (tmp_path / "work" / "runs" / ".state").is_dir()
@@ -186,6 +201,212 @@ def test_a_list_of_one_row_is_judged_by_what_other_runs_have_brought(tmp_path, k
         result = again(tmp_path, server, "one", "target.keeps_ids=true", source="one.csv")
         assert counts(result) == ({"accepted": 1} if known else {"in_doubt": 1})
         assert result.summary.exit_code == (0 if known else 4)
+
+
+# --- what was deleted, and a list that is behind ---
+
+
+#: A list shows what was deleted for `LAG` seconds, and the pipeline is told that it may be `PATIENT`.
+LAG, PATIENT = 1.5, "delivery.late_effect=4"
+
+
+def test_the_canarys_rows_that_were_taken_back_are_sent_again(tmp_path):
+    with damaging(listing_lag=LAG) as server:
+        first = imported(tmp_path, server, 20, PATIENT)
+        assert first.summary.exit_code == 6, first.error
+        assert counts(first) == {"pending": 20}
+        mend(server)
+        result = resumed(tmp_path, PATIENT)
+        assert counts(result) == {"accepted": 20}
+        assert_every_row_is_there_once(tmp_path, server)
+
+
+def test_what_the_next_run_took_back_of_an_earlier_one_is_sent_again(tmp_path):
+    with damaging() as server:
+        server.control(faults=[Fault("busy", operation="DeleteCampaignContact")])
+        first = imported(tmp_path, server, 20)
+        assert counts(first) == {"in_doubt": 5, "pending": 15}
+        server.control(faults=[], listing_lag=LAG)
+        mend(server)
+        overrides = [PATIENT, "target.keeps_ids=true"]
+        loaded, sources = run.load([tmp_path / "config.toml"], overrides, [str(tmp_path / "list.csv")])
+        # Whatever the first run has done is long past: there is nothing to wait for but what is deleted now.
+        later = Surroundings(wall_clock=lambda: time.time() + 3600)
+        options = ImportOptions(run_dir=tmp_path / "other")
+        result = anyio.run(partial(run.import_contacts, loaded, sources, options, surroundings=later))
+        assert counts(result) == {"accepted": 20}
+        assert set(held(server).values()) == {1}
+        assert len(held(server)) == 20
+
+
+@pytest.mark.parametrize("deleted", [1, 5])
+@pytest.mark.parametrize("another", [False, True], ids=["resumed", "another_run"])
+def test_what_was_deleted_by_a_run_that_was_killed_then_is_sent_again(tmp_path, deleted, another):
+    hanging = Fault("hang", first=deleted, stored=True, operation="DeleteCampaignContact")
+    with damaging(listing_lag=LAG, faults=(hanging,)) as server:
+        process = start(tmp_path, server, "--set", PATIENT, rows=20)
+        wait_until(lambda: server.state()["calls"].get("DeleteCampaignContact", 0) == deleted)
+        process.kill()
+        process.communicate(timeout=30)
+        assert len(server.contacts(CAMPAIGN)) == 5 - deleted
+        server.control(faults=[])
+        mend(server)
+        if another:
+            result = again(tmp_path, server, "other", PATIENT, "target.keeps_ids=true")
+        else:
+            result = resumed(tmp_path, PATIENT)
+        assert result.summary.exit_code == 0, result.error
+        assert counts(result) == {"accepted": 20}
+        assert set(held(server).values()) == {1}
+        assert len(held(server)) == 20
+
+
+# --- what another run has brought since ---
+
+
+def moved_away(directory: Path) -> Callable[[], object]:
+    """The first run's directory is elsewhere for a while."""
+    shutil.move(directory / "run", directory / "moved")
+    return lambda: shutil.move(directory / "moved", directory / "run")
+
+
+def overwritten(directory: Path) -> Callable[[], object]:
+    """The first run's source is another for a while."""
+    source = directory / "list.csv"
+    text = source.read_text()
+    source.write_text(text + "z9,Zoë,+1 416 555 0199,z@example.com\n")
+    return lambda: source.write_text(text)
+
+
+@pytest.mark.parametrize("how", [moved_away, overwritten])
+def test_a_resumed_run_does_not_claim_what_another_has_brought_since(tmp_path, how):
+    with running(without_list("cut", first=30, last=33)) as server:
+        first = imported(tmp_path, server, 80, canary=0)
+        assert counts(first) == {"accepted": 76, "in_doubt": 4}
+        server.control(faults=[])
+        put_back = how(tmp_path)
+        second = again(tmp_path, server, "other")
+        added = 4 + (how is overwritten)
+        assert counts(second) == {"accepted": added, "duplicate": 76}
+        put_back()
+        result = resumed(tmp_path)
+        assert counts(result) == {"accepted": 76, "duplicate": 4}
+        assert result.summary.exit_code == 0
+        assert len(held(server)) == 76 + added == counts(second)["accepted"] + counts(result)["accepted"]
+        undone = anyio.run(partial(run.undo_run, tmp_path / "run", SETTABLE))
+        assert counts(undone)["accepted"] == 76
+        assert len(held(server)) == added
+        if how is overwritten:
+            overwritten(tmp_path)  # as the second has read it
+        assert anyio.run(run.prove_run, tmp_path / "other", SETTABLE) == []
+
+
+def test_a_run_of_duplicates_sends_them_when_they_are_gone(tmp_path):
+    """It was killed before it gave account; what it had found there, an undo has deleted since."""
+    with running() as server:
+        imported(tmp_path, server, 30)
+        assert counts(again(tmp_path, server, "other")) == {"duplicate": 30}
+        for name in ("ledger.parquet", "ledger.csv", "summary.json"):
+            (tmp_path / "other" / name).unlink()
+        anyio.run(run.undo_run, tmp_path / "run", SETTABLE)
+        assert len(held(server)) == 0
+        result = anyio.run(run.resume_run, tmp_path / "other", SETTABLE)
+        assert result.summary.exit_code == 0, result.error
+        assert counts(result) == {"accepted": 30}
+        assert len(held(server)) == 30
+        assert run.verify_run(tmp_path / "other") == []
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_another_run_knows_of_whatever_the_journal_may_know(tmp_path, monkeypatch):
+    """Killed as soon as the record that a slice may be sent is durable."""
+    with running() as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        whole = contact_list(tmp_path / "list.csv", 40).read_text().splitlines(keepends=True)
+        (tmp_path / "some.csv").write_text("".join(whole[:21]))
+        assert counts(again(tmp_path, server, "before", source="some.csv")) == {"accepted": 20}
+        loaded, sources = run.load([config], [LATE], [str(tmp_path / "list.csv")])
+        begin = Journal.begin
+
+        def killed_behind(self: Journal, *told: Any) -> int:
+            begin(self, *told)
+            self.commit()
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "begin", killed_behind)
+            with pytest.raises(BaseException) as ended:
+                anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "run"))
+        assert "Killed" in repr(ended.value)
+        assert recover(tmp_path / "run" / "journal.jsonl").slices.height == 1
+        target = loaded.target
+        with campaign.held(Path(os.environ["CONTACT_PIPELINE_STATE"]), target.identity, target.campaign) as state:
+            assert [each.directory for each in state.open_runs(own=0)] == [tmp_path / "run"]
+        assert counts(again(tmp_path, server, "other")) == {"accepted": 20, "duplicate": 20}
+        result = resumed(tmp_path)
+        assert counts(result) == {"duplicate": 40}
+        assert set(held(server).values()) == {1}
+        assert len(held(server)) == 40
+
+
+# --- what is lost or damaged ---
+
+
+def missing(record: Path) -> None:
+    record.unlink()
+
+
+def cut(record: Path) -> None:
+    record.write_bytes(record.read_bytes()[: record.stat().st_size // 2])
+
+
+def without_sources(record: Path) -> None:
+    record.write_text(record.read_text().replace("[[source]]", "[[sauce]]"))
+
+
+def without_choices(record: Path) -> None:
+    record.write_text(record.read_text().replace("[run]", "[ran]"))
+
+
+def without_settings(record: Path) -> None:
+    record.write_text(record.read_text().replace("[settings", "[sittings"))
+
+
+@pytest.mark.parametrize("own_ids", [False, True], ids=["keeps_ids", "own_ids"])
+@pytest.mark.parametrize("how", [missing, cut, without_sources, without_choices, without_settings])
+def test_an_earlier_runs_lost_record_stops_nobody(tmp_path, how, own_ids):
+    with running(OncSettings(latency=0.005, own_ids=own_ids)) as server:
+        killed(tmp_path, server)
+        server.control(latency=0)
+        how(tmp_path / "run" / "run.toml")
+        second = again(tmp_path, server, "second")
+        assert second.summary.exit_code == (4 if own_ids else 0), second.error
+        assert second.summary.counts["duplicate"] >= 80, "the journal tells what was answered"
+        assert second.summary.counts["pending"] == 0
+        assert set(held(server).values()) == {1}
+        there = held(server)
+        third = again(tmp_path, server, "third")
+        assert third.summary.exit_code == second.summary.exit_code, third.error
+        assert third.summary.counts["accepted"] == 0
+        assert held(server) == there
+        assert len(there) == 400 or own_ids
+
+
+def test_that_another_run_is_at_work_is_told_whatever_rows_are_invalid(tmp_path):
+    with running(OncSettings(latency=0.005)) as server:
+        killed(tmp_path, server)
+        lines = (tmp_path / "list.csv").read_text().splitlines()
+        (tmp_path / "two.csv").write_text("\n".join([*lines, "x1,Ann,n/a,nowhere"]) + "\n")
+        sent = server.state()["adds"]["received"]
+        with RunDirectory(tmp_path / "run").locked():
+            result = again(tmp_path, server, "two", source="two.csv")
+        assert result.summary.counts["invalid"] == 1
+        assert result.summary.exit_code == 7
+        assert "another process is at work" in (result.error or "")
+        assert server.state()["adds"]["received"] == sent
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a file that is open cannot be changed there")

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import polars as pl
 import pytest
+from simulator.soap_client import SoapClient
 
 from pipeline import run
 from pipeline.errors import Busy, ConfigError, UsageError
@@ -23,6 +24,8 @@ from pipeline.simulator.settings import FaultKind
 
 from .test_import import CAMPAIGN, contact_list, settings
 from .test_stopping import start, when_sent
+
+READING, LISTING = "GetCampaignContacts", "GetCampaignContactsListing"
 
 #: A literal password is on no record, and no request of these tests takes effect late.
 SETTABLE = ("delivery.late_effect=0.1", "target.password=password")
@@ -43,8 +46,12 @@ def counts(result: Result) -> dict[str, int]:
 
 
 def without_list(kind: FaultKind, **fault: Any) -> OncSettings:
-    """A target that loses answers, and whose lists cannot be had: rows stay in doubt until they can be."""
-    return OncSettings(null_lists=True, faults=(Fault(kind, **fault),))
+    """A target that loses answers, and whose lists cannot be had, but for the one before the first row: rows stay in
+    doubt until they can be.
+    """
+    # A list that is busy is null.
+    lists = (Fault("busy", first=2, operation=READING), Fault("busy", operation=LISTING))
+    return OncSettings(faults=(Fault(kind, **fault), *lists))
 
 
 def assert_every_row_is_there_once(directory: Path, server: RunningSimulator) -> None:
@@ -99,7 +106,7 @@ def test_lost_answers_are_settled_by_asking(tmp_path, stored):
         first = imported(tmp_path, server, 80, canary=0)
         assert first.summary.exit_code == 4
         doubtful = counts(first)["in_doubt"]
-        server.control(faults=[], null_lists=False)
+        server.control(faults=[])
         result = resumed(tmp_path)
         assert counts(result) == {"accepted": 80}
         assert result.summary.exit_code == 0
@@ -110,8 +117,8 @@ def test_lost_answers_are_settled_by_asking(tmp_path, stored):
 
 
 def test_absence_is_no_proof_where_nothing_was_counted_before(tmp_path):
-    with running(replace(without_list("cut", every=11), own_ids=True)) as server:
-        first = imported(tmp_path, server, 80, canary=0)
+    with running(OncSettings(own_ids=True, null_lists=True, faults=(Fault("cut", every=11),))) as server:
+        first = imported(tmp_path, server, 80, 'state.known=["state"]', canary=0)
         server.control(faults=[], null_lists=False)
         received = server.state()["adds"]["received"]
         result = resumed(tmp_path)
@@ -138,11 +145,28 @@ def test_a_null_list_is_no_proof_of_absence(tmp_path):
     with running(without_list("cut", first=30, last=31, stored=True)) as server:
         first = imported(tmp_path, server, 80, canary=0)
         assert counts(first)["in_doubt"] == 2
-        server.control(faults=[])
+        server.control(faults=[], null_lists=True)
         assert resumed(tmp_path).summary.exit_code == 4
         server.control(null_lists=False)
         result = resumed(tmp_path)
         assert result.summary.exit_code == 0
+        assert_every_row_is_there_once(tmp_path, server)
+
+
+def test_a_list_that_shows_some_of_what_was_accepted_is_no_proof_of_absence(tmp_path):
+    """A list that is behind by more than it may be: of the rows that were accepted last it shows the first alone."""
+    with running(OncSettings(faults=(Fault("unavailable", first=31, retry_after=None),))) as server:
+        first = imported(tmp_path, server, 40, "delivery.outage=0.3")
+        assert counts(first) == {"accepted": 30, "pending": 10}
+        received = server.state()["adds"]["received"]
+        lost = Fault("cut", first=received + 4, last=received + 4, stored=True)
+        server.control(listing_lag=600, faults=[lost])
+        result = resumed(tmp_path)
+        assert counts(result) == {"accepted": 39, "in_doubt": 1}
+        assert result.summary.exit_code == 4
+        assert server.state()["adds"]["received"] == received + 10, "nothing is sent on a guess"
+        server.control(listing_lag=0, advance=600, faults=[])
+        assert resumed(tmp_path).summary.exit_code == 0
         assert_every_row_is_there_once(tmp_path, server)
 
 
@@ -157,6 +181,119 @@ def test_refused_rows_are_sent_again_on_request(tmp_path):
         result = resumed(tmp_path, again=(Status.REJECTED,))
         assert counts(result) == {"accepted": 80}
         assert_every_row_is_there_once(tmp_path, server)
+
+
+def added_by_others(server: RunningSimulator, contact_id: str) -> None:
+    """Somebody else adds a contact of this id, which the lists do not show."""
+    server.control(listing_lag=600)
+    with SoapClient(server) as client:
+        client.open()
+        assert client.add(contact_id=contact_id) == 0
+        client.close()
+    server.control(listing_lag=0)
+
+
+def test_what_is_there_already_when_it_is_sent_again_on_request_was_not_added_by_the_run(tmp_path):
+    face = OncSettings(duplicate_ids="refuse", refuse={"p7@": None})
+    with running(face) as server:
+        first = imported(tmp_path, server, 40, "target.codes.duplicate=[203]")
+        assert counts(first) == {"accepted": 39, "rejected": 1}
+        server.control(refuse={})
+        [refused] = pl.read_parquet(tmp_path / "run" / "ledger.parquet").filter(status="rejected")["contact_id"]
+        added_by_others(server, refused)
+        result = resumed(tmp_path, again=(Status.REJECTED,))
+        assert counts(result) == {"accepted": 39, "duplicate": 1}
+        assert result.summary.exit_code == 0
+        assert len(server.contacts(CAMPAIGN)) == 40
+    assert run.verify_run(tmp_path / "run") == []
+
+
+def test_what_is_there_already_after_a_send_that_was_asked_about_was_added_by_the_run(tmp_path):
+    """The one send had no answer and no list shows it, and yet the target has it: it was late beyond all measure."""
+    with running(replace(without_list("cut", first=30, last=30), duplicate_ids="refuse")) as server:
+        first = imported(tmp_path, server, 40, "target.codes.duplicate=[203]", canary=0)
+        assert counts(first) == {"accepted": 39, "in_doubt": 1}
+        server.control(faults=[])
+        [doubtful] = pl.read_parquet(tmp_path / "run" / "ledger.parquet").filter(status="in_doubt")["contact_id"]
+        added_by_others(server, doubtful)
+        received = server.state()["adds"]["received"]
+        result = resumed(tmp_path)
+        assert server.state()["adds"]["received"] == received + 1
+        assert counts(result) == {"accepted": 40}
+    assert run.verify_run(tmp_path / "run") == []
+
+
+# --- two rows with one contact id ---
+
+
+def household(path: Path, rows: int, *, first: int, second: int) -> Path:
+    """A list in which two rows have the same key, and destinations of their own."""
+    lines = contact_list(path, rows).read_text().splitlines(keepends=True)
+    lines[1 + second] = lines[1 + second].replace(f"c{second},", f"c{first},", 1)
+    path.write_text("".join(lines))
+    return path
+
+
+unique = pytest.mark.parametrize("unique", ["destination", "none"])
+
+
+@unique
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("lost", [11, 31], ids=["the_first", "the_second"])
+def test_a_lost_row_is_not_accepted_because_of_another_with_its_id(tmp_path, unique, stored, lost):
+    with running(OncSettings(faults=(Fault("cut", first=lost, last=lost, stored=stored),))) as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        source = household(tmp_path / "list.csv", 40, first=10, second=30)
+        # One session: rows leave in their order.
+        overrides = [f"contacts.unique={unique}", "delivery.sessions=1"]
+        loaded, sources = run.load([config], overrides, [str(source)])
+        result = anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "run"))
+        told = counts(result)
+        there = len(server.contacts(CAMPAIGN))
+        assert set(told) <= {"accepted", "in_doubt"}
+        assert told.get("in_doubt", 0) <= 1
+        if "in_doubt" not in told or not stored:
+            assert told["accepted"] == there
+        else:
+            assert told["accepted"] == there - 1, "what stays in doubt may be there"
+        emails = Counter(contact["email"]["destination"] for contact in server.contacts(CAMPAIGN))
+        assert max(emails.values()) == 1
+        accepted = pl.read_parquet(tmp_path / "run" / "ledger.parquet").filter(status="accepted")
+        assert set(accepted["email"]) <= set(emails)
+
+
+@unique
+def test_rows_with_one_id_are_sent_by_a_resumed_run_as_by_any_other(tmp_path, unique):
+    with running(OncSettings(faults=(Fault("unavailable", first=25, retry_after=None),))) as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        source = household(tmp_path / "list.csv", 40, first=10, second=30)
+        loaded, sources = run.load([config], [f"contacts.unique={unique}", "delivery.outage=0.3"], [str(source)])
+        first = anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "run"))
+        assert first.summary.exit_code == 5
+        assert counts(first) == {"accepted": 24, "pending": 16}
+        server.control(faults=[])
+        result = resumed(tmp_path)
+        assert counts(result) == {"accepted": 40}
+        emails = [contact["email"]["destination"] for contact in server.contacts(CAMPAIGN)]
+        assert sorted(emails) == sorted({f"p{row}@example.com" for row in range(40)})
+        assert anyio.run(run.prove_run, tmp_path / "run", SETTABLE) == []
+        second = anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "second"))
+        assert set(counts(second)) <= {"duplicate", "changed"}, "nothing is sent twice"
+        assert len(server.contacts(CAMPAIGN)) == 40
+
+
+@unique
+def test_rows_with_one_id_are_both_sent_and_not_sent_again(tmp_path, unique):
+    with running() as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        source = household(tmp_path / "list.csv", 40, first=10, second=30)
+        loaded, sources = run.load([config], [f"contacts.unique={unique}"], [str(source)])
+        first = anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "run"))
+        assert counts(first) == {"accepted": 40}
+        assert anyio.run(run.prove_run, tmp_path / "run", SETTABLE) == []
+        second = anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "second"))
+        assert set(counts(second)) <= {"duplicate", "changed"}
+        assert len(server.contacts(CAMPAIGN)) == 40
 
 
 def test_a_finished_run_is_left_alone(tmp_path):
@@ -174,7 +311,7 @@ def test_a_kill_before_the_account_leaves_no_old_verdict(tmp_path, monkeypatch):
     with running(without_list("cut", every=11, stored=True)) as server:
         first = imported(tmp_path, server, 80, canary=0)
         assert first.summary.exit_code == 4
-        server.control(faults=[], null_lists=False)
+        server.control(faults=[])
         with monkeypatch.context() as patch:
 
             def killed(*_: object, **__: object) -> None:

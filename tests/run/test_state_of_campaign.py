@@ -181,6 +181,49 @@ def test_where_neither_remembers_a_warning_says_so(desk):
         assert people(server) == everybody(20, times=2)
 
 
+@pytest.mark.parametrize("canary", ["5", "0"])
+def test_where_nothing_is_remembered_nothing_is_sent_until_the_list_can_be_read(desk, canary):
+    elsewhere = ("--set", "state.directory=elsewhere", "--canary", canary)
+    with running() as server:
+        prepared(server, 20)
+        imported("first")
+        before = received(server)
+        server.control(null_lists=True)
+        code, counts, ended = imported("second", *elsewhere)
+        assert (code, counts) == (5, {"pending": 20}), ended.err
+        assert "Try again later" in ended.err
+        assert received(server) == before
+        server.control(null_lists=False)
+        assert imported("second", "--continue", *elsewhere)[:2] == (0, {"duplicate": 20})
+        assert imported("third", *elsewhere)[:2] == (0, {"duplicate": 20})
+        assert received(server) == before
+        assert people(server) == everybody(20)
+
+
+def test_a_list_that_is_null_for_a_moment_stops_nobody(desk):
+    with running() as server:
+        prepared(server, 20)
+        imported("first")
+        read = server.state()["calls"]["GetCampaignContacts"]
+        null = Fault("busy", first=read + 1, last=read + 2, operation="GetCampaignContacts")
+        server.control(faults=[null])
+        code, counts, ended = imported("second", "--set", "state.directory=elsewhere")
+        assert (code, counts) == (0, {"duplicate": 20}), ended.err
+        assert server.state()["faults"]["busy"] == 2
+
+
+@pytest.mark.parametrize("chosen", ['state.known=["state"]', "target.keeps_ids=false"])
+def test_who_does_not_ask_the_list_goes_on_without_it(desk, chosen):
+    with running() as server:
+        prepared(server, 20)
+        imported("first")
+        server.control(null_lists=True)
+        code, counts, ended = imported("second", "--set", chosen, "--set", "state.directory=elsewhere", "--canary", "0")
+        assert (code, counts) == (0, {"accepted": 20}), ended.err
+        assert "repeats.unseen" in ended.err
+        assert people(server) == everybody(20, times=2)
+
+
 # --- after a kill ---
 
 
@@ -401,6 +444,25 @@ def test_continue_wants_a_directory(desk):
         assert ended.complaints == ["--continue: goes on with the run in --run-dir: name that"]
 
 
+def test_continue_judges_the_whole_list_each_time(desk):
+    """The bad rows are those that a walk meets last; the scheduler that starts the line again sends nothing either."""
+    with running() as server:
+        prepared(server, 20)
+        head = Path("list.csv").read_text(encoding="utf-8").splitlines()[0]
+        bad = "".join(f"x{row},Ann,n/a,n/a\n" for row in range(101))
+        Path("bad.csv").write_text(f"{head}\n{bad}", encoding="utf-8")
+        line = ("bad.csv", "--continue", "--max-bad", "100")
+        first = imported("run", *line)
+        assert first[:2] == (3, {"pending": 20, "invalid": 101}), first[2].err
+        again = imported("run", *line)
+        assert again[:2] == first[:2], again[2].err
+        assert received(server) == 0
+        # Whoever types this has seen the rows.
+        resumed = call("resume", "run", "--json")
+        assert (resumed.code, told(resumed)) == (1, {"accepted": 20, "invalid": 101}), resumed.err
+        assert people(server) == everybody(20)
+
+
 # --- check ---
 
 
@@ -418,6 +480,35 @@ def test_check_tells_what_is_there_and_takes_no_lock(desk):
         assert told(ended) == {"duplicate": 19, "changed": 1, "pending": 10}
         assert server.state()["calls"] == calls
         assert call("verify", "checked").code == 0
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_was_only_checked_is_no_run_to_go_on_with(desk, killed):
+    with running() as server:
+        prepared(server, 20)
+        assert call("check", "list.csv", "--config", "config.toml", "--run-dir", "checked").code == 0
+        journal = Path("checked/journal.jsonl")
+        if killed:  # behind the first line of its journal
+            journal.write_bytes(journal.read_bytes().splitlines(keepends=True)[0])
+            for path in Path("checked").iterdir():
+                if path.name.startswith(("ledger", "resubmit", "summary")):
+                    path.unlink()
+        before = journal.read_bytes()
+        for command in (
+            ["resume", "checked"],
+            ["undo", "checked", "--yes"],
+            arguments("checked", "--continue"),
+        ):
+            ended = call(*command)
+            assert (ended.code, ended.out) == (2, ""), command
+            [complaint] = ended.complaints
+            assert complaint.startswith("checked: ")
+            assert "check" in complaint.removeprefix("checked: ")
+        assert server.state()["calls"] == {}
+        assert journal.read_bytes() == before
+        assert not Path("checked/undo").exists()
+        assert call("verify", "checked").code == int(killed)
+        assert call("status", "checked").code == 0
 
 
 def test_check_makes_no_state(desk):
@@ -561,6 +652,34 @@ def test_plan_and_summary_say_what_is_there_already(desk, monkeypatch):
         ended = call(*arguments("third"))
         assert asked == ["Send 10 rows?"], "where nothing is sent there is nothing to ask"
         assert ended.out.splitlines()[:2] == ["Finished; some rows need a look.", "  29  duplicate"]
+
+
+def test_what_the_state_knows_of_the_target_is_not_told_as_new(desk):
+    with running() as server:
+        prepared(server, 20)
+        assert "Learnt about the target" in call(*arguments("first")).out
+        contact_list(Path("list.csv"), 30)
+        ended = call(*arguments("second"))
+        assert ended.code == 0
+        assert "  10  accepted" in ended.out
+        assert "Learnt about the target" not in ended.out
+        assert json.loads(Path("second/summary.json").read_bytes())["learnt"] == []
+
+
+def test_verify_tells_that_an_undo_is_proven_too(desk):
+    with running() as server:
+        prepared(server, 20)
+        imported("run")
+        assert "undo" not in call("verify", "run").out
+        assert call("undo", "run", "--yes").code == 0
+        ended = call("verify", "run")
+        assert (ended.code, ended.complaints) == (0, [])
+        assert ended.out.startswith("proven: every source row stands in the ledger exactly once")
+        assert "undo" in ended.out
+        assert ended.out.endswith(" Run: run\n")
+        ledger = Path("run/undo/ledger.csv")
+        ledger.write_text("".join(ledger.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+        assert call("verify", "run").code == 1
 
 
 @posix

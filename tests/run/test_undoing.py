@@ -1,9 +1,11 @@
 """What a run added is taken back, and nothing else: through kills, signals, lost answers and refusals."""
 
 import os
+import shutil
 import signal
 import sys
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import polars as pl
 import pytest
 
 from pipeline import run
+from pipeline.config import Share
 from pipeline.errors import Busy, ConfigError, TargetUnreachable, TargetUnusable, UsageError
 from pipeline.ledger import campaign
 from pipeline.ledger.rundirectory import RunDirectory
@@ -19,7 +22,7 @@ from pipeline.run import ImportOptions, Result
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 
 from .test_import import CAMPAIGN, contact_list
-from .test_resuming import SETTABLE, counts, imported, resumed
+from .test_resuming import SETTABLE, counts, imported, resumed, without_list
 from .test_stopping import start, when_sent
 
 DELETION = "DeleteCampaignContact"
@@ -170,20 +173,94 @@ def test_a_run_that_was_killed_is_taken_back(tmp_path, sent):
         result = undone(tmp_path)
         assert result.summary.exit_code == 0, result.error
         assert held(server) == {}
-        problems = run.verify_run(tmp_path / "run")
-        assert problems == [f"{tmp_path / 'run'}: there is no ledger"]
+        assert_broken_off_and_undone(tmp_path)
         server.control(latency=0)
         loaded, sources = run.load([tmp_path / "config.toml"], [], [str(tmp_path / "list.csv")])
         again = anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "again"))
         assert counts(again) == {"accepted": 400}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_a_run_that_was_stopped_resumed_and_killed_is_taken_back(tmp_path):
+    """The ledger of the stop lies there, and says less than the journal of what was killed."""
+    with running(OncSettings(latency=0.005)) as server:
+        process = start(tmp_path, server)
+        when_sent(server, process, 60)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        assert (tmp_path / "run" / "ledger.parquet").exists()
+        command = [sys.executable, "-m", "pipeline", "resume", str(tmp_path / "run"), "--no-progress"]
+        for override in SETTABLE:
+            command += ["--set", override]
+        process = start(tmp_path, server, command=command)
+        when_sent(server, process, 160)
+        process.kill()
+        process.communicate(timeout=30)
+        assert run.verify_run(tmp_path / "run") != []
+        result = undone(tmp_path)
+        assert result.summary.exit_code == 0, result.error
+        assert held(server) == {}
+        assert_broken_off_and_undone(tmp_path)
+
+
+def assert_broken_off_and_undone(directory: Path) -> None:
+    """The run that gave no account of itself has one now, which says why."""
+    assert run.verify_run(directory / "run") == []
+    summary = run.status_of(directory / "run").summary
+    assert summary is not None
+    assert summary.exit_code == 8
+    assert "broken off" in (summary.error or "")
+    assert "undone" in (summary.error or "")
+    assert sum(summary.counts.values()) == summary.rows == 400
+    ledger = pl.read_parquet(directory / "run" / "ledger.parquet")
+    assert ledger["status"].value_counts().sort("status").rows() == sorted(
+        (status, count) for status, count in summary.counts.items() if count
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_an_undo_that_was_killed_and_is_lost_is_not_forgotten(tmp_path):
+    with running(OncSettings(latency=0.005)) as server:
+        imported(tmp_path, server, 160)
+        process = start_undo(tmp_path, server)
+        when_deleted(server, process, 40)
+        process.kill()
+        process.communicate(timeout=30)
+        shutil.rmtree(tmp_path / "run" / "undo")
+        server.control(latency=0)
+        left = held(server)
+        assert 0 < len(left) < 160
+        loaded, sources = run.load([tmp_path / "config.toml"], [], [str(tmp_path / "list.csv")])
+        between = anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "between"))
+        assert between.summary.exit_code == 7, between.error
+        assert f"contact-pipeline undo {tmp_path / 'run'}" in (between.error or "")
+        with pytest.raises(UsageError, match="undone"):
+            resumed(tmp_path)
+        assert held(server) == left
+        result = undone(tmp_path)
+        assert result.summary.exit_code == 0, result.error
+        assert held(server) == {}
+        assert run.verify_run(tmp_path / "run") == []
+        after = anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "after"))
+        assert counts(after) == {"accepted": 160}
+        assert len(held(server)) == 160
+
+
+def test_what_an_import_tolerates_an_undo_does_not(tmp_path):
+    """Contacts that are left behind are no bad rows of a list."""
+    with running(OncSettings(faults=(Fault("busy", first=11, last=12, operation=DELETION),))) as server:
+        imported(tmp_path, server, 30, tolerate=Share.parse("10"))
+        result = undone(tmp_path)
+        assert counts(result) == {"accepted": 28, "rejected": 2}
+        assert len(held(server)) == 2
+        assert result.summary.exit_code == 1
+
+
 def test_an_addition_that_takes_effect_late_is_deleted_all_the_same(tmp_path):
-    late = OncSettings(late_effect=0.4, null_lists=True, faults=(Fault("cut", first=30, last=31, stored=True),))
-    with running(late) as server:
+    with running(replace(without_list("cut", first=30, last=31, stored=True), late_effect=0.4)) as server:
         first = imported(tmp_path, server, 40, "delivery.late_effect=0.1", canary=0)
         assert counts(first) == {"accepted": 38, "in_doubt": 2}
-        server.control(null_lists=False)
+        server.control(faults=[])
         result = undone(tmp_path, "delivery.late_effect=0.5")
         assert counts(result) == {"accepted": 40}
         assert server.state()["adds"]["late"] == 0
