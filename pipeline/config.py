@@ -229,6 +229,9 @@ class TargetSettings(Section):
     #: Why contacts cannot be added to this system, in a sentence; empty: they can.
     rowless: ClassVar[str] = ""
 
+    #: What stands in the place of a call that proves a session, in a sentence; empty: there is such a call.
+    unproven: ClassVar[str] = ""
+
     system: str
     keeps_ids: bool | Literal["ask"] = Field("ask", description="whether the target keeps the ids that we send")
 

@@ -124,6 +124,10 @@ class OncTarget:
         """No limit is published."""
 
     @property
+    def session_life(self) -> None:
+        """Every call begins the idle time anew, and nothing else ends a session (contract.md)."""
+
+    @property
     def rows(self) -> "OncTarget":
         """Contacts are added by AddCampaignContact. Raises ConfigError where the contract has no place for them."""
         _ = self._encoder
