@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -318,13 +319,15 @@ class ContactsSettings(Section):
     voice: ChannelSettings | None = None
     email: ChannelSettings | None = None
 
-    @model_validator(mode="after")
-    def _some_channel(self) -> "ContactsSettings":
-        if not self.channels:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _some_channel(cls, data: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        made = handler(data)
+        if not made.channels and made is not data:  # what stands for no mapping passes through as it is
             raise ValueError(
                 "no channel is mapped: add [contacts.sms], [contacts.voice] or [contacts.email] with a destination"
             )
-        return self
+        return made
 
     @classmethod
     def unmapped(cls) -> "ContactsSettings":

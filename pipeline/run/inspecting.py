@@ -145,8 +145,8 @@ async def _check_session(target: Target) -> None:
     if refusal is not None:
         if isinstance(refusal, Refused):
             raise TargetUnusable(
-                f"a session was opened, but the target did not close it: {refusal.reason}. It may stay open until its "
-                "time is up; compare the address with the service's own."
+                f"a session was opened, but {refusal.reason}. It may stay open until its time is up; compare the "
+                "address with the service's own."
             )
         raise TargetUnreachable(
             f"a session was opened, but nobody knows whether it was closed: {refusal.reason}. Try again later."

@@ -3,7 +3,7 @@
 A target is one system that contacts go into. The protocols that each stage needs of it stand beside that stage
 (`SessionProvider` in sessions, `Encoder` in stages.encode, `Sender` in stages.deliver, `ReadBack` in stages.canary); a
 target is the sum of them. Every system gives sessions; whether it takes contacts, and whether it can be asked what it
-holds, is for it to say. A further system is one new module and one line in `_REGISTER`.
+holds, is for it to say. A further system is one new module and one line in `REGISTER`.
 """
 
 from importlib import import_module
@@ -69,15 +69,19 @@ class TargetModule(Protocol):
         """
 
 
-_REGISTER: Final = {"onc": "pipeline.targets.onc"}
+#: The systems by what `target.system` says, and the module of each. A program of one's own may add to it.
+REGISTER: Final = {
+    "onc": "pipeline.targets.onc",
+    "intelliview": "pipeline.targets.intelliview",
+}
 
 
 def module(system: str) -> TargetModule:
     """The module of a system. Raises KeyError, whose text is for a person, for an unknown one."""
     try:
-        name = _REGISTER[system]
+        name = REGISTER[system]
     except KeyError:
-        raise KeyError(f"there is no system {system!r}; known are {', '.join(_REGISTER)}") from None
+        raise KeyError(f"there is no system {system!r}; known are {', '.join(REGISTER)}") from None
     found: Any = import_module(name)
     return found  # type: ignore[no-any-return]
 
