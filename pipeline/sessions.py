@@ -20,6 +20,7 @@ from pipeline.errors import (
     OutcomeUnknown,
     PipelineError,
     Refused,
+    SessionExpired,
     TargetUnreachable,
     TargetUnusable,
     UsageError,
@@ -36,15 +37,20 @@ FIRST_OPENING_ATTEMPTS = 3
 
 
 class SessionProvider(Protocol[H]):
-    """How a target's sessions are had. `H` is the target's own handle on an open session."""
+    """How a target's sessions are had. `H` is the target's own handle on an open session.
+
+    What has a body here is what is usual: whoever names the protocol as a base class inherits it.
+    """
 
     @property
     def most_sessions(self) -> int | None:
         """So many can be open at once, as far as the configuration tells; None: it does not."""
+        return None
 
     @property
     def session_life(self) -> float | None:
         """Seconds after which the target ends a session, used or not; None: it lives as long as it is used."""
+        return None
 
     async def open(self) -> H:
         """Open a session.
@@ -304,7 +310,7 @@ class SessionPool(Generic[H]):
                 await self._provider.close(handle)
                 if count:
                     self.counts.closed += 1
-            except Refused:  # it had ended already, and nobody had noticed
+            except (Refused, SessionExpired):  # it had ended already, and nobody had noticed
                 if count:
                     self.counts.expired += 1
             except PipelineError as error:

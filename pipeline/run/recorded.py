@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline import configfile, targets
-from pipeline.config import Settings, Share, read_secrets
+from pipeline.config import Secret, Settings, Share, read_secrets
 from pipeline.errors import ConfigError, MachineFailed, UsageError
 from pipeline.ledger.recovery import NothingBegun, Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
@@ -18,8 +18,8 @@ from pipeline.stages.read import Source, open_source
 from pipeline.stages.screen import load_suppression
 from pipeline.wire import client_factory
 
-#: What may be set anew: nothing that decides what is sent, or where.
-_SETTABLE: Final = ("delivery.", "sessions.", "http.", "target.account_id", "target.username", "target.password")
+#: What may be set anew: nothing that decides what is sent, or where. Beside these, the target's secrets and names.
+_SETTABLE: Final = ("delivery.", "sessions.", "http.")
 
 
 def record(directory: RunDirectory) -> dict[str, Any]:
@@ -47,15 +47,17 @@ def recorded_sources(directory: RunDirectory) -> tuple[list[Source], int | None]
 
 def recorded_settings(directory: RunDirectory, overrides: Sequence[str]) -> Settings:
     """The settings as run.toml holds them, with what may be set anew. Raises ConfigError."""
-    settable = ", ".join(f"{name}*" if name.endswith(".") else name for name in _SETTABLE)
+    tables = record(directory)["settings"]
+    settable = (*_SETTABLE, *_secrets(tables["target"]["system"]))
+    told = ", ".join(f"{name}*" if name.endswith(".") else name for name in settable)
     problems = [
-        f"--set {key}: cannot be changed for a run that was begun; can be: {settable}"
+        f"--set {key}: cannot be changed for a run that was begun; can be: {told}"
         for key in (override.partition("=")[0].strip() for override in overrides)
-        if not key.startswith(_SETTABLE)
+        if not key.startswith(settable)
     ]
     if problems:
         raise ConfigError(problems)
-    loaded = configfile.load([], overrides, targets.settings_model, inline=record(directory)["settings"])
+    loaded = configfile.load([], overrides, targets.settings_model, inline=tables)
     if loaded.settings is None:
         where = f"{directory.settings}: "
         advice = " (a secret that stood in the configuration itself is not recorded: give it with --set)"
@@ -66,6 +68,15 @@ def recorded_settings(directory: RunDirectory, overrides: Sequence[str]) -> Sett
         # It may be gone on with from another working directory than it was begun in.
         settings = settings.model_copy(update={"state": settings.state.model_copy(update={"directory": Path(place)})})
     return settings
+
+
+def _secrets(system: str) -> tuple[str, ...]:
+    """The keys of a system's settings whose values are read when they are needed. Raises ConfigError."""
+    try:
+        fields = targets.settings_model(system).model_fields
+    except KeyError as error:
+        raise ConfigError([f"target.system: {error.args[0]}"]) from None
+    return tuple(f"target.{name}" for name, field in fields.items() if field.annotation is Secret)
 
 
 def recorded_options(directory: RunDirectory, recovery: Recovery) -> ImportOptions:

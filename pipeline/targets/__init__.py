@@ -3,7 +3,8 @@
 A target is one system that contacts go into. The protocols that each stage needs of it stand beside that stage
 (`SessionProvider` in sessions, `Encoder` in stages.encode, `Sender` in stages.deliver, `ReadBack` in stages.canary); a
 target is the sum of them. Every system gives sessions; whether it takes contacts, and whether it can be asked what it
-holds, is for it to say. A further system is one new module and one line in `REGISTER`.
+holds, is for it to say. A further system is one new module and one line in `REGISTER`; what is usual it inherits from
+the protocols, and `tests/conformance` says whether it keeps them.
 """
 
 from importlib import import_module
@@ -24,7 +25,8 @@ class Rows(Encoder, Sender[Any], Protocol):
     """How a system takes contacts: one call for each row."""
 
     async def prepare(self, handle: Any) -> None:
-        """Prove that what contacts go into is there. Raises TargetUnusable where it is not."""
+        """Prove that what contacts go into is there, where that can be asked. Raises TargetUnusable where it is not."""
+        return
 
 
 class Lookup(ReadBack[Any], Protocol):
@@ -47,13 +49,16 @@ class Target(SessionProvider[Any], Protocol):
     @property
     def rows(self) -> Rows | None:
         """How it takes contacts. None: it has no call for that, as its settings say (`TargetSettings.rowless`)."""
+        return None
 
     @property
     def lookup(self) -> Lookup | None:
         """How it is asked what it holds; None: it cannot be asked, so what got no answer stays in doubt."""
+        return None
 
     def learnt(self) -> tuple[str, ...]:
         """What this run learnt about the target, as lines for the configuration."""
+        return ()
 
 
 class TargetModule(Protocol):
