@@ -63,6 +63,7 @@ class Delivery:
         canary: int,
         listed: Census | None,
         slice_rows: int,
+        doubtful: int | None = None,
         phase: str = "sending",
     ) -> None:
         self._call = call
@@ -82,7 +83,7 @@ class Delivery:
         self._known = known
         self._canary = canary if lookup is not None else 0
         self._stop_within = settings.delivery.stop_within
-        self._settler = Settler(journal, self._settled, claim)
+        self._settler = Settler(journal, self._settled, claim, doubtful=doubtful)
         self._deliverer: Deliverer[Any] = Deliverer(
             self._call,
             pool,

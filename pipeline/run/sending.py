@@ -266,6 +266,7 @@ class Sending:
             canary=0 if self._canary_passed else job.options.canary,
             listed=self._census,
             slice_rows=job.slice_rows,
+            doubtful=job.doubtful,
         )
         try:
             await delivery.run(observing=self._total is None or self._recovery is not None)
