@@ -5,13 +5,14 @@ Written from the document alone: it shares no code with the target.
 
 import re
 import secrets
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape, unescape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Literal
+
+import loopback
+from loopback import Handler
 
 COMPANY, USER, PASSWORD = "acme-short", "ivn-user-31", "p&<ss>-ivn-32"
 
@@ -132,32 +133,12 @@ def serving(
     """Serve over loopback until the block ends."""
     service = kind(habits or Habits(), password)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # an answer in one piece: in two, the second waits for an acknowledgement
-
-        def do_POST(self) -> None:
-            envelope = self.rfile.read(int(self.headers["Content-Length"])).decode()
+    class Answering(Handler):
+        def respond(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = service.answer(envelope, headers).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/xml; charset=utf-8")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-            self.wfile.flush()
+            answer = service.answer(self.body.decode(), headers).encode()
+            self.answer(200, [("Content-Type", "text/xml; charset=utf-8")], answer)
 
-        def log_message(self, *_: Any) -> None:
-            """Be silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    service.url = f"http://127.0.0.1:{server.server_port}/ivn.asmx"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with loopback.serving(Answering) as origin:
+        service.url = f"{origin}/ivn.asmx"
         yield service
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -267,6 +267,15 @@ async def test_the_pool_replaces_a_session_before_its_timeout(monkeypatch: pytes
     assert (pool.counts.opened, pool.counts.renewed, pool.counts.closed) == (2, 1, 2)
 
 
+async def test_a_session_that_had_expired_is_told_when_it_is_closed() -> None:
+    with serving() as service:
+        pool = SessionPool(ivn(endpoint=service.url), 1, 1, settings().sessions)
+        async with pool.lease():
+            service.expire()
+        await pool.aclose()
+    assert (pool.counts.opened, pool.counts.closed, pool.counts.expired) == (1, 0, 1)
+
+
 async def test_a_session_without_end_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     ivn(timeout=0)
     assert "sessions.never_end" in caplog.text
