@@ -137,6 +137,18 @@ async def test_the_services_own_wsdl_decides_how_messages_look(tmp_path: Path) -
     assert 'xmlns:n0="urn:ivn:own"' in service.envelopes[0]
 
 
+async def test_the_close_as_the_document_spells_it(tmp_path: Path) -> None:
+    with serving() as service:
+        own = tmp_path / "own.wsdl"
+        own.write_text(
+            SHIPPED.read_text(encoding="utf-8").replace("ivnCloseSession", "ivnCloseSesion"), encoding="utf-8"
+        )
+        target = ivn(endpoint=service.url, wsdl=str(own))
+        await target.close(await target.open())
+        assert service.sessions == set()
+    assert service.requests[1][0] == "ivnCloseSesion"
+
+
 async def test_secrets_are_read_anew_and_a_changed_one_is_tried_once(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("old")

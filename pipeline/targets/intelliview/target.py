@@ -20,7 +20,10 @@ from pipeline.wire import ClientFactory, host
 
 #: What is called, by documented names.
 NEEDS: Final = Needs(
-    service="the Intelliview NXT service", operations=("ivnInitializeSession", "ivnCloseSession"), bare_with={}
+    service="the Intelliview NXT service",
+    operations=("ivnInitializeSession", "ivnCloseSession"),
+    bare_with={},
+    spellings={"ivnCloseSession": "ivnCloseSesion"},  # so the document heads the section
 )
 
 #: What to set where the target will never open a session.
