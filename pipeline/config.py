@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -250,12 +251,18 @@ class TargetSettings(Section):
     #: Why contacts cannot be added to this system, in a sentence; empty: they can.
     rowless: ClassVar[str] = ""
 
-    #: The settings that say who we are: they may be given anew for a run that was begun, since they decide nothing of
-    #: what is sent.
-    credentials: ClassVar[tuple[str, ...]] = ("account_id", "username", "password")
+    #: What stands in the place of a call that proves a session, in a sentence; empty: there is such a call.
+    unproven: ClassVar[str] = ""
 
     system: str
     keeps_ids: bool | Literal["ask"] = Field("ask", description="whether the target keeps the ids that we send")
+
+    @classmethod
+    def credentials(cls) -> tuple[str, ...]:
+        """The settings that say who we are: they may be given anew for a run that was begun, since they decide nothing
+        of what is sent. As a rule all whose values are read when they are needed.
+        """
+        return tuple(name for name, field in cls.model_fields.items() if field.annotation in (Secret, Secret | None))
 
     def misfits(self, contacts: "ContactsSettings") -> list[tuple[str, str]]:
         """What of the mapping this system cannot take: the dotted key and, in words, why. As a rule it has no fields
@@ -340,13 +347,15 @@ class ContactsSettings(Section):
     voice: ChannelSettings | None = None
     email: ChannelSettings | None = None
 
-    @model_validator(mode="after")
-    def _some_channel(self) -> "ContactsSettings":
-        if not self.channels:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _some_channel(cls, data: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        made = handler(data)
+        if not made.channels and made is not data:  # what stands for no mapping passes through as it is
             raise ValueError(
                 "no channel is mapped: add [contacts.sms], [contacts.voice] or [contacts.email] with a destination"
             )
-        return self
+        return made
 
     @classmethod
     def unmapped(cls) -> "ContactsSettings":

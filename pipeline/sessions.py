@@ -20,6 +20,7 @@ from pipeline.errors import (
     OutcomeUnknown,
     PipelineError,
     Refused,
+    SessionExpired,
     TargetUnreachable,
     TargetUnusable,
     UsageError,
@@ -36,11 +37,20 @@ FIRST_OPENING_ATTEMPTS = 3
 
 
 class SessionProvider(Protocol[H]):
-    """How a target's sessions are had. `H` is the target's own handle on an open session."""
+    """How a target's sessions are had. `H` is the target's own handle on an open session.
+
+    What has a body here is what is usual: whoever names the protocol as a base class inherits it.
+    """
 
     @property
     def most_sessions(self) -> int | None:
         """So many can be open at once, as far as the configuration tells; None: it does not."""
+        return None
+
+    @property
+    def session_life(self) -> float | None:
+        """Seconds after which the target ends a session, used or not; None: it lives as long as it is used."""
+        return None
 
     async def open(self) -> H:
         """Open a session.
@@ -72,6 +82,7 @@ class _Slot(Generic[H]):
 
     handle: H | None = None
     generation: int = 0
+    opened: float = 0.0
     last_used: float = 0.0
     leases: "list[Lease[H]]" = field(default_factory=list)
     capped: bool = False  # the target refused a session here: the place stays empty
@@ -99,17 +110,21 @@ class Lease(Generic[H]):
         self.generation = slot.generation
 
     async def handle(self) -> H:
-        """The session to make the next call on, renewed first where it is near its idle limit."""
-        slot = self._slot
+        """The session to make the next call on, renewed first where its idle limit or the end of its life is near."""
+        slot, pool = self._slot, self._pool
         now = anyio.current_time()
-        if slot.handle is None or now - slot.last_used >= self._pool.renew_after:
-            await self._pool.refresh(slot, slot.generation, expired=False)
+        if (
+            slot.handle is None
+            or now - slot.last_used >= pool.renew_after
+            or (pool.replace_after is not None and now - slot.opened >= pool.replace_after)
+        ):
+            await pool.refresh(slot, slot.generation, expired=False)
         slot.last_used = now
         handle = slot.handle
         assert handle is not None
         self.generation = slot.generation  # whatever call was made on an older one has ended
         if slot.retired:
-            await self._pool.close_retired(slot)
+            await pool.close_retired(slot)
         return handle
 
     async def prove(self, handle: H) -> bool:
@@ -145,6 +160,9 @@ class SessionPool(Generic[H]):
         self._calls_per_session = calls_per_session
         self._settings = settings
         self.renew_after = settings.idle_limit - settings.renew_margin
+        life = provider.session_life
+        # Of a short life the margin must not take all.
+        self.replace_after = life if life is None else life - min(settings.renew_margin, life / 2)
         self._slots: list[_Slot[H]] = []
         self._opening = anyio.Lock()  # one login at a time: a storm of failures becomes one error
         self._failure: PipelineError | None = None
@@ -245,7 +263,7 @@ class SessionPool(Generic[H]):
             self._failure = error if isinstance(error, TargetUnusable) else TargetUnusable(str(error))
             raise self._failure from None
         slot.generation += 1
-        slot.last_used = anyio.current_time()
+        slot.opened = slot.last_used = anyio.current_time()
         self.counts.opened += 1
 
     async def _opened(self) -> H:
@@ -292,7 +310,7 @@ class SessionPool(Generic[H]):
                 await self._provider.close(handle)
                 if count:
                     self.counts.closed += 1
-            except Refused:  # it had ended already, and nobody had noticed
+            except (Refused, SessionExpired):  # it had ended already, and nobody had noticed
                 if count:
                     self.counts.expired += 1
             except PipelineError as error:

@@ -121,6 +121,15 @@ def test_a_secret_given_anew_replaces_the_reference(tmp_path):
     assert loaded.settings.target.password.file is None
 
 
+def test_where_no_list_is_read_there_need_be_no_mapping(tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text(GOOD.partition("[contacts]")[0])
+    loaded = configfile.load([config], [], targets.settings_model, mapped=False)
+    assert loaded.problems == ()
+    assert loaded.settings is not None
+    assert loaded.settings.contacts.channels == {}
+
+
 def test_secrets_are_read_when_needed_and_never_shown(tmp_path, monkeypatch):
     settings = load(tmp_path / "c.toml", GOOD).settings
     monkeypatch.delenv("ONC_USER", raising=False)

@@ -21,6 +21,7 @@ class Provider:
     closed: list[int] = field(default_factory=list)
     attempts: int = 0
     most_sessions: int | None = None
+    session_life: float | None = None
     opening: anyio.Event | None = None  # set when an opening has begun
     gate: anyio.Event | None = None  # an opening waits for it
 
@@ -118,6 +119,29 @@ async def test_renews_before_the_idle_limit(monkeypatch):
         assert await lease.handle() == 1
         clock[0] += 1080
         assert await lease.handle() == 2
+    assert provider.closed == [1]
+    assert (sessions.counts.renewed, sessions.counts.expired) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("life", "good_for"),
+    [(1200.0, 1079), (60.0, 29)],
+    ids=["the margin before its end", "at half of a life shorter than the margin"],
+)
+async def test_replaces_a_session_before_its_life_ends_however_much_it_is_used(monkeypatch, life, good_for):
+    clock = [1000.0]
+    monkeypatch.setattr("pipeline.sessions.anyio.current_time", lambda: clock[0])
+    provider = Provider(session_life=life)
+    sessions = pool(provider, idle_limit=3600, renew_margin=120)
+    async with sessions.lease() as lease:
+        for _ in range(good_for):
+            assert await lease.handle() == 1
+            clock[0] += 1
+        assert await lease.handle() == 1
+        clock[0] += 1
+        assert await lease.handle() == 2
+        clock[0] += good_for
+        assert await lease.handle() == 2, "its life began with its own opening"
     assert provider.closed == [1]
     assert (sessions.counts.renewed, sessions.counts.expired) == (1, 0)
 

@@ -27,11 +27,12 @@ def check(
 
     Says what the target answered.
 
-    Exit codes: 0 it works; 2 usage or configuration; 5 the target cannot be reached; 6 the target refuses.
+    Exit codes: 0 it works; 2 usage or configuration; 5 the target cannot be reached; 6 the target refuses; 130, 143
+    stopped.
     """
     with ending():
         start_logs(log_format)
         from pipeline import run
 
         settings = run.load_settings(config, set_ or (), mapped=False)
-        say(run_async(partial(run.session_check, settings)))
+        say(run_async(partial(run.session_check, settings, signals=True)))

@@ -60,6 +60,7 @@ class Delivery:
         canary: Canary | None,
         slice_rows: int,
         terms: Terms = ADDING,
+        doubtful: int | None = None,
         phase: str = "sending",
     ) -> None:
         self._call = call
@@ -78,7 +79,7 @@ class Delivery:
         self._standing = standing
         self._known = known
         self._stop_within = settings.delivery.stop_within
-        self._settler = Settler(journal, self._settled, claim, terms)
+        self._settler = Settler(journal, self._settled, claim, terms, doubtful=doubtful)
         self._deliverer: Deliverer[Any] = Deliverer(
             self._call,
             pool,

@@ -13,6 +13,8 @@ from pipeline.errors import (
     NotDelivered,
     OpeningRefused,
     OutcomeUnknown,
+    Refused,
+    RowError,
     TargetUnreachable,
     TargetUnusable,
     UsageError,
@@ -23,8 +25,12 @@ from pipeline.ledger.summary import Summary
 from pipeline.ledger.verify import verify
 from pipeline.records import Status
 from pipeline.run.describing import changed
+from pipeline.run.failures import first
 from pipeline.run.recorded import recorded_sources
+from pipeline.run.stopping import Stopping
+from pipeline.sessions import CLOSE_WITHIN
 from pipeline.stages.read import batches
+from pipeline.targets import Target
 from pipeline.wire import ClientFactory, client_factory
 
 
@@ -91,17 +97,40 @@ def _begun(recovery: Recovery) -> int:
     return rows
 
 
-async def session_check(settings: Settings, *, clients: ClientFactory | None = None) -> str:
-    """Open one session, prove that it works, close it; says so in a sentence. Raises RunError."""
+async def session_check(settings: Settings, *, signals: bool = False, clients: ClientFactory | None = None) -> str:
+    """Open one session, prove that it works, close it; says so in a sentence. Raises RunError.
+
+    `signals`: SIGINT and SIGTERM stop it; a session that is open then is closed first.
+    """
     clients = clients or client_factory(settings.http, settings.delivery.timeout)
     module = targets.module(settings.target.system)
     target = await anyio.to_thread.run_sync(module.create, settings, clients, None)
+    stopping = Stopping()
     try:
-        handle: Any = await target.open()
+        async with anyio.create_task_group() as group:
+            if signals:
+                group.start_soon(stopping.watch)
+            with stopping.cancelling():
+                await _check_session(target)
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as errors:
+        raise first(errors) from errors
+    stopping.check()
+    if settings.target.unproven:
+        return f"A session was opened and closed. {settings.target.unproven}"
+    return "A session was opened, proven and closed."
+
+
+async def _check_session(target: Target) -> None:
+    try:
+        with anyio.CancelScope(shield=True):  # cut off, it would leave a session behind that nobody closes
+            handle: Any = await target.open()
         try:
             good = await target.prove(handle)
-        finally:
-            await target.close(handle)
+        except BaseException:
+            await _end(target, handle)
+            raise
+        refusal = await _end(target, handle)
     except OpeningRefused as error:
         raise TargetUnusable(
             f"the target opens no session: {error.reason.rstrip('.')}. Check account, user name and password."
@@ -110,10 +139,29 @@ async def session_check(settings: Settings, *, clients: ClientFactory | None = N
         raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None
     if not good:
         raise TargetUnusable(
-            "a session was opened, but the target answers calls on it with an error. Compare target.wsdl or "
-            "target.dialect with the service's own WSDL."
+            "a session was opened, but the target answers calls on it with an error. Compare the address, and the WSDL "
+            "where there is one (target.wsdl, target.dialect), with the service's own."
         )
-    return "A session was opened, proven and closed."
+    if refusal is not None:
+        if isinstance(refusal, Refused):
+            raise TargetUnusable(
+                f"a session was opened, but {refusal.reason}. It may stay open until its time is up; compare the "
+                "address with the service's own."
+            )
+        raise TargetUnreachable(
+            f"a session was opened, but nobody knows whether it was closed: {refusal.reason}. Try again later."
+        )
+
+
+async def _end(target: Target, handle: Any) -> RowError | None:
+    """Close a session whatever happens; gives what the target had against it."""
+    with anyio.move_on_after(CLOSE_WITHIN, shield=True):
+        try:
+            await target.close(handle)
+        except RowError as error:
+            return error
+        return None
+    return OutcomeUnknown(f"no answer within {CLOSE_WITHIN:g} seconds")
 
 
 def _run(run_dir: Path) -> RunDirectory:

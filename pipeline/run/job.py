@@ -72,10 +72,17 @@ class Job:
 
     @property
     def slice_rows(self) -> int:
-        """Rows of a slice. Where nobody can be asked what became of them, a crash must leave few of them in doubt."""
-        calls = self.settings.delivery.sessions * self.settings.delivery.calls_per_session
+        """Rows of a slice: of two, where so few may be in doubt, the workers never wait for the next one."""
         rows = self.surroundings.slice_rows
-        return rows if self.lookup is not None else min(rows, 4 * calls)
+        return rows if self.doubtful is None else min(rows, self.doubtful // 2)
+
+    @property
+    def doubtful(self) -> int | None:
+        """So many rows at most may be in doubt after a crash. Where nobody can be asked what became of them, these are
+        few; None: any number.
+        """
+        calls = self.settings.delivery.sessions * self.settings.delivery.calls_per_session
+        return 4 * calls if self.lookup is None else None
 
     def screener(self) -> Screener:
         """A screener for one walk."""

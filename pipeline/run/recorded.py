@@ -66,13 +66,16 @@ def recorded_sources(directory: RunDirectory) -> tuple[list[Source], int | None]
 def recorded_settings(directory: RunDirectory, overrides: Sequence[str]) -> Settings:
     """The settings as run.toml holds them, with what may be set anew. Raises ConfigError."""
     tables = record(directory)
-    credentials = targets.settings_model(tables["settings"]["target"]["system"]).credentials
-    allowed = (*_SETTABLE, *(f"target.{name}" for name in credentials))
-    settable = ", ".join(f"{name}*" if name.endswith(".") else name for name in allowed)
+    try:
+        credentials = targets.settings_model(tables["settings"]["target"]["system"]).credentials()
+    except KeyError as error:
+        raise ConfigError([f"target.system: {error.args[0]}"]) from None
+    settable = (*_SETTABLE, *(f"target.{name}" for name in credentials))
+    told = ", ".join(f"{name}*" if name.endswith(".") else name for name in settable)
     problems = [
-        f"--set {key}: cannot be changed for a run that was begun; can be: {settable}"
+        f"--set {key}: cannot be changed for a run that was begun; can be: {told}"
         for key in (override.partition("=")[0].strip() for override in overrides)
-        if not key.startswith(allowed)
+        if not key.startswith(settable)
     ]
     if problems:
         raise ConfigError(problems)

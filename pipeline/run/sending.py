@@ -337,6 +337,7 @@ class Sending:
             claim=lambda number, piece: self._state.claim(self._number, number, piece.positions, piece.contacts),
             canary=self._canary,
             slice_rows=job.slice_rows,
+            doubtful=job.doubtful,
         )
         try:
             await delivery.run(observing=self._total is None or self._recovery is not None)

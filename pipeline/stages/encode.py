@@ -25,17 +25,19 @@ class Writer(Protocol):
 
 
 class Encoder(Writer, Protocol):
-    """How a target writes a contact."""
+    """How a target writes a contact. What has a body here is what is usual, as in `SessionProvider`."""
 
     @property
     def forbidden(self) -> str:
         """A regular expression (Rust syntax) of the characters that the target cannot carry; empty: none."""
+        return ""
 
     def unfit(self, contacts: pl.DataFrame) -> pl.Series:
         """Per row, why the target cannot take it, too large a message say; null where it can.
 
         `contacts` has CONTACTS_SCHEMA; rows that are settled already may hold anything.
         """
+        return pl.Series([None] * contacts.height, dtype=pl.String)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,9 +53,13 @@ class Settler:
         on_settled: Callable[[int, Outcome], None],
         claim: Callable[[int, Slice], None],
         terms: Terms,
+        *,
+        doubtful: int | None = None,
     ) -> None:
         """`on_settled` hears of every outcome, with its slice's number, before it is durable. `claim` puts down,
-        durably and beside the journal, which contacts a slice may send (it blocks).
+        durably and beside the journal, which contacts a slice may send (it blocks). `doubtful`: so many rows at most
+        (or those of one slice) are begun and have no durable outcome, for after a crash they are in doubt; None: any
+        number.
         """
         self._journal = journal
         self._on_settled = on_settled
@@ -64,6 +68,8 @@ class Settler:
         self._handed_over: dict[int, Slice] = {}  # begun, and not yet received by the workers
         self._noted: defaultdict[int, list[Outcome]] = defaultdict(list)
         self._backlog = 0
+        self._doubtful = doubtful
+        self._open = 0  # rows that were begun and have no durable outcome
         self._appended = 0  # commits asked for
         self._committed = 0
         self._work = anyio.Event()
@@ -88,6 +94,10 @@ class Settler:
 
     async def begin(self, piece: Slice) -> int:
         """Put on record, durably, that the rows of a slice may now be sent; returns the slice's number."""
+        if self._doubtful is not None:
+            while self._open and self._open + len(piece.positions) > self._doubtful:
+                await self._next_commit()
+        self._open += len(piece.positions)
         rows = len(piece.positions) + len(piece.known)
         if piece.positions:  # before the journal knows of it: others learn of such a run from the claim alone
             await anyio.to_thread.run_sync(self._claim, self._journal.next_slice, piece)
@@ -121,9 +131,12 @@ class Settler:
         wanted = self._appended
         self._work.set()
         while self._committed < wanted:
-            if self._failure is not None:
-                raise self._failure
-            await self._done.wait()
+            await self._next_commit()
+
+    async def _next_commit(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        await self._done.wait()
 
     async def run(self) -> None:
         """Commit until closed. Raises MachineFailed when the disk does not take it."""
@@ -149,7 +162,9 @@ class Settler:
             self._journal.settle(number, outcomes)
         with anyio.CancelScope(shield=True):  # a commit is short, and half a commit helps nobody
             await anyio.to_thread.run_sync(self._journal.commit)
-        self._backlog -= sum(len(outcomes) for outcomes in noted.values())
+        durable = sum(len(outcomes) for outcomes in noted.values())
+        self._backlog -= durable
+        self._open -= durable
 
     def close(self) -> None:
         """Let `run` end once everything is durable."""

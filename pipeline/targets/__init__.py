@@ -3,7 +3,8 @@
 A target is one system that contacts go into. The protocols that each stage needs of it stand beside that stage
 (`SessionProvider` in sessions, `Encoder` in stages.encode, `Sender` in stages.deliver, `ReadBack` in stages.canary); a
 target is the sum of them. Every system gives sessions; whether it takes contacts, and whether it can be asked what it
-holds, is for it to say. A further system is one new module and one line in `_REGISTER`.
+holds, is for it to say. A further system is one new module and one line in `REGISTER`; what is usual it inherits from
+the protocols, and `tests/conformance` says whether it keeps them.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -26,7 +27,8 @@ class Rows(Encoder, Sender[Any], Protocol):
     """How a system takes contacts: one call for each row."""
 
     async def prepare(self, handle: Any) -> None:
-        """Prove that what contacts go into is there. Raises TargetUnusable where it is not."""
+        """Prove that what contacts go into is there, where that can be asked. Raises TargetUnusable where it is not."""
+        return
 
 
 class Lookup(ReadBack[Any], Protocol):
@@ -109,17 +111,21 @@ class Target(SessionProvider[Any], Protocol):
     @property
     def rows(self) -> Rows | None:
         """How it takes contacts. None: it has no call for that, as its settings say (`TargetSettings.rowless`)."""
+        return None
 
     @property
     def lookup(self) -> Lookup | None:
         """How it is asked what it holds; None: it cannot be asked, so what got no answer stays in doubt."""
+        return None
 
     @property
     def campaigns(self) -> Campaigns | None:
         """How its campaigns are listed, shown and changed; None: it has no calls for that."""
+        return None
 
     def learnt(self) -> tuple[str, ...]:
         """What this run learnt about the target, as lines for the configuration."""
+        return ()
 
 
 class TargetModule(Protocol):
@@ -135,19 +141,21 @@ class TargetModule(Protocol):
         """
 
 
-_REGISTER: Final = {
+#: The systems by what `target.system` says, and the module of each. A program of one's own may add to it.
+REGISTER: Final = {
     "onc": "pipeline.targets.onc",
     "genesys": "pipeline.targets.genesys",
     "pagos": "pipeline.targets.pagos",
+    "intelliview": "pipeline.targets.intelliview",
 }
 
 
 def module(system: str) -> TargetModule:
     """The module of a system. Raises KeyError, whose text is for a person, for an unknown one."""
     try:
-        name = _REGISTER[system]
+        name = REGISTER[system]
     except KeyError:
-        raise KeyError(f"there is no system {system!r}; known are {', '.join(_REGISTER)}") from None
+        raise KeyError(f"there is no system {system!r}; known are {', '.join(REGISTER)}") from None
     found: Any = import_module(name)
     return found  # type: ignore[no-any-return]
 

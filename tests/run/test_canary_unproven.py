@@ -10,13 +10,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from pipeline.simulator.reader import RequestReader
 from simulator.soap_client import wait_until
 
 from pipeline import run
 from pipeline.records import TAKEN_BACK, TAKING_BACK
 from pipeline.run import Result
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
-from pipeline.simulator.reader import RequestReader
 
 from .test_import import CAMPAIGN
 from .test_resuming import assert_every_row_is_there_once, counts, imported, resumed

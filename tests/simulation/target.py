@@ -77,6 +77,10 @@ class SimTarget:
         return None
 
     @property
+    def session_life(self) -> None:
+        return None
+
+    @property
     def rows(self) -> "SimTarget":
         return self
 

@@ -54,6 +54,7 @@ class Target:
     probes: list[Answer] = field(default_factory=list)
     probed: int = 0
     most_sessions: None = None
+    session_life: None = None
     in_flight: int = 0
     most: int = 0
     on_call: Callable[[int], Any] | None = None

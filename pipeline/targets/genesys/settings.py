@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -79,8 +79,6 @@ def _required(value: object) -> object:
 class GenesysSettings(TargetSettings):
     """Genesys Web Services: where they are, as which agents we come, with which sessions, and for which campaign."""
 
-    credentials: ClassVar[tuple[str, ...]] = ("users", "login_code", "agent_login_password")
-
     system: Literal["genesys"] = "genesys"
     endpoint: str = Field(description="address of the service, without the path")
     path: str = Field("/api/v2/me", description="where the service is found there")
@@ -102,6 +100,11 @@ class GenesysSettings(TargetSettings):
     campaign_name: str | None = Field(None, min_length=1, description="campaign of all records")
     calling_list: str | None = Field(None, min_length=1, description="calling list of all records")
     codes: CodeSettings = CodeSettings()
+
+    @classmethod
+    def credentials(cls) -> tuple[str, ...]:
+        """The users as a whole, too: each has a name and a password."""
+        return (*super().credentials(), "users")
 
     @property
     def constants(self) -> Mapping[str, tuple[str, str]]:

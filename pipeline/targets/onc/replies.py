@@ -1,12 +1,12 @@
 """Answers to what the rest of the package deals in: session ids, contacts as held, refusals in words."""
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 from pipeline.errors import OpeningRefused, OutcomeUnknown, TargetUnusable
 from pipeline.stages.canary import Held, HeldChannel
 from pipeline.targets.onc.encoder import MEMBERS
+from pipeline.targets.quoting import quoted
 from pipeline.targets.soap import answers
 from pipeline.targets.soap.answers import Element, Unreadable
 from pipeline.targets.soap.contract import Request
@@ -45,7 +45,7 @@ def session_token(payload: Element, request: Request, secrets: Iterable[str]) ->
     if not code and not session and there.null:
         raise OutcomeUnknown("OpenAPISession answers null")
     if code:
-        said = _shown(description, secrets)
+        said = quoted(description, secrets)
         raise OpeningRefused(f"code {code}{f': {said}' if said else ''}", code=str(code))
     if not session:
         raise TargetUnusable(
@@ -55,14 +55,6 @@ def session_token(payload: Element, request: Request, secrets: Iterable[str]) ->
         return escape(session).encode()
     except ValueError:
         raise TargetUnusable("OpenAPISession answers a session id that XML cannot carry.") from None
-
-
-def _shown(description: str, secrets: Iterable[str]) -> str:
-    """The target's own words on one line, without what we told it in confidence."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        description = re.sub(re.escape(secret), "***", description, flags=re.IGNORECASE)
-    said = " ".join(re.sub(r"[^\w\s.,:;()'\"!?/*-]", " ", description).split())
-    return said[:200]
 
 
 def listed_id(element: Element) -> str:

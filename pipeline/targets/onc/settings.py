@@ -2,13 +2,12 @@
 
 import re
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config import NameText, SecretText, Section, TargetSettings
-from pipeline.targets.addresses import checked_address, is_address, without_user
+from pipeline.config import NameText, SecretText, Section
+from pipeline.targets.soap.settings import ServiceSettings
 
 _GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 
@@ -48,16 +47,14 @@ class CodeSettings(Section):
         return self
 
 
-class OncSettings(TargetSettings):
-    """An ONC service: where it is, who we are, which campaign, and which contract it speaks."""
+class OncSettings(ServiceSettings):
+    """An ONC service: who we are, and which campaign."""
 
     system: Literal["onc"] = "onc"
-    endpoint: str | None = Field(None, description="address of the service; wins whole over the WSDL's")
     account_id: NameText
     username: NameText
     password: SecretText
     campaign_id: str = Field("", description="GUID of the campaign; needed wherever contacts are sent")
-    wsdl: str | None = Field(None, description="path or URL of the service's WSDL; else a contract of the package")
     dialect: Literal["wcf", "asmx"] = Field("wcf", description="which contract of the package, where wsdl is not given")
     codes: CodeSettings = CodeSettings()
     max_message: int = Field(65_536, ge=1_024, description="largest envelope in bytes (guess: WCF's default limit)")
@@ -73,12 +70,12 @@ class OncSettings(TargetSettings):
     @property
     def place(self) -> str:
         """Address, or WSDL where that gives the address, and where the account is named."""
-        return f"{(self.endpoint or self.wsdl or '').partition('?')[0]} {self.account_id.origin}"
+        return f"{self.address} {self.account_id.origin}"
 
     @property
     def identity(self) -> str:
         """Address, or WSDL where that gives the address, and the account."""
-        return f"{(self.endpoint or self.wsdl or '').partition('?')[0]} {self.account_id.told}"
+        return f"{self.address} {self.account_id.told}"
 
     @field_validator("campaign_id")
     @classmethod
@@ -91,28 +88,3 @@ class OncSettings(TargetSettings):
         if match is None:
             raise ValueError("is no GUID such as 7c9e6679-7425-40de-944b-e07fc1f90ae7")
         return match[1].lower()
-
-    @field_validator("endpoint")
-    @classmethod
-    def _endpoint_is_address(cls, value: str | None) -> str | None:
-        return value if value is None else checked_address(value)
-
-    @field_validator("wsdl")
-    @classmethod
-    def _wsdl_is_place(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None:
-            return None
-        if not value.strip():
-            raise ValueError("is empty")
-        if "://" in value:
-            if not is_address(value):
-                raise ValueError("is a path, or an http or https address")
-            return without_user(value)
-        base = (info.context or {}).get("base", Path())
-        return str((Path(base) / Path(value).expanduser()).absolute())
-
-    @model_validator(mode="after")
-    def _somewhere(self) -> "OncSettings":
-        if self.endpoint is None and self.wsdl is None:
-            raise ValueError("endpoint is missing: set target.endpoint, or target.wsdl to a WSDL that names an address")
-        return self

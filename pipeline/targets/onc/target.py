@@ -21,6 +21,10 @@ class OncTarget:
     def most_sessions(self) -> None:
         """No limit is published."""
 
+    @property
+    def session_life(self) -> None:
+        """Every call begins the idle time anew, and nothing else ends a session (contract.md)."""
+
     @functools.cached_property
     def rows(self) -> OncRows:
         """Contacts are added by AddCampaignContact. Raises ConfigError where the contract has no place for them."""

@@ -1,6 +1,6 @@
 """What `[target]` holds for a SpreadsheetWEB application; importing it costs nothing but pydantic."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -28,8 +28,6 @@ class MessageSettings(Section):
 
 class PagosSettings(TargetSettings):
     """A SpreadsheetWEB application: where it is, which one, and whose token lets us in."""
-
-    credentials: ClassVar[tuple[str, ...]] = ("token", "client_id", "client_secret")
 
     system: Literal["pagos"] = "pagos"
     endpoint: str = Field(description="address of the server, without /Api")

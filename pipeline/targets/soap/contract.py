@@ -6,7 +6,7 @@ operation once, with marks in place of values; from then on envelopes are cut an
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from lxml import etree
@@ -33,6 +33,7 @@ class Needs:
     operations: tuple[str, ...]  # what is called, by documented name
     bare_with: Mapping[str, str]  # an answer's element that has this member itself is the operation's result
     optional: frozenset[str] = frozenset()  # operations that are missed only when they are called
+    spellings: Mapping[str, str] = field(default_factory=dict)  # another way in which an operation's name is printed
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +135,12 @@ class Contract:
         raise ConfigError([f"{self._place}: does not say which member of its answer is the result of {operation}"])
 
     def _find(self, operation: str) -> Any:
-        """The bound operation, by its name, else by its name in another case; None: there is none."""
+        """The bound operation, by its name, else by its name in another case or spelling; None: there is none."""
         operations = self._binding.all()
         name = operation if operation in operations else None
-        if name is None:
-            name = next((each for each in operations if each.lower() == operation.lower()), None)
+        for spelling in (operation, self._needs.spellings.get(operation, operation)):
+            if name is None:
+                name = next((each for each in operations if each.lower() == spelling.lower()), None)
         bound = operations.get(name)
         return bound if bound is not None and bound.input is not None and bound.input.body is not None else None
 

@@ -1,0 +1,53 @@
+"""What `[target]` holds for Intelliview NXT; importing it costs nothing but pydantic."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from pipeline.config import NameText, SecretText, seconds
+from pipeline.targets.soap.settings import ServiceSettings
+
+
+def _minutes(value: object) -> object:
+    """The document counts in minutes: a number is that; text such as "20m" or "1h" must come to whole ones."""
+    if not isinstance(value, str):
+        return value
+    minutes = seconds(value) / 60
+    if minutes != int(minutes):
+        raise ValueError("is a whole number of minutes, e.g. 20 or '1h'")
+    return int(minutes)
+
+
+class IntelliviewSettings(ServiceSettings):
+    """An Intelliview NXT service: who we are, and how a session is opened (the eight documented parameters)."""
+
+    rowless: ClassVar[str] = (
+        "no call that adds a contact is documented for Intelliview NXT, so nothing can be imported into it; what works "
+        "is contact-pipeline session check"
+    )
+    unproven: ClassVar[str] = (
+        "No call that only proves a session is documented for Intelliview NXT: the proof is that the target opened it, "
+        "and knew it again when it was closed."
+    )
+
+    system: Literal["intelliview"] = "intelliview"
+    company: NameText = Field(description="company short name")
+    username: NameText
+    password: SecretText
+    timeout: Annotated[int, BeforeValidator(_minutes)] = Field(
+        20, ge=0, le=1_000_000, description="minutes after which the target ends a session; 0: never"
+    )
+    auth_type: int = Field(1, description="kind of authentication; 1: the system's own")
+    application_type: int = Field(1, description="type of application")
+    language: str = Field("en", pattern="^[a-z]{2}$", description="ISO 639-1 code of the target's messages")
+    extra_param: str | None = Field(None, description="for future use; else null")
+
+    @property
+    def place(self) -> str:
+        """Address, or WSDL where that gives the address, and where the company is named."""
+        return f"{self.address} {self.company.origin}"
+
+    @property
+    def identity(self) -> str:
+        """Address, or WSDL where that gives the address, and the company."""
+        return f"{self.address} {self.company.told}"

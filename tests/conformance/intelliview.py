@@ -1,0 +1,38 @@
+"""Intelliview NXT, as the suite needs it described."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from conformance.line import Call, Purpose
+from conformance.system import Service, System, Wants
+from targets.intelliview_server import COMPANY, PASSWORD, USER, serving
+
+
+@contextmanager
+def _serve(wants: Wants) -> Iterator[Service]:
+    with serving(password="another" if wants.wrong_credentials else PASSWORD) as service:
+        yield Service(service.url.removesuffix("/ivn.asmx"), open=lambda: len(service.sessions))
+
+
+def _purpose(call: Call) -> Purpose:
+    operation = call.headers.get("soapaction", "").strip('"').rpartition("/")[2]
+    purposes: dict[str, Purpose] = {"ivnInitializeSession": "open", "ivnCloseSession": "close"}
+    return purposes.get(operation, "other")
+
+
+INTELLIVIEW = System(
+    name="intelliview",
+    serve=_serve,
+    target="""
+system = "intelliview"
+endpoint = "{origin}/ivn.asmx"
+company = { env = "IVN_TEST_COMPANY" }
+username = { env = "IVN_TEST_USER" }
+password = { env = "IVN_TEST_PASSWORD" }
+""",
+    secrets={"IVN_TEST_COMPANY": COMPANY, "IVN_TEST_USER": USER, "IVN_TEST_PASSWORD": PASSWORD},
+    purpose_of=_purpose,
+    token="Token='([^']+)'",
+    rows=False,
+    lookup=False,
+)
