@@ -10,7 +10,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from pipeline.simulator.reader import RequestReader
 from simulator.soap_client import wait_until
 
 from pipeline import run
@@ -41,9 +40,7 @@ def damaging(**face: Any) -> Iterator[RunningSimulator]:
 
 def mend(server: RunningSimulator) -> None:
     """From now on the server loses nothing."""
-    simulator = server.simulator
-    reader = RequestReader(simulator.contract, tolerant=False, drop=frozenset())
-    server._in_loop(lambda: setattr(simulator._endpoint, "_reader", reader))
+    server.control(drop_members=())
 
 
 def received(server: RunningSimulator) -> int:

@@ -45,7 +45,7 @@ class OncService(Service[OncSettings]):
         self.contract: Contract = contract_of(settings)
         self.store = Store(settings.campaigns, self.late, self.sessions.new_id)
         self._calls = Operations(self.store, self.sessions, self.record, self._clock, self.full)
-        self._reader = RequestReader(self.contract, tolerant=settings.lenient, drop=settings.drop_members)
+        self._reader = self._made_reader(settings)
         self._wsdl = WsdlWriter(settings, self.contract)
         self._names = {action: name for name, action in self.contract.actions.items()}
         self._texts = _WCF_TEXTS if self.contract.dialect == "wcf" else ASMX_TEXTS
@@ -76,9 +76,14 @@ class OncService(Service[OncSettings]):
             f"campaign {campaigns or 'none'}",
         )
 
+    def _made_reader(self, settings: OncSettings) -> RequestReader:
+        return RequestReader(self.contract, tolerant=settings.lenient, drop=settings.drop_members)
+
     def configure(self, settings: OncSettings) -> None:
         """Go on with these settings."""
+        reader = self._reader if settings.drop_members == self.settings.drop_members else self._made_reader(settings)
         super().configure(settings)
+        self._reader = reader
         self._calls.configure(settings)
         nil = self.contract.dialect == "wcf" if settings.null_style == "dialect" else settings.null_style == "nil"
         self._writer = AnswerWriter(self.contract, nil=nil, foreign=settings.foreign_namespace)

@@ -49,6 +49,7 @@ class OncSettings(ServiceSettings):
 
     runtime: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         **ServiceSettings.runtime,
+        "drop_members": frozenset,
         "listing_lag": float,
         "duplicate_ids": str,
         "own_ids": bool,
