@@ -47,7 +47,8 @@ def verify(
                 say(problem)
             say(f"Not proven: {len(problems)} of the above. Run: {run_dir}")
             raise typer.Exit(NOT_PROVEN)
-        more = " The target holds every accepted row, and holds it once." if against_target else ""
+        undone = " So it is for its undo, whose ledger tells what is gone." if run.status_of(run_dir).undo_begun else ""
+        more = " The target holds every accepted row, and holds it once." if against_target else undone
         say(f"proven: every source row stands in the ledger exactly once, and the counts add up.{more} Run: {run_dir}")
 
 

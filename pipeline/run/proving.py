@@ -47,7 +47,10 @@ _NOT_ADDED: Final = [s.value for s in (Status.FAILED, Status.REJECTED, Status.PE
 _MISSING: Final = "row {row} of {source} is accepted, but the target's list does not hold it"
 _FEWER: Final = "row {row} of {source} is one of {accepted} accepted with its id, the target's list holds {found}"
 _MORE: Final = "row {row} of {source} is {status}, and the target's list holds it {found} times"
-_STRAY: Final = "row {row} of {source} is {status}, and yet the target's list holds it"
+_STRAY: Final = (
+    "row {row} of {source} is {status}, and yet the target's list holds it: it stood there before, or was added all the"
+    " same"
+)
 _BY_FACE: Final = (
     "row {row} of {source} is {status}: with its destinations {accepted} were added, and the target holds {found} more"
     " than before the run"

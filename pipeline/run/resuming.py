@@ -1,13 +1,14 @@
 """Goes on with a run: finds what was begun, refuses where something changed since, and imports the rest."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from pipeline.config import Settings
-from pipeline.errors import UsageError
-from pipeline.ledger import lines
+from pipeline.errors import ConfigError, UsageError
+from pipeline.ledger import campaign, lines
 from pipeline.ledger.recovery import NothingBegun, Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
@@ -56,6 +57,8 @@ async def resume_run(
         recovery = recover(directory.journal, disk=surroundings.disk)
         check_imported(directory)
         if not again and (verdict := _verdict(directory, recovery)) is not None:
+            with suppress(ConfigError):  # without its settings its state cannot be found
+                _check_remembered(directory, recorded_settings(directory, overrides), recovery)
             return verdict
         settings = recorded_settings(directory, overrides)
         sources, _ = recorded_sources(directory)
@@ -94,6 +97,7 @@ async def continue_run(
                 check_imported(directory)
                 _check_asked(directory, settings, sources, options, recovery.header)
                 if (verdict := _verdict(directory, recovery)) is not None:
+                    _check_remembered(directory, settings, recovery)
                     return verdict
                 earlier = Earlier(directory, recovery)
                 return await resume_contacts(
@@ -108,6 +112,14 @@ def _check_not_undone(directory: RunDirectory) -> None:
     """What a run had added and has been deleted must not be taken for being there."""
     if undo_begun(directory):
         raise UsageError(UNDONE.format(directory=directory.path))
+
+
+def _check_remembered(directory: RunDirectory, settings: Settings, recovery: Recovery) -> None:
+    """The same, where the undo's directory is lost and the state alone remembers it."""
+    target = settings.target
+    with campaign.peek(describing.state_directory(settings), target.identity, target.campaign) as state:
+        if state is not None and state.undone(recovery.header.run_id):
+            raise UsageError(UNDONE.format(directory=directory.path))
 
 
 def _verdict(directory: RunDirectory, recovery: Recovery) -> Result | None:

@@ -85,6 +85,7 @@ class Sending:
         self._recovery: Recovery | None = earlier.recovery if earlier else None
         self._lookup = job.lookup
         self._canary: Canary | None = None
+        self._deleted_at: float | None = None  # when contacts were deleted last, wall clock
         notes = earlier.recovery.notes if earlier else ()
         self._keeps_ids = known_keeps_ids(job.settings.target.keeps_ids, notes, state)
         self._last_doubt = self._began  # when a request was given up that may yet take effect
@@ -229,8 +230,9 @@ class Sending:
         if gone is None:
             self._state.deleted(float("inf"))
             return
+        now = self._deleted_at = self._job.surroundings.wall_clock()
         ids = packed_ids(pl.Series(list(gone), dtype=pl.String))
-        self._state.gone(ids, self._job.surroundings.wall_clock())
+        self._state.gone(ids, now)
         if self._census is not None:
             self._census.discard(ids)
 
@@ -312,6 +314,14 @@ class Sending:
     async def _deliver(self) -> None:
         """Send whatever may be sent and is not settled."""
         job, course = self._job, self._course
+        if self._canary is not None and not self._canary.passed and self._deleted_at is not None:
+            # A list that lags must not show what was deleted in the place of the canary.
+            with self._stopping.cancelling():
+                left = self._deleted_at + job.settings.delivery.late_effect - job.surroundings.wall_clock()
+                await anyio.sleep(max(0.0, left))
+            if (received := self._stopping.received) is not None:
+                course.received = received
+                return
         known = job.settings.state.known
         delivery = Delivery(
             job.settings,

@@ -47,7 +47,7 @@ OWN_IDS: Final = (
 NO_LOOKUP: Final = "A target of system {system} has no call that deletes what was added. Nothing was deleted."
 
 #: What the summary of a run says that never ended.
-BROKEN_OFF: Final = "The run was broken off before it could give account of itself, and was then taken back by an undo."
+BROKEN_OFF: Final = "The run was broken off before it could give account of itself, and was then undone."
 
 
 async def undo_run(
