@@ -102,8 +102,8 @@ def _advice(ended: Summary, *, checked: bool) -> list[str]:
     lines = [f"Go on with: contact-pipeline resume {shlex.quote(ended.run_dir)}"]
     if ended.counts.get(Status.IN_DOUBT):
         lines.append(
-            "Rows in doubt were sent and not answered; resume asks the target before it sends one of them again. What stays "
-            "in doubt its list cannot tell: look there for the rows that the ledger names."
+            "Rows in doubt were sent and not answered; resume asks the target before it sends one of them again. What "
+            "stays in doubt its list cannot tell: look there for the rows that the ledger names."
         )
     return lines
 

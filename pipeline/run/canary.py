@@ -4,8 +4,10 @@ Its rows are those of the canary's slice, and those that earlier processes of th
 accepted before any canary had passed. The gate stands between the canary's slice and the rest.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, combinations
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -14,6 +16,7 @@ import anyio.to_thread
 import polars as pl
 
 from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnreachable, TargetUnusable
+from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.recovery import Recovery
 from pipeline.logs import logger
@@ -22,9 +25,10 @@ from pipeline.run.asking import Deleting, ask, removed
 from pipeline.run.census import Census
 from pipeline.run.standing import told
 from pipeline.sessions import SessionPool
-from pipeline.stages.canary import Finding, Sent, Verdict, read_back
+from pipeline.stages.canary import Finding, Held, Sent, Verdict, read_back
 from pipeline.stages.deliver import Deliverer
 from pipeline.stages.encode import Slice, sent_rows
+from pipeline.stages.faces import Faces
 from pipeline.targets import Lookup
 
 #: A list that lags is read again with pauses that grow from the first to the last, in seconds.
@@ -104,8 +108,9 @@ class Canary:
 
     `rows`: so many go first. `passed`: an earlier process has proven them. `left` are positions: after it has passed,
     of rows that were in doubt then and are still to be read back; before, of those that it is of no use to read again.
-    `listed` is what stood in the campaign before the first row: such contacts prove nothing, and are not ours to take
-    back; None: that is not known. A target that lists late is given `patience` seconds to show rows that it accepted.
+    `listed` is what the campaign held when this process began: such contacts prove nothing, and are not ours to take
+    back; None: that is not known. `begun`: an earlier process may have added some of them; then the `baseline` tells,
+    by `faces`, how many were there before. A target that lists late is given `patience` seconds to show all.
     """
 
     def __init__(
@@ -115,6 +120,9 @@ class Canary:
         *,
         rows: int,
         listed: Census | None,
+        begun: bool,
+        faces: Faces,
+        baseline: Baseline,
         deleting: Deleting,
         patience: float,
         passed: bool,
@@ -124,6 +132,9 @@ class Canary:
         self._lookup = lookup
         self._pool = pool
         self._listed = listed
+        self._begun = begun
+        self._faces = faces
+        self._baseline = baseline
         self._deleting = deleting
         self._patience = patience
         self._unproven: list[Unproven] = []
@@ -179,7 +190,8 @@ class Canary:
         pause = FIRST_PAUSE
 
         async def read_accepted(handle: Any) -> Finding:
-            return await read_back(lookup, handle, accepted, stood_before=self._stood_before)
+            stood = self._stood_before(await anyio.to_thread.run_sync(self._numbers, accepted))
+            return await read_back(lookup, handle, accepted, stood_before=stood)
 
         while True:
             try:
@@ -199,7 +211,32 @@ class Canary:
             await anyio.sleep(min(pause, left))
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _stood_before(self, contact_id: str) -> bool:
+    def _numbers(self, accepted: Iterable[Sent]) -> Counter[bytes] | None:
+        """How often contacts that look like these, or like what may be left of them, stood there before the first row;
+        None: what was listed before this process began is what stood there before (blocks).
+        """
+        if not self._begun:
+            return None
+        faces = {
+            self._faces.of({name: sent.channels[name][0] for name in names})
+            for sent in accepted
+            for names in _parts(sent)
+        }
+        return Counter(self._baseline.numbers(faces) if self._baseline.whole else {})
+
+    def _stood_before(self, numbers: Counter[bytes] | None) -> Callable[[Held], bool]:
+        """Tells, contact by contact of one reading, which of them are none of ours."""
+        if numbers is None:
+            return lambda held: self._was_listed(held.contact_id or "")
+
+        def counted(held: Held) -> bool:
+            face = self._faces.held(held).destinations
+            numbers[face] -= 1
+            return numbers[face] >= 0
+
+        return counted
+
+    def _was_listed(self, contact_id: str) -> bool:
         if self._listed is None or contact_id in self._ours:
             return False
         try:
@@ -211,7 +248,7 @@ class Canary:
         """Take all rows back where the target keeps our ids; the ids of those that are surely gone."""
         if not finding.keeps_ids or self._listed is None:
             return set()
-        rows = [row for row in self._unproven if not self._stood_before(row.sent.contact_id)]
+        rows = [row for row in self._unproven if not self._was_listed(row.sent.contact_id)]
         for row in rows:  # from here on nobody knows whether it is there, until the target has said so
             doubted = row.outcome._replace(status=Status.IN_DOUBT, code=None, reason=TAKING_BACK)
             record.settle(row.slice_number, doubted)
@@ -232,6 +269,11 @@ def _words(finding: Finding, rows: int, left: int) -> str:
         f"the canary failed: of {rows} rows that the target accepted, {finding.words}. {held} Compare target.wsdl or "
         "target.dialect with the service's own WSDL: a member in the wrong order or namespace is lost without a word."
     )
+
+
+def _parts(sent: Sent) -> Iterator[tuple[str, ...]]:
+    """Every set of channels of a row, the empty one too: some may get lost on the way."""
+    return chain.from_iterable(combinations(sent.channels, number) for number in range(len(sent.channels) + 1))
 
 
 async def _note(record: Record, finding: Finding, rows: int, left: Collection[int]) -> None:

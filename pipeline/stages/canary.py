@@ -82,12 +82,12 @@ class Finding:
 
 
 async def read_back(
-    target: ReadBack[H_contra], handle: H_contra, sent: Sequence[Sent], *, stood_before: Callable[[str], bool]
+    target: ReadBack[H_contra], handle: H_contra, sent: Sequence[Sent], *, stood_before: Callable[[Held], bool]
 ) -> Finding:
     """Look for every row of `sent` in the campaign, by id, else by its destinations; stop when all are seen whole.
 
     None of the rows was in the campaign before, as far as is known; a target may still hold several contacts of one id.
-    `stood_before` tells of an id whether it was there before: such a contact is none of `sent`, whatever it looks like.
+    `stood_before` tells of a contact that it was there before: it is none of `sent`, whatever it looks like.
     """
     waiting = {row.contact_id: row for row in sent}
     damaged: dict[str, str] = {}  # what was lost, by id
@@ -98,7 +98,7 @@ async def read_back(
             async for held in contacts:
                 row = waiting.get(held.contact_id or "")
                 if row is None:
-                    if _might_be_ours(held, by_destination) and not stood_before(held.contact_id or ""):
+                    if _might_be_ours(held, by_destination) and not stood_before(held):
                         strangers.append(held)
                 elif lost := _lost(row, held):
                     damaged[row.contact_id] = lost

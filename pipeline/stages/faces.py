@@ -32,6 +32,10 @@ class Faces:
         destinations = {name: c.destination for name, c in contact.channels.items() if c.destination}
         return self._face(destinations, {name: c.text for name, c in contact.channels.items()})
 
+    def of(self, destinations: Mapping[str, str]) -> bytes:
+        """What tells contacts with these destinations, by channel, from others."""
+        return self._face(destinations, {}).destinations
+
     def sent(self, row: Mapping[str, str | None]) -> Face:
         """The face of a contact as it is sent: `row` has the columns of CHANNELS and their texts."""
         destinations = {name: destination for name in CHANNELS if (destination := row[name])}

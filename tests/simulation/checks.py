@@ -62,7 +62,6 @@ def check(world: "World") -> None:
     problems += _wholeness(world)
     problems += _state(world, ledgers)
     problems += _upserted(world, ledgers)
-    problems += _nothing_damaged(world)
     problems += _nothing_lost_of_others(world)
     problems += _sessions(world)
     world.report.doubtful = sum(row["status"] == Status.IN_DOUBT for rows in ledgers.values() for row in rows)
@@ -181,19 +180,6 @@ def _upserted(world: "World", ledgers: dict[str, list[dict[str, Any]]]) -> list[
         and row["settled_at"] is not None  # else it is the duplicate of another row
         and (row["status"] == Status.CHANGED or held[row["contact_id"]] != [contents[row["contact_id"]]])
     ]
-
-
-def _nothing_damaged(world: "World") -> list[str]:
-    """No contact of ours that lost a member on its way is left, where a canary was to see to that."""
-    if not (world.knobs.canary and world.knobs.keeps_ids):  # else nobody looks, or nobody can take it back
-        return []
-    retries = {name: channel.retries for name, channel in world.settings.contacts.channels.items()}
-    damaged = [
-        contact.sent_id
-        for contact in world.store.contacts
-        if contact.sent_id and any(retries[name] != given for name, given in contact.retries.items())
-    ]
-    return [f"{contact_id} is there and has lost a member" for contact_id in damaged]
 
 
 def _nothing_lost_of_others(world: "World") -> list[str]:

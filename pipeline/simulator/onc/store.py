@@ -6,7 +6,7 @@ from itertools import chain
 from uuid import UUID
 
 from pipeline.simulator.late import LateEffects
-from pipeline.simulator.onc.contract import CampaignInfo, CommunicationInfo, Contact
+from pipeline.simulator.onc.contract import CampaignInfo, CommunicationInfo, Contact, EmailInfo, SmsInfo, VoiceInfo
 from pipeline.simulator.onc.settings import Campaign
 
 
@@ -106,6 +106,10 @@ def pending(info: CommunicationInfo, kept: tuple[int, int] | None = None) -> Com
     return info._replace(status=status, last_error=error)
 
 
+#: What campaigns say that exist when the service starts.
+TEXT = "You have an appointment."
+
+
 class Store:
     """The campaigns. Effects that come late are applied before anyone looks."""
 
@@ -124,7 +128,15 @@ class Store:
     def _seed(self, seed: Campaign) -> None:
         key = str(UUID(seed.id))
         campaign = CampaignStore(
-            CampaignInfo(id=key, created="2024-01-01T00:00:00", name=seed.name, paused=seed.paused)
+            CampaignInfo(
+                id=key,
+                created="2024-01-01T00:00:00",
+                name=seed.name,
+                paused=seed.paused,
+                sms=SmsInfo(enabled=True, text=TEXT),
+                voice=VoiceInfo(enabled=True, text=TEXT),
+                email=EmailInfo(enabled=True, html=TEXT),
+            )
         )
         for number in range(seed.contacts):
             channel = CommunicationInfo(destination=f"+1555{number:07d}", status=1)
