@@ -215,14 +215,14 @@ class Canary:
         """How often contacts that look like these, or like what may be left of them, stood there before the first row;
         None: what was listed before this process began is what stood there before (blocks).
         """
-        if not self._begun:
+        if not (self._begun and self._baseline.whole):
             return None
         faces = {
             self._faces.of({name: sent.channels[name][0] for name in names})
             for sent in accepted
             for names in _parts(sent)
         }
-        return Counter(self._baseline.numbers(faces) if self._baseline.whole else {})
+        return Counter(self._baseline.numbers(faces))
 
     def _stood_before(self, numbers: Counter[bytes] | None) -> Callable[[Held], bool]:
         """Tells, contact by contact of one reading, which of them are none of ours."""
