@@ -184,7 +184,7 @@ def ran(command: Command, serve: Serve, configured: Configured) -> Callable[...,
 
 def told(service: RunningSimulator, status: int, error: int, left: int) -> None:
     """What the service tells of the SMS of every contact from now on."""
-    store = service.simulator._service.store.campaign(FIRST)
+    store = service.service.store.campaign(FIRST)
     assert store is not None
     for key, held in store._contacts.items():
         assert not isinstance(held, list)
@@ -226,7 +226,7 @@ def test_a_run_is_followed(command: Command, ran: Any, *, own_ids: bool) -> None
 
 def test_a_ledger_of_csv_alone_and_contacts_of_one_id(command: Command, ran: Any) -> None:
     service = ran("--set", 'ledger.formats=["csv"]', faults=(Fault("expire", every=2),))
-    store = service.simulator._service.store.campaign(FIRST)
+    store = service.service.store.campaign(FIRST)
     again = next(each for each in store.contacts() if each.email is not None)
     store.add(again._replace(voice=None))
     ended = command("campaign", "contacts", "--config", "config.toml", "--run", "r", "--output", "f.parquet")
