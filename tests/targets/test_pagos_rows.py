@@ -164,7 +164,7 @@ async def test_reasons_hold_no_people_and_no_secrets() -> None:
         )
         assert await outcome(target, session) == (
             Refused,
-            "the target refused it (*** of ***, ***, ***, ***: mail)",
+            "the target refused it (*** of ***, ***, ***, ***: [mail])",
         )
 
 

@@ -119,7 +119,7 @@ async def test_names_in_another_case_are_read() -> None:
 async def test_messages_are_shown_without_secrets() -> None:
     told = Told(failure(f"{TOKEN} may not use {APPLICATION}, call +1 514 555 0123 or a@example.com"))
     async with at_work(at("OpenDedicatedSession", told)) as (target, _):
-        with pytest.raises(OpeningRefused, match=r"^\*\*\* may not use \*\*\*, call number or mail$"):
+        with pytest.raises(OpeningRefused, match=r"^\*\*\* may not use \*\*\*, call \[number\] or \[mail\]$"):
             await target.open()
 
 

@@ -20,7 +20,7 @@ from pipeline.errors import (
 )
 from pipeline.logs import logger
 from pipeline.stages.encode import Body
-from pipeline.targets import rest
+from pipeline.targets import Rows, Target, rest
 from pipeline.targets.addresses import is_plain_abroad
 from pipeline.targets.pagos.batches import Batches, Told
 from pipeline.targets.pagos.bearer import Bearer
@@ -55,9 +55,10 @@ class PagosSession:
         return "PagosSession()"
 
 
-class PagosTarget:
+class PagosTarget(Target, Rows):
     """See `pipeline.targets.Target`. Calls raise NotDelivered, OutcomeUnknown or TargetUnusable where no answer can be
-    had; what else each raises stands with it.
+    had; what else each raises stands with it. No limit of sessions is published, and no call that tells which records
+    there are.
     """
 
     def __init__(self, settings: Settings, target: PagosSettings, clients: ClientFactory | None) -> None:
@@ -72,32 +73,11 @@ class PagosTarget:
         self._tells: bool | None = None  # whether a call that saves nothing succeeds on a good session; None: not asked
 
     @property
-    def most_sessions(self) -> None:
-        """No limit is published."""
-
-    @property
     def rows(self) -> "PagosTarget":
         """Contacts are saved by GetResult, or several at once by GetBatchResults."""
         return self
 
-    @property
-    def lookup(self) -> None:
-        """No call is published that tells which records there are."""
-
-    @property
-    def campaigns(self) -> None:
-        """No call for campaigns is published."""
-
-    def learnt(self) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
     # --- encoding ---------------------------------------------------------------------------------------------
-
-    @property
-    def forbidden(self) -> str:
-        """None: JSON carries every character."""
-        return self._encoder.forbidden
 
     def unfit(self, contacts: pl.DataFrame) -> pl.Series:
         """Per row, that nothing would be saved; null: something would."""
