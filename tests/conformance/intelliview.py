@@ -5,13 +5,17 @@ from contextlib import contextmanager
 
 from conformance.line import Call, Purpose
 from conformance.system import Service, System, Wants
-from targets.intelliview_server import COMPANY, PASSWORD, USER, serving
+
+from pipeline.simulator import IntelliviewSettings, running
+
+COMPANY, USER, PASSWORD = "planted-company-30", "planted-user-31", "p&<ss>-ivn-32"
 
 
 @contextmanager
 def _serve(wants: Wants) -> Iterator[Service]:
-    with serving(password="another" if wants.wrong_credentials else PASSWORD) as service:
-        yield Service(service.url.removesuffix("/ivn.asmx"), open=lambda: len(service.sessions))
+    password = "another" if wants.wrong_credentials else PASSWORD
+    with running(IntelliviewSettings(company=COMPANY, username=USER, password=password)) as server:
+        yield Service.simulated(server)
 
 
 def _purpose(call: Call) -> Purpose:
@@ -25,7 +29,7 @@ INTELLIVIEW = System(
     serve=_serve,
     target="""
 system = "intelliview"
-endpoint = "{origin}/ivn.asmx"
+endpoint = "{origin}/intelliview.asmx"
 company = { env = "IVN_TEST_COMPANY" }
 username = { env = "IVN_TEST_USER" }
 password = { env = "IVN_TEST_PASSWORD" }
@@ -35,4 +39,5 @@ password = { env = "IVN_TEST_PASSWORD" }
     token="Token='([^']+)'",
     rows=False,
     lookup=False,
+    proves=False,
 )

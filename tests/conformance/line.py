@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from loopback import Handler, serving
 
-#: What a call is for.
-Purpose: TypeAlias = Literal["open", "row", "close", "other"]
+#: What a call is for. "login": it says who we are, where a session is opened by another call.
+Purpose: TypeAlias = Literal["login", "open", "row", "close", "other"]
 
 #: What may happen to a call. The system never sees it: "busy" (503), "refused" (429), "lost" (the line is cut). It has
 #: acted, and the answer is another: "cut" (the line is, before it), "error" (500), "cut_answer" (the line is, in the
@@ -53,6 +53,7 @@ class Strike:
 class Call:
     """One request as it came."""
 
+    method: str
     path: str
     headers: dict[str, str]  # names in lower case
     body: bytes
@@ -121,7 +122,7 @@ class _Passing(Handler):
     def respond(self) -> None:
         body = self.body
         headers = {name.lower(): value for name, value in self.headers.items()}
-        purpose, damage = self.line.arrived(Call(self.path, headers, body))
+        purpose, damage = self.line.arrived(Call(self.command, self.path, headers, body))
         if damage == "busy":
             self.answer(503, [("Retry-After", "0")], b"")
         elif damage == "refused":

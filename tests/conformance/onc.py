@@ -22,11 +22,7 @@ def _serve(wants: Wants) -> Iterator[Service]:
         faults=(Fault("busy", every=9),) if wants.transient else (),
     )
     with running(settings) as server:
-        yield Service(
-            server.origin,
-            held=lambda: [contact["sms"]["destination"] for contact in server.contacts()],
-            open=lambda: int(server.state()["sessions"]["open"]),
-        )
+        yield Service.simulated(server, held=lambda: [contact["sms"]["destination"] for contact in server.contacts()])
 
 
 def _purpose(call: Call) -> Purpose:

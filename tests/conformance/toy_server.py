@@ -68,7 +68,12 @@ def serve(wants: Wants) -> Iterator[Service]:
             self.answer(200, [("Content-Type", "application/json")], json.dumps(answer).encode())
 
     with loopback.serving(Answering) as origin:
-        yield Service(origin, open=lambda: len(toys.sessions), held=lambda: list(toys.numbers))
+        yield Service(
+            origin,
+            open=lambda: len(toys.sessions),
+            expire=toys.sessions.clear,
+            held=lambda: list(toys.numbers),
+        )
 
 
 def _purpose(call: Call) -> Purpose:
