@@ -8,6 +8,7 @@ import pytest
 from conformance.line import UNREADABLE, UNSENT, Damage, Strike
 from conformance.system import Bench, System
 
+from pipeline import targets
 from pipeline.errors import NotDelivered, TargetUnusable
 from pipeline.sessions import SessionPool
 
@@ -124,6 +125,14 @@ def test_a_session_that_has_ended_is_noticed(any_system: System, opened: Opened)
         assert (counts.opened, counts.renewed, counts.closed, counts.expired) == (2, 1, 0, 2)
 
     anyio.run(main)
+
+
+def test_a_check_whose_session_is_not_closed_names_what_to_compare(any_system: System, opened: Opened) -> None:
+    here = opened(any_system)
+    here.line.on_call = lambda purpose, _: here.service.expire() if purpose == "close" else None
+    ended = here.session_check()
+    assert (ended.code, ended.out) == (6, "")
+    assert f"compare {targets.settings_model(any_system.name).contract} with the service's own" in ended.err
 
 
 def test_one_renewal_serves_all_who_share_a_session(any_system: System, opened: Opened) -> None:

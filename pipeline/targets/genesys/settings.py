@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -52,6 +52,9 @@ def _required(value: object) -> object:
 
 class GenesysSettings(TargetSettings):
     """Genesys Web Services: where they are, as which agents we come, with which sessions, and for which campaign."""
+
+    entry: ClassVar[str] = "target.users, and place, device and switch login where they are set"
+    contract: ClassVar[str] = "target.endpoint and target.path"
 
     system: Literal["genesys"] = "genesys"
     endpoint: str = Field(description="address of the service, without the path")

@@ -2,7 +2,7 @@
 
 import re
 from datetime import date
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -23,6 +23,8 @@ class CodeSettings(CodeTable):
 
 class OncSettings(ServiceSettings):
     """An ONC service: who we are, and which campaign."""
+
+    contract: ClassVar[str] = "target.endpoint, target.wsdl and target.dialect"
 
     system: Literal["onc"] = "onc"
     account_id: NameText
