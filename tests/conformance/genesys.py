@@ -4,8 +4,9 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from conformance.line import Call, Purpose
+from conformance.line import Purpose
 from conformance.system import MAPPING, REFUSED, Service, System, Wants
+from loopback import Asked
 
 from pipeline.simulator import Fault, GenesysSettings, running
 
@@ -26,15 +27,15 @@ def _serve(wants: Wants) -> Iterator[Service]:
         yield Service.simulated(server, held=lambda: [record["phoneNumber"] for record in server.rows()])
 
 
-def _purpose(call: Call) -> Purpose:
-    if call.method == "GET":  # the first call brings the cookie, and any other proves the session
-        return "other" if "cookie" in call.headers else "login"
+def _purpose(asked: Asked) -> Purpose:
+    if asked.method == "GET":  # the first call brings the cookie, and any other proves the session
+        return "other" if "cookie" in asked.headers else "login"
     purposes: dict[str, Purpose] = {
         "StartContactCenterSession": "open",
         "EndContactCenterSession": "close",
         "AddRecord": "row",
     }
-    return next((purpose for name, purpose in purposes.items() if f'"{name}"'.encode() in call.body), "other")
+    return next((purpose for name, purpose in purposes.items() if f'"{name}"'.encode() in asked.body), "other")
 
 
 GENESYS = System(

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from conformance.line import Call, Purpose
+from conformance.line import Purpose
 from conformance.system import MAPPING, REFUSED, Service, System, Wants
+from loopback import Asked
 
 from pipeline.simulator import Fault, PagosSettings, running
 
@@ -25,14 +26,14 @@ def _serve(wants: Wants) -> Iterator[Service]:
         yield Service.simulated(server, held=lambda: [record["cells"]["Sheet1!A5"][0][0] for record in server.rows()])
 
 
-def _purpose(call: Call) -> Purpose:
+def _purpose(asked: Asked) -> Purpose:
     purposes: dict[str, Purpose] = {
         "token": "login",
         "OpenDedicatedSession": "open",
         "CloseDedicatedSession": "close",
-        "GetResult": "row" if b'"Save":true' in call.body else "other",  # what saves nothing proves the session
+        "GetResult": "row" if b'"Save":true' in asked.body else "other",  # what saves nothing proves the session
     }
-    return purposes.get(call.path.rpartition("/")[2], "other")
+    return purposes.get(asked.path.rpartition("/")[2], "other")
 
 
 PAGOS = System(

@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 from cli.kit import Ended
 from cli.kit import run as command
-from conformance.line import Call, Line, Purpose, Strike, line_to
+from conformance.line import Line, Purpose, Strike, line_to
+from loopback import Asked
 
 from pipeline import run, targets
 from pipeline.config import Settings
@@ -92,7 +93,7 @@ class System:
     serve: Callable[[Wants], AbstractContextManager[Service]]
     target: str  # the table [target]; {origin} stands for where the system is reached, secrets come by { env = … }
     secrets: Mapping[str, str]  # environment variables that the table names, and their values: nowhere to be seen
-    purpose_of: Callable[[Call], Purpose]
+    purpose_of: Callable[[Asked], Purpose]
     token: str  # a pattern whose groups find the secrets of a session in the head and body of an answer
     opening: tuple[Purpose, ...] = ("open",)  # the calls that open a session, in order
     rows: bool = True  # it takes contacts

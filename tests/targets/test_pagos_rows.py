@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from loopback import Asked
 from targets.pagos_kit import (
     APPLICATION,
     CONTACT_ID,
@@ -18,7 +19,7 @@ from targets.pagos_kit import (
     failure,
     settings,
 )
-from targets.rest_kit import CUT, Asked, Told
+from targets.rest_kit import CUT, Told
 
 from pipeline.errors import (
     AlreadyThere,
