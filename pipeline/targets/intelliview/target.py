@@ -5,7 +5,6 @@ from typing import Final
 import anyio
 import httpx
 
-from pipeline.config import Secret
 from pipeline.errors import ConfigError, NotDelivered, OpeningRefused, OutcomeUnknown, Refused, TargetUnusable
 from pipeline.logs import logger
 from pipeline.targets import Target
@@ -14,10 +13,11 @@ from pipeline.targets.intelliview.messages import Meaning, Message, message
 from pipeline.targets.intelliview.settings import IntelliviewSettings
 from pipeline.targets.soap.calls import Caller, Purpose
 from pipeline.targets.soap.contract import Contract, Needs, Request
+from pipeline.targets.soap.credentials import carried
 from pipeline.targets.soap.members import Wanted
 from pipeline.targets.soap.template import escape, mark
 from pipeline.targets.words import shown
-from pipeline.wire import ClientFactory, host
+from pipeline.wire import ClientFactory, hang_up, host
 
 #: What is called, by documented names.
 NEEDS: Final = Needs(
@@ -128,7 +128,7 @@ class IntelliviewTarget(Target):
             self._check_opened(told, credentials)
             return IntelliviewSession(client, told, credentials, self.session_life)
         except BaseException:
-            await _close(client)
+            await hang_up(client)
             raise
 
     def _check_opened(self, told: Message, credentials: dict[str, str]) -> None:
@@ -169,7 +169,7 @@ class IntelliviewTarget(Target):
                 if changed != handle.credentials:
                     told = await self._end(handle, changed)
         finally:
-            await _close(handle.client)
+            await hang_up(handle.client)
         if told.meaning is Meaning.EXCEPTION:
             raise OutcomeUnknown(f"the target met an exception ({told.code})", code=told.code)
         if told.failed:
@@ -193,9 +193,9 @@ class IntelliviewTarget(Target):
     def _credentials(self) -> dict[str, str]:
         target = self._target
         return {
-            "company": _read(target.company),
-            "user": _read(target.username),
-            "password": _read(target.password),
+            "company": carried(target.company),
+            "user": carried(target.username),
+            "password": carried(target.password),
         }
 
 
@@ -211,17 +211,3 @@ def _carried(value: str, what: str) -> None:
         escape(value)
     except ValueError:
         raise TargetUnusable(f"ivnInitializeSession answers {what} that XML cannot carry.") from None
-
-
-async def _close(client: httpx.AsyncClient) -> None:
-    with anyio.CancelScope(shield=True):
-        await client.aclose()
-
-
-def _read(secret: Secret) -> str:
-    value = secret.read()
-    try:
-        escape(value)
-    except ValueError as error:
-        raise ConfigError([f"{secret.place}: {error}"]) from None
-    return value

@@ -3,7 +3,6 @@
 import json
 from typing import Final, NoReturn
 
-import anyio
 import httpx
 import polars as pl
 
@@ -28,7 +27,7 @@ from pipeline.targets.pagos.encoder import RecordEncoder
 from pipeline.targets.pagos.replies import Verdict, results, session_id
 from pipeline.targets.pagos.settings import PagosSettings
 from pipeline.targets.rest import Object, Purpose
-from pipeline.wire import ClientFactory, exchange, host
+from pipeline.wire import ClientFactory, exchange, hang_up, host
 
 #: No codes are published: this stands for one where one must be given.
 _ACCEPTED: Final = "Success"
@@ -111,7 +110,7 @@ class PagosTarget(Target, Rows):
                 )
             return PagosSession(client, opened.encode())
         except BaseException:
-            await _close(client)
+            await hang_up(client)
             raise
 
     async def prove(self, handle: PagosSession) -> bool:
@@ -142,7 +141,7 @@ class PagosTarget(Target, Rows):
             call = self._call(handle.client, "CloseDedicatedSession", message.encode(), Purpose.ASKING)
             _, verdict = await call
         finally:
-            await _close(handle.client)
+            await hang_up(handle.client)
         if not verdict.success:
             raise Refused(f"the target did not close the session ({self._words(handle, verdict)})")
 
@@ -246,8 +245,3 @@ class PagosTarget(Target, Rows):
         telling = (text for text in sent if len(text) >= _TELLING)
         secrets = (self._target.application_key, handle.token.decode(), *self._bearer.secrets)
         return verdict.in_words((*secrets, *telling))
-
-
-async def _close(client: httpx.AsyncClient) -> None:
-    with anyio.CancelScope(shield=True):
-        await client.aclose()
