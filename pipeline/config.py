@@ -254,6 +254,12 @@ class TargetSettings(Section):
     #: What stands in the place of a call that proves a session, in a sentence; empty: there is such a call.
     unproven: ClassVar[str] = ""
 
+    #: What to check where a session is refused, as keys of the configuration or in words.
+    entry: ClassVar[str] = "account, user name and password"
+
+    #: What to compare with the service's own where its answers make no sense, as keys of the configuration.
+    contract: ClassVar[str] = "target.endpoint"
+
     system: str
     keeps_ids: bool | Literal["ask"] = Field("ask", description="whether the target keeps the ids that we send")
 

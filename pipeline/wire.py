@@ -121,6 +121,12 @@ async def streamed(
         raise OutcomeUnknown(f"the connection broke before the answer ({type(error).__name__})") from None
 
 
+async def hang_up(client: httpx.AsyncClient) -> None:
+    """Close a client and its connections, even where this is being cancelled."""
+    with anyio.CancelScope(shield=True):
+        await client.aclose()
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """The pause in seconds that a Retry-After header asks for (RFC 9110, 10.2.3), or None."""
     value = headers.get("retry-after", "").strip()

@@ -1,15 +1,33 @@
 """HTTP servers of tests: over loopback, in another thread, ended by themselves."""
 
+import json
+import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One request as it came."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+    @property
+    def message(self) -> Any:
+        """Its JSON; None: it has no body."""
+        return json.loads(self.body) if self.body else None
+
+
 class Handler(BaseHTTPRequestHandler):
-    """What handlers share. `body` is that of the request."""
+    """What handlers share."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # an answer in one piece: in two, the second waits for an acknowledgement
@@ -23,9 +41,10 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815 - the library's names
 
-    @property
-    def body(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def asked(self) -> Asked:
+        """The request; its body is read, so once."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return Asked(self.command, self.path, headers, self.rfile.read(int(headers.get("content-length") or 0)))
 
     def answer(self, status: int, head: Iterable[tuple[str, str]], body: bytes, *, length: int | None = None) -> None:
         """Write an answer; `length` is what it says of its length, where that is not true."""
@@ -36,6 +55,15 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
+
+    def hang_up(self) -> None:
+        """End the connection, whatever was written of the answer."""
+        self.close_connection = True
+        try:
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the other side was faster
+            pass
 
     def log_message(self, *_: Any) -> None:
         """Be silent."""

@@ -8,13 +8,14 @@ from typing import Any
 import anyio.to_thread
 
 from pipeline import targets
-from pipeline.config import Settings
+from pipeline.config import Settings, TargetSettings
 from pipeline.errors import (
     NotDelivered,
     OpeningRefused,
     OutcomeUnknown,
     Refused,
     RowError,
+    SessionExpired,
     TargetUnreachable,
     TargetUnusable,
     UsageError,
@@ -111,7 +112,7 @@ async def session_check(settings: Settings, *, signals: bool = False, clients: C
             if signals:
                 group.start_soon(stopping.watch)
             with stopping.cancelling():
-                await _check_session(target)
+                await _check_session(target, settings.target)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         raise first(errors) from errors
@@ -121,7 +122,7 @@ async def session_check(settings: Settings, *, signals: bool = False, clients: C
     return "A session was opened, proven and closed."
 
 
-async def _check_session(target: Target) -> None:
+async def _check_session(target: Target, settings: TargetSettings) -> None:
     try:
         with anyio.CancelScope(shield=True):  # cut off, it would leave a session behind that nobody closes
             handle: Any = await target.open()
@@ -133,20 +134,20 @@ async def _check_session(target: Target) -> None:
         refusal = await _end(target, handle)
     except OpeningRefused as error:
         raise TargetUnusable(
-            f"the target opens no session: {error.reason.rstrip('.')}. Check account, user name and password."
+            f"the target opens no session: {error.reason.rstrip('.')}. Check {settings.entry}."
         ) from None
     except (NotDelivered, OutcomeUnknown) as error:
         raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None
     if not good:
         raise TargetUnusable(
-            "a session was opened, but the target answers calls on it with an error. Compare the address, and the WSDL "
-            "where there is one (target.wsdl, target.dialect), with the service's own."
+            "a session was opened, but the target answers calls on it with an error. Compare "
+            f"{settings.contract} with the service's own."
         )
     if refusal is not None:
-        if isinstance(refusal, Refused):
+        if isinstance(refusal, Refused | SessionExpired):
             raise TargetUnusable(
-                f"a session was opened, but {refusal.reason}. It may stay open until its time is up; compare the "
-                "address with the service's own."
+                f"a session was opened, but {refusal.reason}. It may stay open until its time is up; compare "
+                f"{settings.contract} with the service's own."
             )
         raise TargetUnreachable(
             f"a session was opened, but nobody knows whether it was closed: {refusal.reason}. Try again later."

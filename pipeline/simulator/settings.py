@@ -1,6 +1,7 @@
 """Settings that every simulated service has: its limits, and what goes wrong when."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args
 
@@ -76,7 +77,30 @@ class Fault:
         return cls(**values)
 
 
-def _optional_int(value: Any) -> int | None:
+def check_choices(settings: object, **choices: Any) -> None:
+    """Raise ValueError where a setting is none of its literals. `choices`: by name, the Literal type."""
+    for name, choice in choices.items():
+        if getattr(settings, name) not in get_args(choice):
+            raise ValueError(f"{name} is one of {', '.join(get_args(choice))}")
+
+
+def check_patterns(patterns: Iterable[str]) -> None:
+    """Raise ValueError where one of what rows are refused by is no regular expression."""
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"refuse: {pattern!r} is no pattern: {error}") from None
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise ValueError where documented paths cannot follow this."""
+    if prefix and not re.fullmatch(r"(/[^/]+)+", prefix):
+        raise ValueError(f"prefix {prefix!r} must start with / and not end with it")
+
+
+def optional_int(value: Any) -> int | None:
+    """A whole number, or None."""
     return None if value is None else int(value)
 
 
@@ -95,8 +119,8 @@ class ServiceSettings:
         "latency": float,
         "late_effect": float,
         "idle_limit": float,
-        "expire_after_calls": _optional_int,
-        "session_cap": _optional_int,
+        "expire_after_calls": optional_int,
+        "session_cap": optional_int,
         "max_request_bytes": int,
         "faults": _faults,
     }

@@ -13,5 +13,5 @@ def shown(words: str, secrets: Iterable[str] = ()) -> str:
     """What a target says, as far as it may be shown. `secrets` is what it was told in confidence, in any case."""
     for secret in sorted(filter(None, map(str.strip, secrets)), key=len, reverse=True):
         words = re.sub(re.escape(secret), "***", words, flags=re.IGNORECASE)
-    said = " ".join(re.sub(r"[^\w\s.,:;()'\"!?/*@+-]", " ", mask(words)).split())
+    said = " ".join(re.sub(r"[^\w\s.,:;()'\"!?/*@+\[\]-]", " ", mask(words)).split())
     return said[:_LONGEST]

@@ -43,7 +43,7 @@ def bound(command: Command, desk: Path) -> Callable[..., Callable[..., Ended]]:
 
 def held(service: RunningSimulator, campaign_id: str) -> Any:
     """A campaign as the service holds it, member by member."""
-    found = service.simulator._service.store.campaign(campaign_id)
+    found = service.service.store.campaign(campaign_id)
     return None if found is None else found.info
 
 
@@ -122,7 +122,7 @@ def test_no_campaign_at_all(bound: Any, serve: Serve) -> None:
 def test_an_update_changes_what_it_names_and_nothing_else(bound: Any, serve: Serve) -> None:
     service = serve()
     campaign = bound(service, f'campaign_id = "{FIRST}"')
-    store = service.simulator._service.store.campaign(FIRST)
+    store = service.service.store.campaign(FIRST)
     assert store is not None
     campaign("update", EXAMPLE)
     odd = "  <b>&amp;\r\n\t ü "
@@ -305,7 +305,7 @@ def test_members_that_get_lost_are_told(bound: Any, serve: Serve) -> None:
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_target_that_gives_ids_of_its_own(bound: Any, serve: Serve, *, lost: bool) -> None:
     service = serve(faults=(Fault("cut", operation="AddCampaign", stored=True),) if lost else ())
-    operations = service.simulator._service._operations
+    operations = service.service._calls._operations
     add = operations["AddCampaign"]
     operations["AddCampaign"] = lambda info: add(info._replace(id="00000000-0000-0000-0000-000000000000"))
     ended = bound(service)("add", EXAMPLE)
@@ -315,7 +315,7 @@ def test_a_target_that_gives_ids_of_its_own(bound: Any, serve: Serve, *, lost: b
 
 def test_an_update_that_has_no_effect_is_told(bound: Any, serve: Serve) -> None:
     service = serve(dialect="asmx", campaigns=(Campaign(FIRST, "Old", paused=True),))
-    service.simulator._service._operations["UpdateCampaign"] = lambda info: 0
+    service.service._calls._operations["UpdateCampaign"] = lambda info: 0
     ended = bound(service, 'dialect = "asmx"')("start", FIRST)
     assert (ended.code, ended.out) == (6, f"Campaign {FIRST} is paused.\n")
     assert ended.complaints == ["paused: the target holds true; sent was false"]

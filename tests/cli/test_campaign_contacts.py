@@ -9,13 +9,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from cli.kit import CONFIG, Ended
+from loopback import Handler, serving
 
 from pipeline.records import CHANNELS, DELIVERIES_SCHEMA, LEDGER_SCHEMA
 from pipeline.simulator import Campaign, Fault, RunningSimulator
@@ -43,12 +43,11 @@ def contact(number: int, **members: Any) -> str:
 def answering(contacts: Callable[[], Iterator[str]], *, whole: bool = True) -> Iterator[str]:
     """The address of a service whose campaign has these contacts; not `whole`: the list breaks off after them."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.0"
+    class Answering(Handler):
+        protocol_version = "HTTP/1.0"  # an answer ends where the connection does
 
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            operation = self.headers["SOAPAction"].strip('"').rpartition("/")[2]
+        def respond(self) -> None:
+            operation = self.asked().headers["soapaction"].strip('"').rpartition("/")[2]
             self.send_response(200)
             self.send_header("Content-Type", "text/xml; charset=utf-8")
             self.end_headers()
@@ -74,23 +73,8 @@ def answering(contacts: Callable[[], Iterator[str]], *, whole: bool = True) -> I
                 )
             self.wfile.write(tail.encode())
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            """A client that has gone is part of the test."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/onc.svc"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Answering) as origin:
+        yield f"{origin}/onc.svc"
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -184,7 +168,7 @@ def ran(command: Command, serve: Serve, configured: Configured) -> Callable[...,
 
 def told(service: RunningSimulator, status: int, error: int, left: int) -> None:
     """What the service tells of the SMS of every contact from now on."""
-    store = service.simulator._service.store.campaign(FIRST)
+    store = service.service.store.campaign(FIRST)
     assert store is not None
     for key, held in store._contacts.items():
         assert not isinstance(held, list)
@@ -226,7 +210,7 @@ def test_a_run_is_followed(command: Command, ran: Any, *, own_ids: bool) -> None
 
 def test_a_ledger_of_csv_alone_and_contacts_of_one_id(command: Command, ran: Any) -> None:
     service = ran("--set", 'ledger.formats=["csv"]', faults=(Fault("expire", every=2),))
-    store = service.simulator._service.store.campaign(FIRST)
+    store = service.service.store.campaign(FIRST)
     again = next(each for each in store.contacts() if each.email is not None)
     store.add(again._replace(voice=None))
     ended = command("campaign", "contacts", "--config", "config.toml", "--run", "r", "--output", "f.parquet")

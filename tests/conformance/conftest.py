@@ -5,15 +5,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from conformance.genesys import GENESYS
 from conformance.intelliview import INTELLIVIEW
 from conformance.line import Strike
 from conformance.onc import ONC
+from conformance.pagos import PAGOS
 from conformance.system import Bench, System, bench
 from conformance.toy_server import TOY
 
 from pipeline import targets
 
-SYSTEMS = (ONC, INTELLIVIEW, TOY)
+SYSTEMS = (ONC, GENESYS, PAGOS, INTELLIVIEW, TOY)
 
 Open = Callable[..., Bench]
 

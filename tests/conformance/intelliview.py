@@ -3,19 +3,24 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from conformance.line import Call, Purpose
+from conformance.line import Purpose
 from conformance.system import Service, System, Wants
-from targets.intelliview_server import COMPANY, PASSWORD, USER, serving
+from loopback import Asked
+
+from pipeline.simulator import IntelliviewSettings, running
+
+COMPANY, USER, PASSWORD = "planted-company-30", "planted-user-31", "p&<ss>-ivn-32"
 
 
 @contextmanager
 def _serve(wants: Wants) -> Iterator[Service]:
-    with serving(password="another" if wants.wrong_credentials else PASSWORD) as service:
-        yield Service(service.url.removesuffix("/ivn.asmx"), open=lambda: len(service.sessions))
+    password = "another" if wants.wrong_credentials else PASSWORD
+    with running(IntelliviewSettings(company=COMPANY, username=USER, password=password)) as server:
+        yield Service.simulated(server)
 
 
-def _purpose(call: Call) -> Purpose:
-    operation = call.headers.get("soapaction", "").strip('"').rpartition("/")[2]
+def _purpose(asked: Asked) -> Purpose:
+    operation = asked.headers.get("soapaction", "").strip('"').rpartition("/")[2]
     purposes: dict[str, Purpose] = {"ivnInitializeSession": "open", "ivnCloseSession": "close"}
     return purposes.get(operation, "other")
 
@@ -25,7 +30,7 @@ INTELLIVIEW = System(
     serve=_serve,
     target="""
 system = "intelliview"
-endpoint = "{origin}/ivn.asmx"
+endpoint = "{origin}/intelliview.asmx"
 company = { env = "IVN_TEST_COMPANY" }
 username = { env = "IVN_TEST_USER" }
 password = { env = "IVN_TEST_PASSWORD" }
@@ -35,4 +40,5 @@ password = { env = "IVN_TEST_PASSWORD" }
     token="Token='([^']+)'",
     rows=False,
     lookup=False,
+    proves=False,
 )

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from loopback import Handler, serving
+from loopback import Asked, Handler, serving
 
-#: What a call is for.
-Purpose: TypeAlias = Literal["open", "row", "close", "other"]
+#: What a call is for. "login": it says who we are, where a session is opened by another call.
+Purpose: TypeAlias = Literal["login", "open", "row", "close", "other"]
 
 #: What may happen to a call. The system never sees it: "busy" (503), "refused" (429), "lost" (the line is cut). It has
 #: acted, and the answer is another: "cut" (the line is, before it), "error" (500), "cut_answer" (the line is, in the
@@ -49,21 +49,12 @@ class Strike:
         return purpose == self.purpose and self.first <= number <= self.last and number % self.every == 0
 
 
-@dataclass(frozen=True)
-class Call:
-    """One request as it came."""
-
-    path: str
-    headers: dict[str, str]  # names in lower case
-    body: bytes
-
-
 @dataclass
 class Line:
     """What has passed. `on_call` hears of each call before it is passed on, and may keep it waiting."""
 
     upstream: str  # scheme, host and port of the system
-    purpose_of: Callable[[Call], Purpose]
+    purpose_of: Callable[[Asked], Purpose]
     token: str  # a pattern whose groups find the session's secrets in the head and body of an answer
     strikes: tuple[Strike, ...] = ()
     on_call: Callable[[Purpose, int], None] | None = None
@@ -73,8 +64,8 @@ class Line:
     tokens: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def arrived(self, call: Call) -> tuple[Purpose, Damage | None]:
-        purpose = self.purpose_of(call)
+    def arrived(self, asked: Asked) -> tuple[Purpose, Damage | None]:
+        purpose = self.purpose_of(asked)
         with self.lock:
             self.calls[purpose] += 1
             number = self.calls[purpose]
@@ -90,7 +81,7 @@ class Line:
 
 
 @contextmanager
-def line_to(upstream: str, purpose_of: Callable[[Call], Purpose], token: str, *strikes: Strike) -> Iterator[Line]:
+def line_to(upstream: str, purpose_of: Callable[[Asked], Purpose], token: str, *strikes: Strike) -> Iterator[Line]:
     """A line over loopback until the block ends."""
     parts = urlsplit(upstream)
     line = Line(f"{parts.scheme}://{parts.netloc}", purpose_of, token, strikes)
@@ -119,9 +110,8 @@ class _Passing(Handler):
         super().finish()
 
     def respond(self) -> None:
-        body = self.body
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        purpose, damage = self.line.arrived(Call(self.path, headers, body))
+        asked = self.asked()
+        purpose, damage = self.line.arrived(asked)
         if damage == "busy":
             self.answer(503, [("Retry-After", "0")], b"")
         elif damage == "refused":
@@ -129,12 +119,12 @@ class _Passing(Handler):
         elif damage == "lost":
             self.hang_up()
         else:
-            self.pass_on(purpose, damage, body)
+            self.pass_on(purpose, damage, asked)
 
-    def pass_on(self, purpose: Purpose, damage: Damage | None, body: bytes) -> None:
-        kept = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
+    def pass_on(self, purpose: Purpose, damage: Damage | None, asked: Asked) -> None:
+        kept = {name: value for name, value in asked.headers.items() if name not in ("host", "connection")}
         try:
-            self.upstream.request(self.command, self.path, body, kept)
+            self.upstream.request(asked.method, asked.path, asked.body, kept)
             got = self.upstream.getresponse()
             answer = got.read()
         except (OSError, http.client.HTTPException):  # the system itself did the damage
@@ -162,11 +152,3 @@ class _Passing(Handler):
             self.answer(200, _HTML, _PAGE)
         else:
             self.answer(200, kind, answer + b" " * (3 << 20))
-
-    def hang_up(self) -> None:
-        self.close_connection = True
-        try:
-            self.wfile.flush()
-            self.connection.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the other side was faster
-            pass

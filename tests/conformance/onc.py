@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from conformance.line import Call, Purpose
+from conformance.line import Purpose
 from conformance.system import REFUSED, Service, System, Wants
+from loopback import Asked
 
 from pipeline.simulator import Codes, Fault, OncSettings, running
 
@@ -22,15 +23,11 @@ def _serve(wants: Wants) -> Iterator[Service]:
         faults=(Fault("busy", every=9),) if wants.transient else (),
     )
     with running(settings) as server:
-        yield Service(
-            server.origin,
-            held=lambda: [contact["sms"]["destination"] for contact in server.contacts()],
-            open=lambda: int(server.state()["sessions"]["open"]),
-        )
+        yield Service.simulated(server, held=lambda: [contact["sms"]["destination"] for contact in server.contacts()])
 
 
-def _purpose(call: Call) -> Purpose:
-    operation = call.headers.get("soapaction", "").strip('"').rpartition("/")[2]
+def _purpose(asked: Asked) -> Purpose:
+    operation = asked.headers.get("soapaction", "").strip('"').rpartition("/")[2]
     purposes: dict[str, Purpose] = {"OpenAPISession": "open", "CloseAPISession": "close", "AddCampaignContact": "row"}
     return purposes.get(operation, "other")
 

@@ -14,12 +14,14 @@ import polars as pl
 import pytest
 from cli.kit import Ended
 from cli.kit import run as command
-from conformance.line import Call, Line, Purpose, Strike, line_to
+from conformance.line import Line, Purpose, Strike, line_to
+from loopback import Asked
 
 from pipeline import run, targets
 from pipeline.config import Settings
 from pipeline.ledger.summary import Summary
 from pipeline.sessions import SessionPool
+from pipeline.simulator import RunningSimulator
 from pipeline.wire import client_factory
 
 #: Rows of a list; all of them can be sent.
@@ -69,7 +71,18 @@ class Service:
 
     origin: str  # scheme, host and port
     open: Callable[[], int]  # how many sessions are open now
+    expire: Callable[[], object]  # ends all sessions, and tells nobody
     held: Callable[[], Sequence[str]] = tuple  # the destinations of all contacts that it holds
+
+    @classmethod
+    def simulated(cls, server: RunningSimulator, held: Callable[[], Sequence[str]] = tuple) -> "Service":
+        """One of the simulator's."""
+        return cls(
+            server.origin,
+            open=lambda: int(server.state()["sessions"]["open"]),
+            expire=lambda: server.control(expire_sessions=True),
+            held=held,
+        )
 
 
 @dataclass(frozen=True)
@@ -80,11 +93,14 @@ class System:
     serve: Callable[[Wants], AbstractContextManager[Service]]
     target: str  # the table [target]; {origin} stands for where the system is reached, secrets come by { env = … }
     secrets: Mapping[str, str]  # environment variables that the table names, and their values: nowhere to be seen
-    purpose_of: Callable[[Call], Purpose]
+    purpose_of: Callable[[Asked], Purpose]
     token: str  # a pattern whose groups find the secrets of a session in the head and body of an answer
+    opening: tuple[Purpose, ...] = ("open",)  # the calls that open a session, in order
     rows: bool = True  # it takes contacts
     lookup: bool = True  # it can be asked what it holds
-    logins: int = 1  # openings that wrong credentials may cost
+    proves: bool = True  # it has a call that proves a session
+    codes: bool = True  # its refusals have codes
+    logins: int = 1  # calls of each kind in `opening` that wrong credentials may cost
     mapping: str = MAPPING
     words: tuple[str, ...] = field(default=())  # further words that must not be seen
 
@@ -192,6 +208,10 @@ class Bench:
             assert there in allowed, f"{row['status']}, and there {there} times: {row}"
         assert not held, "nobody else is there"
         self.assert_all_closed()
+
+    def logins(self) -> int:
+        """How often we have said who we are, or tried to open a session: whichever is more."""
+        return max(self.line.calls[purpose] for purpose in self.system.opening)
 
     def assert_all_closed(self) -> None:
         """No session is left open at the system."""

@@ -69,7 +69,7 @@ def test_wrong_credentials_leave_all_rows_for_later(row_system: System, opened: 
     ended = here.import_("--sessions", "8")
     assert ended.code == 6
     assert len(ended.complaints) == 1
-    assert here.line.calls["open"] <= row_system.logins
+    assert 1 <= here.logins() <= row_system.logins
     assert here.line.calls["row"] == 0
     assert here.counts == {"pending": ROWS}
 
@@ -81,7 +81,8 @@ def test_refused_rows_are_rejected(row_system: System, opened: Opened) -> None:
     refused = here.ledger.filter(here.ledger["sms"].str.ends_with(REFUSED))
     assert here.counts == {"accepted": ROWS - refused.height, "rejected": refused.height}
     assert set(refused["status"]) == {"rejected"}
-    assert refused["code"].null_count() == refused["reason"].null_count() == 0
+    assert refused["reason"].null_count() == 0
+    assert refused["code"].null_count() == (0 if row_system.codes else refused.height)
     here.assert_agreement()
 
 
@@ -90,7 +91,7 @@ def test_rows_that_are_put_off_are_sent_again(row_system: System, opened: Opened
     ended = here.import_("--canary", "0")
     assert ended.code == 0, ended.err
     assert here.counts == {"accepted": ROWS}
-    assert here.ledger["attempts"].max() == 2
+    assert here.ledger["attempts"].sum() == here.line.calls["row"] > ROWS, "every send is an attempt, and no other is"
     here.assert_agreement()
 
 

@@ -8,7 +8,9 @@ import pytest
 from conformance.line import UNREADABLE, UNSENT, Damage, Strike
 from conformance.system import Bench, System
 
+from pipeline import targets
 from pipeline.errors import NotDelivered, TargetUnusable
+from pipeline.sessions import SessionPool
 
 Opened = Callable[..., Bench]
 
@@ -28,7 +30,7 @@ def test_wrong_credentials_end_it_and_the_login_is_not_hammered(any_system: Syst
     ended = here.session_check()
     assert (ended.code, ended.out) == (6, "")
     assert len(ended.complaints) == 1
-    assert here.line.calls["open"] <= any_system.logins
+    assert 1 <= here.logins() <= any_system.logins
 
     async def all_at_once() -> list[str]:
         pool = here.pool(size=8)
@@ -47,12 +49,12 @@ def test_wrong_credentials_end_it_and_the_login_is_not_hammered(any_system: Syst
         await pool.aclose()
         return failures
 
-    before = here.line.calls["open"]
+    before = here.logins()
     failures = anyio.run(all_at_once)
     assert len(failures) == 8
     for failure in failures:
         here.assert_secrets_kept(failure)
-    assert here.line.calls["open"] - before <= any_system.logins
+    assert 1 <= here.logins() - before <= any_system.logins
 
 
 def test_a_missing_secret_is_named_before_anything_is_asked(
@@ -69,11 +71,12 @@ def test_a_missing_secret_is_named_before_anything_is_asked(
 
 @pytest.mark.parametrize("damage", get_args(Damage))
 def test_an_opening_that_is_damaged_ends_in_a_sentence(any_system: System, opened: Opened, damage: Damage) -> None:
-    here = opened(any_system, Strike(damage, "open"))
-    ended = here.session_check()
-    assert ended.code == 5 if damage not in UNREADABLE else ended.code in (5, 6)
-    assert ended.out == ""
-    assert len(ended.complaints) == 1
+    for purpose in any_system.opening:
+        here = opened(any_system, Strike(damage, purpose))
+        ended = here.session_check()
+        assert ended.code == 5 if damage not in UNREADABLE else ended.code in (5, 6)
+        assert ended.out == ""
+        assert len(ended.complaints) == 1
 
 
 def test_nobody_is_there(any_system: System, opened: Opened) -> None:
@@ -87,18 +90,49 @@ def test_nobody_is_there(any_system: System, opened: Opened) -> None:
 
 @pytest.mark.parametrize("damage", [*UNSENT, "error"])
 def test_an_opening_without_answer_is_tried_again(any_system: System, opened: Opened, damage: Damage) -> None:
-    here = opened(any_system, Strike(damage, "open", last=1))
+    for purpose in any_system.opening:
+        here = opened(any_system, Strike(damage, purpose, last=1))
+        pool = here.pool()
+
+        async def main(pool: SessionPool[object]) -> None:
+            async with pool.lease() as lease:
+                assert lease is not None
+                assert await lease.prove(await lease.handle())
+            await pool.aclose()
+            assert pool.counts.opened == 1
+
+        anyio.run(main, pool)
+        assert here.line.calls[purpose] == 2
+
+
+def test_a_session_that_has_ended_is_noticed(any_system: System, opened: Opened) -> None:
+    """By proving it, where the system can be asked, and at the latest when it is closed."""
+    here = opened(any_system)
 
     async def main() -> None:
         pool = here.pool()
         async with pool.lease() as lease:
             assert lease is not None
+            first = await lease.handle()
+            assert await lease.prove(first)
+            here.service.expire()
+            assert await lease.prove(first) is not any_system.proves
+            await lease.renew()
             assert await lease.prove(await lease.handle())
+        here.service.expire()
         await pool.aclose()
-        assert pool.counts.opened == 1
+        counts = pool.counts
+        assert (counts.opened, counts.renewed, counts.closed, counts.expired) == (2, 1, 0, 2)
 
     anyio.run(main)
-    assert here.line.calls["open"] == 2
+
+
+def test_a_check_whose_session_is_not_closed_names_what_to_compare(any_system: System, opened: Opened) -> None:
+    here = opened(any_system)
+    here.line.on_call = lambda purpose, _: here.service.expire() if purpose == "close" else None
+    ended = here.session_check()
+    assert (ended.code, ended.out) == (6, "")
+    assert f"compare {targets.settings_model(any_system.name).contract} with the service's own" in ended.err
 
 
 def test_one_renewal_serves_all_who_share_a_session(any_system: System, opened: Opened) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import loopback
-from conformance.line import Call, Purpose
+from conformance.line import Purpose
 from conformance.system import REFUSED, Service, System, Wants
-from loopback import Handler
+from loopback import Asked, Handler
 
 KEY = "planted-toy-key-51"
 
@@ -64,16 +64,22 @@ def serve(wants: Wants) -> Iterator[Service]:
 
     class Answering(Handler):
         def respond(self) -> None:
-            answer = toys.answer(self.path, self.headers.get("Session", ""), json.loads(self.body))
+            asked = self.asked()
+            answer = toys.answer(asked.path, asked.headers.get("session", ""), asked.message)
             self.answer(200, [("Content-Type", "application/json")], json.dumps(answer).encode())
 
     with loopback.serving(Answering) as origin:
-        yield Service(origin, open=lambda: len(toys.sessions), held=lambda: list(toys.numbers))
+        yield Service(
+            origin,
+            open=lambda: len(toys.sessions),
+            expire=toys.sessions.clear,
+            held=lambda: list(toys.numbers),
+        )
 
 
-def _purpose(call: Call) -> Purpose:
+def _purpose(asked: Asked) -> Purpose:
     purposes: dict[str, Purpose] = {"/open": "open", "/close": "close", "/add": "row"}
-    return purposes.get(call.path, "other")
+    return purposes.get(asked.path, "other")
 
 
 TOY = System(

@@ -3,12 +3,14 @@
 import base64
 import itertools
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import polars as pl
-from targets.rest_kit import Answers, Asked, Served, Told, clients, serving
+from loopback import Asked
+from targets import rest_kit
+from targets.rest_kit import Answers, Served, Told
 
 from pipeline.config import Settings
 from pipeline.records import CONTACTS_SCHEMA
@@ -124,12 +126,9 @@ def settings(url: str, users: int | list[Any] = 1, fields: dict[str, str] | None
     )
 
 
-@asynccontextmanager
-async def at_work(answers: Answers, **given: Any) -> AsyncIterator[tuple[GenesysTarget, Served]]:
+def at_work(answers: Answers, **given: Any) -> AbstractAsyncContextManager[tuple[GenesysTarget, Served]]:
     """A target for this service, which is served until the block ends."""
-    with serving(answers) as served:
-        async with clients() as factory:
-            yield create(settings(served.url, **given), factory, None), served
+    return rest_kit.at_work(answers, create, settings, **given)
 
 
 def contact(*values: str, number: str = "+15145550123") -> pl.DataFrame:

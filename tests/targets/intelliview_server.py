@@ -137,8 +137,8 @@ def serving(
 
     class Answering(Handler):
         def respond(self) -> None:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = service.answer(self.body.decode(), headers).encode()
+            asked = self.asked()
+            answer = service.answer(asked.body.decode(), dict(asked.headers)).encode()
             self.answer(200, [("Content-Type", "text/xml; charset=utf-8")], answer)
 
     with loopback.serving(Answering) as origin:

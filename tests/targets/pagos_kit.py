@@ -2,13 +2,15 @@
 
 import itertools
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import parse_qs
 
 import polars as pl
-from targets.rest_kit import Answers, Asked, Served, Told, clients, serving
+from loopback import Asked
+from targets import rest_kit
+from targets.rest_kit import Answers, Served, Told
 
 from pipeline.config import Settings
 from pipeline.records import CONTACTS_SCHEMA
@@ -127,12 +129,9 @@ def settings(url: str, fields: dict[str, str] | None = None, **target: Any) -> S
     )
 
 
-@asynccontextmanager
-async def at_work(answers: Answers, **given: Any) -> AsyncIterator[tuple[PagosTarget, Served]]:
+def at_work(answers: Answers, **given: Any) -> AbstractAsyncContextManager[tuple[PagosTarget, Served]]:
     """A target for this service, which is served until the block ends."""
-    with serving(answers) as served:
-        async with clients() as factory:
-            yield create(settings(served.url, **given), factory, None), served
+    return rest_kit.at_work(answers, create, settings, **given)
 
 
 def contacts(*rows: Sequence[str]) -> pl.DataFrame:

@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 from cli.kit import run
+from loopback import Asked
 from targets.genesys_kit import PASSWORD, RECORDS, Service, code
-from targets.rest_kit import CUT, Asked, Told, serving
+from targets.rest_kit import CUT, Told, serving
 
 CONFIG = """\
 [target]

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from loopback import Asked
 from targets.genesys_kit import FIELDS, OK, RECORDS, Service, at_work, code, contact, settings
-from targets.rest_kit import CUT, Asked, Told
+from targets.rest_kit import CUT, Told
 
 from pipeline.errors import (
     AlreadyThere,

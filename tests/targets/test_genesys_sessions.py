@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loopback import Asked
 from targets.genesys_kit import ME, OK, PASSWORD, Service, at_work, code, contact
-from targets.rest_kit import CUT, Asked, Told
+from targets.rest_kit import CUT, Told
 
 from pipeline.errors import (
     ConfigError,
@@ -347,6 +348,27 @@ async def test_sessions_that_are_gone_at_once_are_not_opened_for_ever() -> None:
                 await target.send(session, target.encode(contact())[0])
             service.expire()
             await target.close(session)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_login_that_is_lost_at_once_is_tried_once_more(times: int) -> None:
+    """The target's sessions may end between the two calls of an opening; the credentials were let in."""
+    service = Service()
+    lost: list[Asked] = []
+
+    def lose(asked: Asked) -> None:
+        if asked.method == "POST" and len(lost) < times:
+            lost.append(asked)
+            service.expire()
+
+    service.rules.append(lose)
+    async with at_work(service) as (target, served):
+        if times == 1:
+            await target.close(await target.open())
+        else:
+            with pytest.raises(OpeningRefused, match="HTTP 401"):
+                await target.open()
+    assert len(starts(served.asked)) == 2
 
 
 async def test_an_end_that_is_refused() -> None:

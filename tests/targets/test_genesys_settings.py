@@ -56,7 +56,7 @@ def test_where_records_go() -> None:
         ({"require": ["chat"]}, "require names chat, which is not among channels"),
         ({"workmode": "aManualIn"}, "'ManualIn' or 'AutoIn'"),
         ({"codes": {"session": [0]}}, "0 always means success"),
-        ({"codes": {"session": ["gone"]}}, "is a list of status codes"),
+        ({"codes": {"session": ["gone"]}}, "is a list of result codes"),
         ({"codes": {"duplicate": [20]}}, "code 20 is listed with two meanings"),
     ],
 )
@@ -151,7 +151,7 @@ def test_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dumped = configfile.dumps(configfile.dump(loaded.settings))
     assert "literal-secret" not in dumped
     assert 'place = "SIP_5000"' in dumped
-    assert target.credentials == ("users", "login_code", "agent_login_password")
+    assert set(target.credentials()) == {"users", "login_code", "agent_login_password"}
 
 
 def test_the_settings_come_without_what_a_run_needs() -> None:

@@ -1,17 +1,17 @@
 """WSDLs: what is loaded, from where, what is compiled, and what is said about those that will not do."""
 
-import http.server
 import json
 import re
 import shutil
 import stat
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import loopback
 import pytest
+from loopback import Handler
 from targets.onc_kit import CONTRACTS, DATA, ENDPOINT, contacts, onc
 
 from pipeline.config import HttpSettings
@@ -316,27 +316,14 @@ def test_a_wsdl_by_url_gives_the_address_too(split: bool, tmp_path: Path) -> Non
 
 @contextmanager
 def web(status: int, content: bytes = b"", headers: dict[str, str] | None = None) -> Iterator[str]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            where = self.path == "/wsdl"
-            self.send_response(status if where else 200)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content if where else CONTRACTS["wcf"].read_bytes())
+    class Answering(Handler):
+        def respond(self) -> None:
+            where = self.asked().path == "/wsdl"
+            body = content if where else CONTRACTS["wcf"].read_bytes()
+            self.answer(status if where else 200, (headers or {}).items(), body)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/wsdl"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with loopback.serving(Answering) as origin:
+        yield f"{origin}/wsdl"
 
 
 @pytest.mark.parametrize(

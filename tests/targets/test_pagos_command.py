@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 import pytest
 from cli.kit import run
+from loopback import Asked
 from targets.pagos_kit import APPLICATION, NO_TOKEN, SECRET, TOKEN, Service
-from targets.rest_kit import CUT, Asked, Told, serving
+from targets.rest_kit import CUT, Told, serving
 
 CONFIG = """\
 [target]

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from loopback import Asked
 from targets.pagos_kit import (
     APPLICATION,
     CONTACT_ID,
@@ -18,7 +19,7 @@ from targets.pagos_kit import (
     failure,
     settings,
 )
-from targets.rest_kit import CUT, Asked, Told
+from targets.rest_kit import CUT, Told
 
 from pipeline.errors import (
     AlreadyThere,
@@ -164,7 +165,7 @@ async def test_reasons_hold_no_people_and_no_secrets() -> None:
         )
         assert await outcome(target, session) == (
             Refused,
-            "the target refused it (*** of ***, ***, ***, ***: mail)",
+            "the target refused it (*** of ***, ***, ***, ***: [mail])",
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from loopback import Asked
 from targets.pagos_kit import (
     APPLICATION,
     NO_TOKEN,
@@ -18,7 +19,7 @@ from targets.pagos_kit import (
     contacts,
     failure,
 )
-from targets.rest_kit import CUT, Asked, Told
+from targets.rest_kit import CUT, Told
 
 from pipeline.errors import ConfigError, NotDelivered, OpeningRefused, OutcomeUnknown, Refused, TargetUnusable
 
@@ -119,7 +120,7 @@ async def test_names_in_another_case_are_read() -> None:
 async def test_messages_are_shown_without_secrets() -> None:
     told = Told(failure(f"{TOKEN} may not use {APPLICATION}, call +1 514 555 0123 or a@example.com"))
     async with at_work(at("OpenDedicatedSession", told)) as (target, _):
-        with pytest.raises(OpeningRefused, match=r"^\*\*\* may not use \*\*\*, call number or mail$"):
+        with pytest.raises(OpeningRefused, match=r"^\*\*\* may not use \*\*\*, call \[number\] or \[mail\]$"):
             await target.open()
 
 

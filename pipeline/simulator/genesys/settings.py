@@ -1,12 +1,11 @@
 """Settings of the simulated Genesys Web Services: its users, its places and its habits."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple
 
-from pipeline.simulator.settings import ServiceSettings
+from pipeline.simulator.settings import ServiceSettings, check_choices, check_patterns, check_prefix, optional_int
 
 PartialShape = Literal["nested", "flat", "list"]
 SecondSession = Literal["join", "refuse"]
@@ -57,7 +56,7 @@ class GenesysSettings(ServiceSettings):
         "failed_channels": lambda value: {channel: Failure(*each) for channel, each in value.items()},
         "opening_code": int,
         "csrf": bool,
-        "csrf_calls": lambda value: None if value is None else int(value),
+        "csrf_calls": optional_int,
         "second_session": str,
         "stale_cookie": str,
         "duplicates": str,
@@ -100,20 +99,14 @@ class GenesysSettings(ServiceSettings):
     busy: int = Code.INTERNAL_ERROR  # what the fault "busy" answers; 19 is another one that passes
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("partial_shape", PartialShape),
-            ("second_session", SecondSession),
-            ("duplicates", DuplicateRecords),
-            ("stale_cookie", StaleCookie),
-        ):
-            if getattr(self, name) not in get_args(allowed):
-                raise ValueError(f"{name} is one of {', '.join(get_args(allowed))}")
-        for pattern in self.refuse:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"refuse: {pattern!r} is no pattern: {error}") from None
-        if self.prefix and not re.fullmatch(r"(/[^/]+)+", self.prefix):
-            raise ValueError(f"prefix {self.prefix!r} must start with / and not end with it")
+        check_choices(
+            self,
+            partial_shape=PartialShape,
+            second_session=SecondSession,
+            duplicates=DuplicateRecords,
+            stale_cookie=StaleCookie,
+        )
+        check_patterns(self.refuse)
+        check_prefix(self.prefix)
         if not self.users:
             raise ValueError("users: there must be one")

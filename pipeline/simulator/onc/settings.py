@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
-from pipeline.simulator.settings import RESERVED, ServiceSettings
+from pipeline.simulator.settings import RESERVED, ServiceSettings, check_choices, check_patterns
 
 Dialect = Literal["wcf", "asmx"]
 NullStyle = Literal["dialect", "nil", "absent"]
@@ -94,18 +94,10 @@ class OncSettings(ServiceSettings):
     listing_lag: float = 0.0  # seconds until an added contact shows up in lists, and a deleted one leaves them
 
     def __post_init__(self) -> None:
-        if self.dialect not in get_args(Dialect):
-            raise ValueError(f"dialect {self.dialect!r} is neither wcf nor asmx")
         if not re.fullmatch(r"|documented|alphabetical|reversed|shuffled:\d+", self.member_order):
             raise ValueError(f"member_order {self.member_order!r} is unknown")
-        for name, allowed in (("null_style", NullStyle), ("duplicate_ids", DuplicateIds)):
-            if getattr(self, name) not in get_args(allowed):
-                raise ValueError(f"{name} is one of {', '.join(get_args(allowed))}")
-        for pattern in self.refuse:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"refuse: {pattern!r} is no pattern: {error}") from None
+        check_choices(self, dialect=Dialect, null_style=NullStyle, duplicate_ids=DuplicateIds)
+        check_patterns(self.refuse)
         if not self.soap_versions or set(self.soap_versions) - {"1.1", "1.2"}:
             raise ValueError("soap_versions holds 1.1, 1.2 or both")
         if not self.path.startswith("/") or self.path in RESERVED:

@@ -1,18 +1,13 @@
 """Settings of the simulated Pagos SpreadsheetWEB: its application, its client and its habits."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
-from pipeline.simulator.settings import ServiceSettings
+from pipeline.simulator.settings import ServiceSettings, check_choices, check_patterns, check_prefix, optional_int
 
 BatchOrder = Literal["asked", "reversed"]
 TakenRecord = Literal["replace", "refuse", "add"]
-
-
-def _optional_int(value: Any) -> int | None:
-    return None if value is None else int(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +18,13 @@ class PagosSettings(ServiceSettings):
     runtime: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         **ServiceSettings.runtime,
         "token_life": float,
-        "token_calls": _optional_int,
-        "block_after": _optional_int,
+        "token_calls": optional_int,
+        "block_after": optional_int,
         "refuse": dict,
         "taken_record": str,
         "own_ids": bool,
         "batch_order": str,
-        "batch_lost": _optional_int,
+        "batch_lost": optional_int,
     }
 
     session_ids: tuple[str, ...] = ("25eae3ae-755e-4b3c-aa48-d7f096f6a2a7",)  # that of the document comes first
@@ -66,15 +61,8 @@ class PagosSettings(ServiceSettings):
     busy_message: str = "The server is busy. Please try again later."
 
     def __post_init__(self) -> None:
-        for name, allowed in (("batch_order", BatchOrder), ("taken_record", TakenRecord)):
-            if getattr(self, name) not in get_args(allowed):
-                raise ValueError(f"{name} is one of {', '.join(get_args(allowed))}")
-        for pattern in self.refuse:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"refuse: {pattern!r} is no pattern: {error}") from None
-        if self.prefix and not re.fullmatch(r"(/[^/]+)+", self.prefix):
-            raise ValueError(f"prefix {self.prefix!r} must start with / and not end with it")
+        check_choices(self, batch_order=BatchOrder, taken_record=TakenRecord)
+        check_patterns(self.refuse)
+        check_prefix(self.prefix)
         if not self.token_path.startswith("/"):
             raise ValueError(f"token_path {self.token_path!r} must start with /")

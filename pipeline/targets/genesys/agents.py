@@ -4,7 +4,6 @@ import json
 from typing import Final, NoReturn
 
 import anyio
-import httpx
 
 from pipeline.errors import NotDelivered, OpeningRefused, OutcomeUnknown, PipelineError, Refused, TargetUnusable
 from pipeline.targets import rest
@@ -13,7 +12,7 @@ from pipeline.targets.genesys.calls import FORBIDDEN, UNAUTHENTICATED, Calls
 from pipeline.targets.genesys.settings import GenesysSettings, UserSettings
 from pipeline.targets.genesys.users import Credentials, GenesysSession, Users
 from pipeline.targets.rest import Object, Purpose
-from pipeline.wire import ClientFactory
+from pipeline.wire import ClientFactory, hang_up
 
 #: A session that may be half open is ended again, within so many seconds.
 _ABANDON_WITHIN: Final = 10.0
@@ -22,6 +21,10 @@ _ABANDON_WITHIN: Final = 10.0
 #: each user. Somebody who logs in over and over is locked out.
 _BARREN_LEAST: Final = 10
 _BARREN_PER_USER: Final = 2
+
+
+class _LoginLost(OpeningRefused):
+    """The target let a user in and knew nothing of it at the next call: it is not the credentials."""
 
 
 class Agents:
@@ -42,7 +45,7 @@ class Agents:
 
     async def open(self) -> GenesysSession:
         """Log a user in that is in no session, and start its session; secrets are read anew, and a value that changed
-        meanwhile is tried before the target's no counts.
+        meanwhile is tried before the target's no counts. A login that the target lost at once is tried once more.
 
         Raises OpeningRefused where the target answers no, ConfigError where a secret cannot be read.
         """
@@ -51,9 +54,9 @@ class Agents:
             given = Credentials.read(user, self._target)
             try:
                 session = await self._open(user, given)
-            except OpeningRefused:
+            except OpeningRefused as refusal:
                 changed = Credentials.read(user, self._target)
-                if changed == given:
+                if changed == given and not isinstance(refusal, _LoginLost):
                     raise
                 session = await self._open(user, changed)
         except OpeningRefused:
@@ -72,7 +75,7 @@ class Agents:
             await self._log_in(session)
             await self._start(session, user)
         except BaseException:
-            await _close(session.client)
+            await hang_up(session.client)
             raise
         session.used = anyio.current_time()
         return session
@@ -100,6 +103,8 @@ class Agents:
             raise
         if code == replies.SUCCESS:
             return
+        if code == UNAUTHENTICATED or code in self._target.codes.session:
+            raise _LoginLost(replies.in_words(code, found, session.secrets), code=code)
         if code != replies.PARTIAL_SUCCESS:
             self._raise_not_opened(session, code, found)
         lacking = replies.lacking(found, self._target.channels, self._target.require, session.secrets)
@@ -163,7 +168,7 @@ class Agents:
                 await self._end(handle)
         finally:
             self._users.release(handle)
-            await _close(handle.client)
+            await hang_up(handle.client)
 
     async def _end(self, session: GenesysSession) -> None:
         answer = await self._calls.post(session, b'{"operationName":"EndContactCenterSession"}')
@@ -191,8 +196,3 @@ class Agents:
         """A record was taken on the session."""
         handle.trusted = True
         self._barren = 0
-
-
-async def _close(client: httpx.AsyncClient) -> None:
-    with anyio.CancelScope(shield=True):
-        await client.aclose()

@@ -24,11 +24,6 @@ class RecordEncoder:
         self._head = json.dumps(message, ensure_ascii=False, separators=(",", ":"))[:-1] + ',"phoneNumber":'
         self._names = list(contacts.fields)
 
-    @property
-    def forbidden(self) -> str:
-        """None: JSON carries every character."""
-        return ""
-
     def unfit(self, contacts: pl.DataFrame) -> pl.Series:
         """Per row, which field is no whole number where it must be, or empty where it must not; null: none."""
         faults = [pl.lit(None, pl.String)]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -18,45 +18,19 @@ from pipeline.config import (
     TargetSettings,
 )
 from pipeline.targets.addresses import checked_address
+from pipeline.targets.codes import CodeTable, ResultCodes
 from pipeline.targets.genesys import fields
 
 
-def _codes(value: object) -> object:
-    """Status codes are integers; TOML may hold them as numbers or as text."""
-    if not isinstance(value, list | tuple):
-        raise ValueError('is a list of status codes, e.g. [4] or ["4"]')
-    codes = []
-    for code in value:
-        text = str(code).strip() if isinstance(code, int | str) and not isinstance(code, bool) else ""
-        if not re.fullmatch(r"[0-9]{1,10}", text):
-            raise ValueError('is a list of status codes, e.g. [4] or ["4"]')
-        if int(text) == 0:
-            raise ValueError("0 always means success")
-        codes.append(str(int(text)))
-    return tuple(dict.fromkeys(codes))
-
-
-StatusCodes = Annotated[tuple[str, ...], BeforeValidator(_codes)]
-
-
-class CodeSettings(Section):
+class CodeSettings(CodeTable):
     """What status codes mean. A code that stands nowhere refuses the row."""
 
-    session: StatusCodes = Field(("20",), description="not authenticated: the session is gone, renew, send again")
-    transient: StatusCodes = Field(("4", "19"), description="internal error, in use: try again later")
-    duplicate: StatusCodes = Field(("18",), description="the record is there already")
-    unknown: StatusCodes = Field(
+    session: ResultCodes = Field(("20",), description="not authenticated: the session is gone, renew, send again")
+    transient: ResultCodes = Field(("4", "19"), description="internal error, in use: try again later")
+    duplicate: ResultCodes = Field(("18",), description="the record is there already")
+    unknown: ResultCodes = Field(
         ("7", "9"), description="done in part, processing incomplete: whether the record was added is not known"
     )
-
-    @model_validator(mode="after")
-    def _one_meaning(self) -> "CodeSettings":
-        seen: set[str] = set()
-        for code in (*self.session, *self.transient, *self.duplicate, *self.unknown):
-            if code in seen:
-                raise ValueError(f"code {code} is listed with two meanings")
-            seen.add(code)
-        return self
 
 
 class UserSettings(Section):
@@ -78,6 +52,9 @@ def _required(value: object) -> object:
 
 class GenesysSettings(TargetSettings):
     """Genesys Web Services: where they are, as which agents we come, with which sessions, and for which campaign."""
+
+    entry: ClassVar[str] = "target.users, and place, device and switch login where they are set"
+    contract: ClassVar[str] = "target.endpoint and target.path"
 
     system: Literal["genesys"] = "genesys"
     endpoint: str = Field(description="address of the service, without the path")

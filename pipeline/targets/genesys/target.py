@@ -20,7 +20,7 @@ from pipeline.errors import (
 )
 from pipeline.logs import logger
 from pipeline.stages.encode import Body
-from pipeline.targets import rest
+from pipeline.targets import Rows, Target, rest
 from pipeline.targets.addresses import is_plain_abroad
 from pipeline.targets.genesys import replies
 from pipeline.targets.genesys.agents import Agents
@@ -39,9 +39,10 @@ _RECORDS: Final = "/outbound-records"
 _TELLING: Final = 3
 
 
-class GenesysTarget:
+class GenesysTarget(Target, Rows):
     """See `pipeline.targets.Target`. Calls raise NotDelivered, OutcomeUnknown or TargetUnusable where no answer can be
-    had; what else each raises stands with it.
+    had; what else each raises stands with it. No call is published that tells of records or campaigns, and nothing that
+    ends a session in use.
     """
 
     def __init__(self, settings: Settings, target: GenesysSettings, clients: ClientFactory | None) -> None:
@@ -60,24 +61,7 @@ class GenesysTarget:
         """Contacts are added by AddRecord."""
         return self
 
-    @property
-    def lookup(self) -> None:
-        """No call is published that tells which records there are."""
-
-    @property
-    def campaigns(self) -> None:
-        """No call for campaigns is published."""
-
-    def learnt(self) -> tuple[str, ...]:
-        """Nothing: what codes mean is published."""
-        return ()
-
     # --- encoding ---------------------------------------------------------------------------------------------
-
-    @property
-    def forbidden(self) -> str:
-        """None: JSON carries every character."""
-        return self._encoder.forbidden
 
     def unfit(self, contacts: pl.DataFrame) -> pl.Series:
         """Per row, which field of the record is empty or no whole number and must not be; null: none."""
@@ -105,9 +89,6 @@ class GenesysTarget:
     async def close(self, handle: GenesysSession) -> None:
         """End the session. Raises Refused where the target does not end it."""
         await self._agents.close(handle)
-
-    async def prepare(self, handle: GenesysSession) -> None:
-        """Nothing: no call is published that tells of campaigns."""
 
     # --- rows -------------------------------------------------------------------------------------------------
 

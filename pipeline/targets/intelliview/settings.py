@@ -30,6 +30,8 @@ class IntelliviewSettings(ServiceSettings):
         "and knew it again when it was closed."
     )
 
+    entry: ClassVar[str] = "target.company, user name and password"
+
     system: Literal["intelliview"] = "intelliview"
     company: NameText = Field(description="company short name")
     username: NameText

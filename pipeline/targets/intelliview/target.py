@@ -5,18 +5,19 @@ from typing import Final
 import anyio
 import httpx
 
-from pipeline.config import Secret
 from pipeline.errors import ConfigError, NotDelivered, OpeningRefused, OutcomeUnknown, Refused, TargetUnusable
 from pipeline.logs import logger
+from pipeline.targets import Target
 from pipeline.targets.addresses import is_address, is_plain_abroad
 from pipeline.targets.intelliview.messages import Meaning, Message, message
 from pipeline.targets.intelliview.settings import IntelliviewSettings
-from pipeline.targets.quoting import quoted
 from pipeline.targets.soap.calls import Caller, Purpose
 from pipeline.targets.soap.contract import Contract, Needs, Request
+from pipeline.targets.soap.credentials import carried
 from pipeline.targets.soap.members import Wanted
 from pipeline.targets.soap.template import escape, mark
-from pipeline.wire import ClientFactory, host
+from pipeline.targets.words import shown
+from pipeline.wire import ClientFactory, hang_up, host
 
 #: What is called, by documented names.
 NEEDS: Final = Needs(
@@ -52,9 +53,10 @@ class IntelliviewSession:
         return "IntelliviewSession()"
 
 
-class IntelliviewTarget:
+class IntelliviewTarget(Target):
     """See `pipeline.targets.Target`. Its calls raise NotDelivered, OutcomeUnknown or TargetUnusable where no answer can
-    be had; what else each raises stands with it.
+    be had; what else each raises stands with it. No call that adds or lists contacts is documented, no limit of
+    sessions is published, and every message that the document lists has its meaning there.
     """
 
     def __init__(self, target: IntelliviewSettings, contract: Contract, clients: ClientFactory | None) -> None:
@@ -99,25 +101,9 @@ class IntelliviewTarget:
         )
 
     @property
-    def most_sessions(self) -> None:
-        """No limit is published."""
-
-    @property
     def session_life(self) -> float | None:
         """`target.timeout` in seconds. Whether use prolongs a session is not documented, so it is not counted on."""
         return self._target.timeout * 60.0 if self._target.timeout else None
-
-    @property
-    def rows(self) -> None:
-        """No call that adds a contact is documented."""
-
-    @property
-    def lookup(self) -> None:
-        """No call that lists contacts is documented."""
-
-    def learnt(self) -> tuple[str, ...]:
-        """Nothing: every message that the document lists has its meaning there."""
-        return ()
 
     async def open(self) -> IntelliviewSession:
         """Open a session on a connection of its own; secrets are read anew, and a value that changed meanwhile is tried
@@ -142,7 +128,7 @@ class IntelliviewTarget:
             self._check_opened(told, credentials)
             return IntelliviewSession(client, told, credentials, self.session_life)
         except BaseException:
-            await _close(client)
+            await hang_up(client)
             raise
 
     def _check_opened(self, told: Message, credentials: dict[str, str]) -> None:
@@ -183,7 +169,7 @@ class IntelliviewTarget:
                 if changed != handle.credentials:
                     told = await self._end(handle, changed)
         finally:
-            await _close(handle.client)
+            await hang_up(handle.client)
         if told.meaning is Meaning.EXCEPTION:
             raise OutcomeUnknown(f"the target met an exception ({told.code})", code=told.code)
         if told.failed:
@@ -207,15 +193,15 @@ class IntelliviewTarget:
     def _credentials(self) -> dict[str, str]:
         target = self._target
         return {
-            "company": _read(target.company),
-            "user": _read(target.username),
-            "password": _read(target.password),
+            "company": carried(target.company),
+            "user": carried(target.username),
+            "password": carried(target.password),
         }
 
 
 def _said(told: Message, credentials: dict[str, str], *secrets: str) -> str:
     """The message's id and words, without what we told the target in confidence."""
-    words = quoted(told.words, (*credentials.values(), *secrets, told.token)).rstrip(".")
+    words = shown(told.words, (*credentials.values(), *secrets, told.token)).rstrip(".")
     return f"{told.code}: {words}" if words else told.code
 
 
@@ -225,17 +211,3 @@ def _carried(value: str, what: str) -> None:
         escape(value)
     except ValueError:
         raise TargetUnusable(f"ivnInitializeSession answers {what} that XML cannot carry.") from None
-
-
-async def _close(client: httpx.AsyncClient) -> None:
-    with anyio.CancelScope(shield=True):
-        await client.aclose()
-
-
-def _read(secret: Secret) -> str:
-    value = secret.read()
-    try:
-        escape(value)
-    except ValueError as error:
-        raise ConfigError([f"{secret.place}: {error}"]) from None
-    return value

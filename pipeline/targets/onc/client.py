@@ -21,7 +21,7 @@ from typing import Final
 import anyio
 import httpx
 
-from pipeline.config import HttpSettings, Secret
+from pipeline.config import HttpSettings
 from pipeline.errors import ConfigError, OpeningRefused, PipelineError, Refused, SessionExpired
 from pipeline.logs import logger
 from pipeline.targets.addresses import is_address, is_plain_abroad
@@ -36,10 +36,10 @@ from pipeline.targets.soap import answers
 from pipeline.targets.soap.answers import Element, Presence
 from pipeline.targets.soap.calls import Caller, Purpose, number, presence
 from pipeline.targets.soap.contract import Contract, Request
+from pipeline.targets.soap.credentials import carried
 from pipeline.targets.soap.documents import documents
 from pipeline.targets.soap.members import Value
-from pipeline.targets.soap.template import escape
-from pipeline.wire import ANSWER_LIMIT, ClientFactory, client_factory, host
+from pipeline.wire import ANSWER_LIMIT, ClientFactory, client_factory, hang_up, host
 
 #: A list of campaigns, or one campaign, larger than this is not read whole; no account is near a million of them.
 _CAMPAIGNS_LIMIT: Final = 64 * 1024 * 1024
@@ -106,9 +106,9 @@ class OncClient:
     def _credentials(self) -> dict[str, str]:
         settings = self.settings
         return {
-            "account": _read(settings.account_id),
-            "user": _read(settings.username),
-            "password": _read(settings.password),
+            "account": carried(settings.account_id),
+            "user": carried(settings.username),
+            "password": carried(settings.password),
         }
 
     async def _open(self, credentials: dict[str, str]) -> "OncSession":
@@ -120,7 +120,7 @@ class OncClient:
             payload = await self.caller.call(connection, opening, envelope, Purpose.OPENING)
             return OncSession(self, connection, session_token(payload, opening, tuple(credentials.values())))
         except BaseException:
-            await _close(connection)
+            await hang_up(connection)
             raise
 
     async def close(self, session: "OncSession") -> None:
@@ -128,7 +128,7 @@ class OncClient:
         try:
             code = error_code(await session.ask("CloseAPISession", limit=ANSWER_LIMIT))
         finally:
-            await _close(session.client)
+            await hang_up(session.client)
         if code:
             raise Refused(f"the target did not close the session (code {code})", code=str(code))
 
@@ -277,17 +277,3 @@ def load_contract(settings: OncSettings, http: HttpSettings, copy: Path | None) 
     shipped = Path(__file__).parent / "contracts" / f"{settings.dialect}.wsdl"
     with documents(settings.wsdl, shipped, http, copy) as found:
         return Contract.load(found, NEEDS)
-
-
-async def _close(connection: httpx.AsyncClient) -> None:
-    with anyio.CancelScope(shield=True):
-        await connection.aclose()
-
-
-def _read(secret: Secret) -> str:
-    value = secret.read()
-    try:
-        escape(value)
-    except ValueError as error:
-        raise ConfigError([f"{secret.place}: {error}"]) from None
-    return value

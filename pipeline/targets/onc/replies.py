@@ -6,11 +6,11 @@ from typing import Final
 from pipeline.errors import OpeningRefused, OutcomeUnknown, TargetUnusable
 from pipeline.stages.canary import Held, HeldChannel
 from pipeline.targets.onc.encoder import MEMBERS
-from pipeline.targets.quoting import quoted
 from pipeline.targets.soap import answers
 from pipeline.targets.soap.answers import Element, Unreadable
 from pipeline.targets.soap.contract import Request
 from pipeline.targets.soap.template import escape
+from pipeline.targets.words import shown
 
 #: Statuses of a channel (documented): 0 is "do not try", 1 is "pending".
 _DO_NOT_TRY: Final = 0
@@ -45,7 +45,7 @@ def session_token(payload: Element, request: Request, secrets: Iterable[str]) ->
     if not code and not session and there.null:
         raise OutcomeUnknown("OpenAPISession answers null")
     if code:
-        said = quoted(description, secrets)
+        said = shown(description, secrets)
         raise OpeningRefused(f"code {code}{f': {said}' if said else ''}", code=str(code))
     if not session:
         raise TargetUnusable(

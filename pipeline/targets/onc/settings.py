@@ -2,53 +2,29 @@
 
 import re
 from datetime import date
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from pipeline.config import NameText, SecretText, Section
+from pipeline.config import NameText, SecretText
+from pipeline.targets.codes import CodeTable, ResultCodes
 from pipeline.targets.soap.settings import ServiceSettings
 
 _GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 
 
-def _codes(value: object) -> object:
-    """Result codes are integers (documented); TOML may hold them as numbers or as text."""
-    if not isinstance(value, list | tuple):
-        raise ValueError('is a list of result codes, e.g. [17] or ["17"]')
-    codes = []
-    for code in value:
-        text = str(code).strip() if isinstance(code, int | str) and not isinstance(code, bool) else ""
-        if not re.fullmatch(r"-?[0-9]{1,10}", text):
-            raise ValueError('is a list of result codes, e.g. [17] or ["17"]')
-        if int(text) == 0:
-            raise ValueError("0 always means success")
-        codes.append(str(int(text)))
-    return tuple(dict.fromkeys(codes))
-
-
-ResultCodes = Annotated[tuple[str, ...], BeforeValidator(_codes)]
-
-
-class CodeSettings(Section):
+class CodeSettings(CodeTable):
     """What the target's result codes mean; no table of them is published."""
 
     session: ResultCodes = Field((), description="the session is gone: renew, send again")
     transient: ResultCodes = Field((), description="try again later")
     duplicate: ResultCodes = Field((), description="the contact is there already")
 
-    @model_validator(mode="after")
-    def _one_meaning(self) -> "CodeSettings":
-        seen: set[str] = set()
-        for code in (*self.session, *self.transient, *self.duplicate):
-            if code in seen:
-                raise ValueError(f"code {code} is listed with two meanings")
-            seen.add(code)
-        return self
-
 
 class OncSettings(ServiceSettings):
     """An ONC service: who we are, and which campaign."""
+
+    contract: ClassVar[str] = "target.endpoint, target.wsdl and target.dialect"
 
     system: Literal["onc"] = "onc"
     account_id: NameText

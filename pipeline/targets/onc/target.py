@@ -3,6 +3,7 @@
 import functools
 
 from pipeline.config import ContactsSettings
+from pipeline.targets import Target
 from pipeline.targets.onc.campaigns import OncCampaigns
 from pipeline.targets.onc.client import OncClient, OncSession
 from pipeline.targets.onc.lookup import LISTS, OncLookup
@@ -10,20 +11,14 @@ from pipeline.targets.onc.rows import OncRows
 from pipeline.targets.onc.settling import proof
 
 
-class OncTarget:
-    """See `pipeline.targets.Target`."""
+class OncTarget(Target):
+    """See `pipeline.targets.Target`. No limit of sessions is published; every call on one begins its idle time anew,
+    and nothing else ends it (contract.md).
+    """
 
     def __init__(self, client: OncClient, contacts: ContactsSettings) -> None:
         self.client = client
         self._contacts = contacts
-
-    @property
-    def most_sessions(self) -> None:
-        """No limit is published."""
-
-    @property
-    def session_life(self) -> None:
-        """Every call begins the idle time anew, and nothing else ends a session (contract.md)."""
 
     @functools.cached_property
     def rows(self) -> OncRows:

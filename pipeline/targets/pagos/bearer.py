@@ -66,9 +66,13 @@ class Bearer:
             return self._token
 
     async def reread(self) -> None:
-        """A session is about to be opened: a given token is read anew. Raises ConfigError where it cannot be."""
+        """A session is about to be opened: a given token is read anew, and what fetches the first one is looked for.
+        Raises ConfigError where it cannot be read.
+        """
         given = self._target.token
         if given is None:
+            if self._token is None:
+                self._credentials()
             return
         async with self._lock:
             value = _carried(given)

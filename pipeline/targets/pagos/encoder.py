@@ -25,11 +25,6 @@ class RecordEncoder:
         self._record_id = target.record_id
 
     @property
-    def forbidden(self) -> str:
-        """None: JSON carries every character."""
-        return ""
-
-    @property
     def idle(self) -> Body:
         """A message that calculates and saves nothing."""
         return self._head.encode(), f'"{_NOTHING}'.encode()

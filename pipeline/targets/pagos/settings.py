@@ -1,6 +1,6 @@
 """What `[target]` holds for a SpreadsheetWEB application; importing it costs nothing but pydantic."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -28,6 +28,9 @@ class MessageSettings(Section):
 
 class PagosSettings(TargetSettings):
     """A SpreadsheetWEB application: where it is, which one, and whose token lets us in."""
+
+    entry: ClassVar[str] = "target.application_key, and the rights that go with the bearer token"
+    contract: ClassVar[str] = "target.endpoint and target.application_key"
 
     system: Literal["pagos"] = "pagos"
     endpoint: str = Field(description="address of the server, without /Api")

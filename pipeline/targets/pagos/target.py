@@ -3,7 +3,6 @@
 import json
 from typing import Final, NoReturn
 
-import anyio
 import httpx
 import polars as pl
 
@@ -20,7 +19,7 @@ from pipeline.errors import (
 )
 from pipeline.logs import logger
 from pipeline.stages.encode import Body
-from pipeline.targets import rest
+from pipeline.targets import Rows, Target, rest
 from pipeline.targets.addresses import is_plain_abroad
 from pipeline.targets.pagos.batches import Batches, Told
 from pipeline.targets.pagos.bearer import Bearer
@@ -28,7 +27,7 @@ from pipeline.targets.pagos.encoder import RecordEncoder
 from pipeline.targets.pagos.replies import Verdict, results, session_id
 from pipeline.targets.pagos.settings import PagosSettings
 from pipeline.targets.rest import Object, Purpose
-from pipeline.wire import ClientFactory, exchange, host
+from pipeline.wire import ClientFactory, exchange, hang_up, host
 
 #: No codes are published: this stands for one where one must be given.
 _ACCEPTED: Final = "Success"
@@ -55,9 +54,10 @@ class PagosSession:
         return "PagosSession()"
 
 
-class PagosTarget:
+class PagosTarget(Target, Rows):
     """See `pipeline.targets.Target`. Calls raise NotDelivered, OutcomeUnknown or TargetUnusable where no answer can be
-    had; what else each raises stands with it.
+    had; what else each raises stands with it. No limit of sessions is published, and no call that tells which records
+    there are.
     """
 
     def __init__(self, settings: Settings, target: PagosSettings, clients: ClientFactory | None) -> None:
@@ -72,32 +72,11 @@ class PagosTarget:
         self._tells: bool | None = None  # whether a call that saves nothing succeeds on a good session; None: not asked
 
     @property
-    def most_sessions(self) -> None:
-        """No limit is published."""
-
-    @property
     def rows(self) -> "PagosTarget":
         """Contacts are saved by GetResult, or several at once by GetBatchResults."""
         return self
 
-    @property
-    def lookup(self) -> None:
-        """No call is published that tells which records there are."""
-
-    @property
-    def campaigns(self) -> None:
-        """No call for campaigns is published."""
-
-    def learnt(self) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
     # --- encoding ---------------------------------------------------------------------------------------------
-
-    @property
-    def forbidden(self) -> str:
-        """None: JSON carries every character."""
-        return self._encoder.forbidden
 
     def unfit(self, contacts: pl.DataFrame) -> pl.Series:
         """Per row, that nothing would be saved; null: something would."""
@@ -131,7 +110,7 @@ class PagosTarget:
                 )
             return PagosSession(client, opened.encode())
         except BaseException:
-            await _close(client)
+            await hang_up(client)
             raise
 
     async def prove(self, handle: PagosSession) -> bool:
@@ -162,7 +141,7 @@ class PagosTarget:
             call = self._call(handle.client, "CloseDedicatedSession", message.encode(), Purpose.ASKING)
             _, verdict = await call
         finally:
-            await _close(handle.client)
+            await hang_up(handle.client)
         if not verdict.success:
             raise Refused(f"the target did not close the session ({self._words(handle, verdict)})")
 
@@ -266,8 +245,3 @@ class PagosTarget:
         telling = (text for text in sent if len(text) >= _TELLING)
         secrets = (self._target.application_key, handle.token.decode(), *self._bearer.secrets)
         return verdict.in_words((*secrets, *telling))
-
-
-async def _close(client: httpx.AsyncClient) -> None:
-    with anyio.CancelScope(shield=True):
-        await client.aclose()

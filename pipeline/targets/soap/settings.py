@@ -1,7 +1,7 @@
 """What `[target]` holds for any service with a WSDL; importing it costs nothing but pydantic."""
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -11,6 +11,8 @@ from pipeline.targets.addresses import checked_address, is_address, without_user
 
 class ServiceSettings(TargetSettings):
     """A SOAP service: where it is, and which contract it speaks."""
+
+    contract: ClassVar[str] = "target.endpoint and target.wsdl"
 
     endpoint: str | None = Field(None, description="address of the service; wins whole over the WSDL's")
     wsdl: str | None = Field(None, description="path or URL of the service's WSDL; else a contract of the package")
