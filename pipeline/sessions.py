@@ -151,8 +151,12 @@ class SessionPool(Generic[H]):
         settings: SessionsSettings,
         *,
         open_within: float = 60.0,
+        entry: str = "account, user name and password",
     ) -> None:
-        """`open_within`: opening one session may take so long, in seconds; it is not cut off before."""
+        """`open_within`: opening one session may take so long, in seconds; it is not cut off before. `entry` names what
+        to check where none opens.
+        """
+        self._entry = entry
         self._open_within = open_within
         self._provider = provider
         most = provider.most_sessions
@@ -250,8 +254,8 @@ class SessionPool(Generic[H]):
             slot.capped = True
             if self.open_now == 0:
                 self._failure = TargetUnusable(
-                    f"the target opens no session: {refusal.reason.rstrip('.')}. Check account, user name and "
-                    "password, and that no other program holds the account's sessions."
+                    f"the target opens no session: {refusal.reason.rstrip('.')}. Check {self._entry}, and that no "
+                    "other program holds the account's sessions."
                 )
                 raise self._failure from None
             if not self._capped:

@@ -35,7 +35,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", tag_field="t"):
     run_id: str
     created: int  # milliseconds since the epoch, UTC
     mapping: str  # hash of everything that decides what is sent for a row
-    system: str  # the target's kind: onc, genesys, ...
+    system: str  # the target's kind, as `target.system` has it
     place: str  # the target's address and account, without secrets
     campaign: str
     wave: str

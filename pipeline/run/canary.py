@@ -108,9 +108,10 @@ class Canary:
 
     `rows`: so many go first. `passed`: an earlier process has proven them. `left` are positions: after it has passed,
     of rows that were in doubt then and are still to be read back; before, of those that it is of no use to read again.
-    `listed` is what the campaign held when this process began: such contacts prove nothing, and are not ours to take
-    back; None: that is not known. `begun`: an earlier process may have added some of them; then the `baseline` tells,
-    by `faces`, how many were there before. A target that lists late is given `patience` seconds to show all.
+    `contract` names the settings to look at where it fails. `listed` is what the campaign held when this process began:
+    such contacts prove nothing, and are not ours to take back; None: that is not known. `begun`: an earlier process may
+    have added some of them; then the `baseline` tells, by `faces`, how many were there before. A target that lists late
+    is given `patience` seconds to show all.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Canary:
         *,
         rows: int,
         listed: Census | None,
+        contract: str,
         begun: bool,
         faces: Faces,
         baseline: Baseline,
@@ -132,6 +134,7 @@ class Canary:
         self._lookup = lookup
         self._pool = pool
         self._listed = listed
+        self._contract = contract
         self._begun = begun
         self._faces = faces
         self._baseline = baseline
@@ -169,7 +172,7 @@ class Canary:
             with anyio.move_on_after(TAKE_BACK_WITHIN, shield=True):
                 taken = await self._take_back(record, finding)
             there = [sent.position for sent in accepted if sent.contact_id not in taken]
-            words = _words(finding, len(accepted), len(there))
+            words = _words(finding, len(accepted), len(there), self._contract)
             if not self.passed:
                 await _note(record, finding, len(accepted), there)
                 raise TargetUnusable(words)
@@ -262,12 +265,12 @@ class Canary:
         return taken
 
 
-def _words(finding: Finding, rows: int, left: int) -> str:
+def _words(finding: Finding, rows: int, left: int, contract: str) -> str:
     """What a person is told of a canary that failed; `left` of its rows may still be there."""
     held = "They were taken back." if not left else f"{left} of them could not be taken back and may still be there."
     return (
-        f"the canary failed: of {rows} rows that the target accepted, {finding.words}. {held} Compare target.wsdl or "
-        "target.dialect with the service's own WSDL: a member in the wrong order or namespace is lost without a word."
+        f"the canary failed: of {rows} rows that the target accepted, {finding.words}. {held} Compare {contract} with "
+        "the service's own contract: a member in the wrong order or namespace is lost without a word."
     )
 
 

@@ -109,6 +109,7 @@ class Job:
             delivery.calls_per_session,
             self.settings.sessions,
             open_within=2 * delivery.timeout,
+            entry=self.settings.target.entry,
         )
 
     def recover(self) -> Recovery:

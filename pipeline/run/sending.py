@@ -4,7 +4,6 @@ of sending and of settling what was left in doubt.
 
 import functools
 from collections import Counter
-from collections.abc import Collection
 from typing import Final
 
 import anyio
@@ -17,34 +16,24 @@ from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.state import State, packed_ids
 from pipeline.logs import logger
 from pipeline.records import Status
-from pipeline.run import census, describing, earlier_runs, reconciling, run_campaign, updating
+from pipeline.run import describing, earlier_runs, reconciling, run_campaign, updating
 from pipeline.run.accounting import Course
 from pipeline.run.asking import ask
 from pipeline.run.canary import Canary, Direct, unproven
-from pipeline.run.census import Census
 from pipeline.run.delivering import Delivery
 from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Earlier, Job
 from pipeline.run.known import Known, known_keeps_ids
+from pipeline.run.looking import Looking
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Reconciler
-from pipeline.run.standing import survey, told
+from pipeline.run.standing import survey
 from pipeline.stages.canary import Verdict
-from pipeline.stages.faces import Faces
 from pipeline.stages.read import read
-from pipeline.targets import Lookup
 
 #: After so many rounds of sending in which no row was accepted, rows that always lack an answer have failed.
 STALE_ROUNDS: Final = 3
-
-
-#: Why nothing is sent.
-NO_LIST: Final = (
-    "the target gives no list of the campaign's contacts but null, which means an error, and this machine knows of no "
-    "earlier run: what is there already would be sent twice. Nothing was sent. Try again later; where no list is ever "
-    'to be had, leave "target" out of state.known.'
-)
 
 
 class Sending:
@@ -80,17 +69,17 @@ class Sending:
         self._total = total
         self._stopping = job.surroundings.stopping
         self._began = anyio.current_time()
-        self._faces = Faces(job.settings.contacts)
-        self._census: Census | None = None
         self._recovery: Recovery | None = earlier.recovery if earlier else None
         self._lookup = job.lookup
         self._canary: Canary | None = None
-        self._deleted_at: float | None = None  # when contacts were deleted last, wall clock
         notes = earlier.recovery.notes if earlier else ()
         self._keeps_ids = known_keeps_ids(job.settings.target.keeps_ids, notes, state)
+        self._pool = job.pool()
+        self._looking = Looking(
+            job, state, number, self._pool, earlier=earlier, keeps_ids=self._keeps_ids, progress=progress
+        )
         self._last_doubt = self._began  # when a request was given up that may yet take effect
         self._accepted = 0  # rows of the last round
-        self._pool = job.pool()
 
     @property
     def in_doubt(self) -> int:
@@ -115,8 +104,7 @@ class Sending:
         except (NotDelivered, OutcomeUnknown) as error:
             raise TargetUnreachable(f"the target does not answer: {error.reason}. Try again later.") from None
         finally:
-            if self._census is not None:
-                self._census.close()
+            self._looking.close()
             await self._pool.aclose()
             course.learnt = (*target.learnt(), *course.learnt)
 
@@ -126,8 +114,7 @@ class Sending:
         job = self._job
         async with self._pool.lease() as lease:
             assert lease is not None
-            begun = self._earlier is not None and len(self._earlier.recovery.slices) > 0
-            await run_campaign.prepare(job, lease, begun=begun)
+            await run_campaign.prepare(job, lease, begun=self._looking.begun)
             await ask(lease, job.rows.prepare)
         await anyio.to_thread.run_sync(self._check_unchanged)
         await earlier_runs.settle(
@@ -137,19 +124,20 @@ class Sending:
             own=self._number,
             keeps_ids=self._keeps_ids,
             not_before=self._began + job.settings.delivery.late_effect,
-            deleting=self._deleting,
+            deleting=self._looking.deleting,
         )
-        await self._look()
+        await self._looking.look()
         if self._lookup is not None and job.options.canary:
             self._canary = Canary(
                 self._lookup,
                 self._pool,
                 rows=job.options.canary,
-                listed=self._census,
-                begun=self._earlier is not None and len(self._earlier.recovery.slices) > 0,
-                faces=self._faces,
+                listed=self._looking.census,
+                contract=job.settings.target.contract,
+                begun=self._looking.begun,
+                faces=self._looking.faces,
                 baseline=job.baseline,
-                deleting=self._deleting,
+                deleting=self._looking.deleting,
                 patience=job.settings.delivery.late_effect,
                 passed=_proven(self._earlier),
                 left=_left_of_canary(self._earlier),
@@ -159,85 +147,6 @@ class Sending:
         """A plan may have been looked at for long: what is sent is what was surveyed."""
         if names := describing.changed(self._job.sources, self._job.recorded):
             raise MachineFailed(f"{', '.join(names)} changed since the run began; nothing was sent. Start a new run.")
-
-    async def _look(self) -> None:
-        """Read what the campaign holds before the first row leaves, as far as anything follows from it."""
-        job, known, lookup = self._job, self._job.settings.state.known, self._lookup
-        begun = self._earlier is not None and len(self._earlier.recovery.slices) > 0
-        # Once a row of ours may be there it is too late to count what stood there before.
-        counting = self._keeps_ids is not True and not begun
-        listing = self._keeps_ids is not False and "target" in known and lookup is not None
-        if lookup is not None and (counting or listing):
-            self._progress.phase = "looking"
-            await self._let_others_show(sent=counting or "state" not in known)
-            await self._take_census(lookup, counting=counting)
-            if listing and not begun and await anyio.to_thread.run_sync(self._strangely_known):
-                # What brought these there, on another machine, may have been killed just now.
-                await anyio.sleep_until(self._began + job.settings.delivery.late_effect)
-                await self._take_census(lookup, counting=counting)
-        if self._census is not None and begun and job.settings.contacts.unique != "key":
-            await anyio.to_thread.run_sync(self._forget_ours, self._census)
-        blind = "state" not in known or await anyio.to_thread.run_sync(self._state.first_run, self._number)
-        if blind and listing and self._census is None:
-            # Not to know what is there is not to know that nothing is.
-            raise TargetUnreachable(NO_LIST)
-        if blind and not listing:
-            logger().warning("repeats.unseen", reason="neither a state of earlier runs nor the target's list tells")
-
-    async def _take_census(self, lookup: Lookup, *, counting: bool) -> None:
-        job = self._job
-        if self._census is not None:
-            self._census.close()
-        self._census = await census.take(
-            lookup,
-            self._pool.quiet_lease(),
-            faces=self._faces,
-            baseline=job.baseline if counting else None,
-            patience=job.settings.delivery.late_effect,
-            outage=job.settings.delivery.outage,
-        )
-
-    def _forget_ours(self, listed: Census) -> None:
-        """Rows may share an id: that one of them is there must not keep another from being sent (blocks)."""
-        assert self._earlier is not None
-        for rows in told(self._job.screened(), self._earlier.recovery):
-            listed.discard(packed_ids(rows.filter(pl.col("status") == Status.ACCEPTED.value)["contact_id"]))
-
-    def _strangely_known(self) -> bool:
-        """Whether the target lists rows of this input, though this machine knows of no run that sent any (blocks)."""
-        listed = self._census
-        if listed is None or listed.empty or not self._state.first_run(self._number):
-            return False
-        ids = (each.contacts.filter(pl.col("status").is_null())["contact_id"] for each in self._job.screened())
-        return any(listed.among(packed_ids(part)) for part in ids)
-
-    async def _let_others_show(self, *, sent: bool) -> None:
-        """Wait until the list shows no more what was taken back, and, if `sent`, shows what other runs have sent: where
-        the state does not tell, only the list does.
-        """
-        late, wall_clock = self._job.settings.delivery.late_effect, self._job.surroundings.wall_clock
-        deleted_at = await anyio.to_thread.run_sync(lambda: self._state.deleted_at)
-        moments = [deleted_at]
-        if sent:
-            moments.append(await anyio.to_thread.run_sync(lambda: self._state.quiet_since(own=self._number)))
-        for moment in moments:
-            if moment == float("inf"):  # nobody knows when, but it was before this process began
-                await anyio.sleep_until(self._began + late)
-            elif moment is not None:
-                await anyio.sleep(max(0.0, min(late, moment + late - wall_clock())))
-        if deleted_at == float("inf"):
-            await anyio.to_thread.run_sync(self._state.deleted, wall_clock() - late)
-
-    def _deleting(self, gone: Collection[str] | None) -> None:
-        """See `asking.Deleting`."""
-        if gone is None:
-            self._state.deleted(float("inf"))
-            return
-        now = self._deleted_at = self._job.surroundings.wall_clock()
-        ids = packed_ids(pl.Series(list(gone), dtype=pl.String))
-        self._state.gone(ids, now)
-        if self._census is not None:
-            self._census.discard(ids)
 
     # --- rounds -----------------------------------------------------------------------------------------------------
 
@@ -298,16 +207,16 @@ class Sending:
         doubt = await anyio.to_thread.run_sync(doubt_of, job, recovery, standing, self._state, self._number, not_before)
         lease = self._pool.quiet_lease()
         reconciler = Reconciler(
-            doubt, self._lookup, lease, job.settings, keeps_ids=self._keeps_ids, deleting=self._deleting
+            doubt, self._lookup, lease, job.settings, keeps_ids=self._keeps_ids, deleting=self._looking.deleting
         )
         told = await reconciler.run(self._journal, give_up=give_up)
         # It may have been another run that doubted them: that is told herewith too.
         await anyio.to_thread.run_sync(
             functools.partial(self._state.resolve, told.there + told.absent, there=told.there)
         )
-        if self._census is not None and told.absent:
+        if self._looking.census is not None and told.absent:
             absent = packed_ids(pl.Series(told.absent))
-            await anyio.to_thread.run_sync(self._census.discard, absent)
+            await anyio.to_thread.run_sync(self._looking.census.discard, absent)
         return bool(told)
 
     def _ended(self) -> bool:
@@ -317,10 +226,10 @@ class Sending:
     async def _deliver(self) -> None:
         """Send whatever may be sent and is not settled."""
         job, course = self._job, self._course
-        if self._canary is not None and not self._canary.passed and self._deleted_at is not None:
+        if self._canary is not None and not self._canary.passed and self._looking.deleted_at is not None:
             # A list that lags must not show what was deleted in the place of the canary.
             with self._stopping.cancelling():
-                left = self._deleted_at + job.settings.delivery.late_effect - job.surroundings.wall_clock()
+                left = self._looking.deleted_at + job.settings.delivery.late_effect - job.surroundings.wall_clock()
                 await anyio.sleep(max(0.0, left))
             if (received := self._stopping.received) is not None:
                 course.received = received
@@ -342,7 +251,7 @@ class Sending:
             standing=self._recovery.standing if self._recovery is not None else None,
             known=Known(
                 self._state if "state" in known else None,
-                self._census if "target" in known else None,
+                self._looking.census if "target" in known else None,
                 doubts=self._state,
                 own=self._number,
                 upsert=job.options.upsert,
@@ -384,7 +293,7 @@ class Sending:
             return
         # An update that another run was not told of must not take effect behind ours.
         with self._stopping.cancelling():
-            await self._let_others_show(sent=True)
+            await self._looking.let_others_show(sent=True)
         self._course.received = self._stopping.received
         if self._ended():
             return
