@@ -105,7 +105,7 @@ def test_listing(bound: Any, serve: Serve) -> None:
     listed = campaign("list")
     assert (listed.code, listed.complaints) == (0, [ZONE])
     assert listed.out.splitlines() == [
-        "\t".join((FIRST, "paused", "", "", "", "", "", name.replace("\t", " "))),
+        "\t".join((FIRST, "paused", "", "", "", "", "sms,voice,email", name.replace("\t", " "))),
         "\t".join((new, "paused", "2026-12-01", "2026-12-24", "09:00:00", "20:30:00", "sms,email", "Spring reminders")),
     ]
     assert [each["id"] for each in json.loads(campaign("list", "--json").out)] == [FIRST, new]
