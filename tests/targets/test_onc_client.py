@@ -102,7 +102,10 @@ async def test_all_thirteen(dialect: str, face: dict[str, Any], serve: Callable[
         assert await session.campaign("33333333-3333-4333-8333-333333333333") is None
         listed = {each.id: each async for each in session.campaigns()}
         assert listed[NEW] == WHOLE
-        assert (listed[CAMPAIGN].name, listed[CAMPAIGN].sms, listed[CAMPAIGN].from_date) == ("Simulated", None, None)
+        there = listed[CAMPAIGN]
+        assert (there.name, there.description, there.from_date) == ("Simulated", None, None)
+        assert there.sms is not None
+        assert (there.sms.enabled, there.sms.from_number) == (True, None)
 
         changed = replace(listed[NEW], description=None, voice=None, to_time=None, sms=replace(WHOLE.sms, text=""))
         await session.update_campaign(changed)
