@@ -41,6 +41,9 @@ NOT_THERE: Final = "the target was asked and does not hold it"
 NOT_ADDED: Final = "this run had not added it: "
 UPDATED: Final = "updated"
 
+#: The warning of an accepted row that was there before.
+WAS_UPDATED: Final = "it was there with other content, and was updated"
+
 
 def told_apart(reason: pl.Expr) -> pl.Expr:
     """Reasons as they are counted: a duplicate names the row that it repeats, which is another one every time."""

@@ -8,33 +8,44 @@ from contextlib import contextmanager
 import polars as pl
 
 from pipeline.ledger.state import FOUND, State, packed, packed_ids
-from pipeline.records import NOT_THERE, TAKEN_BACK, TAKING_BACK, UPDATE_UNANSWERED, Status
+from pipeline.records import NOT_THERE, TAKEN_BACK, TAKING_BACK, UPDATE_UNANSWERED, WAS_UPDATED, Status
 
 
 @contextmanager
 def account(state: State, run: int, now: float) -> Iterator["Account"]:
     """Take over what a run's ledger says, all of it or nothing; `now` in seconds since the epoch."""
     with state.transaction() as database:
-        database.execute("UPDATE runs SET quiet_since = ? WHERE number = ?", (now, run))
+        row = database.execute("SELECT accounted FROM runs WHERE number = ?", (run,)).fetchone()
+        database.execute("UPDATE runs SET quiet_since = ?, accounted = ? WHERE number = ?", (now, int(now * 1000), run))
         database.execute("DELETE FROM doubtful WHERE run = ?", (run,))
         database.execute("DELETE FROM slices WHERE run = ?", (run,))
-        yield Account(database, run)
+        since = row[0] if row is not None else None
+        backwards = since is not None and now * 1000 < since  # a clock that was set tells nothing
+        yield Account(database, run, None if backwards else since)
 
 
 class Account:
-    """Takes in a ledger, part by part."""
+    """Takes in a ledger, part by part. `since` is when the run gave account last, in milliseconds since the epoch: what
+    was settled before is known, and others may have changed or deleted it since; None: it never did.
+    """
 
-    def __init__(self, database: sqlite3.Connection, run: int) -> None:
+    def __init__(self, database: sqlite3.Connection, run: int, since: int | None) -> None:
         self._database = database
         self._run = run
+        self._since = since
 
     def add(self, ledger: pl.DataFrame) -> None:
-        """`ledger` has contact_id, content, status, reason, attempts and settled_at.
+        """`ledger` has contact_id, content, status, reason, attempts, settled_at and warnings.
 
         Accepted rows are there, and so are those that turned out to be there already, with a content that is not known;
         rows in doubt are doubtful.
         """
-        accepted = ledger.filter(pl.col("status") == Status.ACCEPTED.value)
+        if self._since is not None:
+            since = pl.lit(self._since).cast(pl.Datetime("ms", "UTC"))
+            unsettled = pl.col("status") == Status.IN_DOUBT.value
+            ledger = ledger.filter(unsettled | (pl.col("settled_at").cast(pl.Datetime("ms", "UTC")) >= since))
+        changed = pl.col("warnings").list.contains(WAS_UPDATED)
+        accepted = ledger.filter((pl.col("status") == Status.ACCEPTED.value) & ~changed)
         in_doubt = pl.col("status") == Status.IN_DOUBT.value
         updated = in_doubt & pl.col("reason").eq_missing(UPDATE_UNANSWERED)
         # A row in doubt that was never sent is another run's to settle.
@@ -49,6 +60,13 @@ class Account:
             "INSERT INTO contacts VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE"
             " SET content = excluded.content, run = COALESCE(run, excluded.run)",
             zip(ids, contents, [self._run] * len(ids), strict=True),
+        )
+        # What was updated and is not known any more was deleted since, and what cannot be updated may well be gone.
+        ids, contents = packed(ledger.filter((pl.col("status") == Status.ACCEPTED.value) & changed))
+        self._database.executemany("UPDATE contacts SET content = ? WHERE id = ?", zip(contents, ids, strict=True))
+        refused = packed_ids(ledger.filter(pl.col("status") == Status.REJECTED.value)["contact_id"])
+        self._database.executemany(
+            "DELETE FROM contacts WHERE id = ? AND content IS NULL AND run IS NULL", [(each,) for each in refused]
         )
         # Screening calls a row the duplicate of another one too; that settles nothing at any time.
         there_already = pl.col("status").is_in([Status.DUPLICATE.value, Status.CHANGED.value])

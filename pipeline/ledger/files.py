@@ -21,7 +21,7 @@ from pipeline.ledger.masking import masked
 from pipeline.ledger.private import replacing, writing
 from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.resubmit import ResubmitWriter
-from pipeline.records import CHANNELS, LEDGER_SCHEMA, Screened, Status, told_apart
+from pipeline.records import CHANNELS, LEDGER_SCHEMA, WAS_UPDATED, Screened, Status, told_apart
 
 #: Names of the files within the run directory.
 PARQUET: Final = "ledger.parquet"
@@ -34,9 +34,6 @@ OTHERS: Final = "(others)"
 
 #: Why a row is pending that no run has begun to send.
 NOT_ATTEMPTED: Final = "not attempted yet"
-
-#: The warning of an accepted row that was there before.
-UPDATED: Final = "it was there with other content, and was updated"
 
 _COUNTED: Final = 10 * NAMED  # different texts that are told apart while counting
 _ROW_GROUP: Final = 1 << 17  # rows of a row group in the Parquet file; so many are held while it is written
@@ -164,7 +161,7 @@ def assemble(screened: Screened, recovery: Recovery | None) -> pl.DataFrame:
         assert recovery is not None
         updated = pl.col("position").is_in(recovery.changed(first, first + height).implode())
         updated &= pl.col("status") == Status.ACCEPTED.value
-        remark = pl.when(updated).then(pl.lit(UPDATED))
+        remark = pl.when(updated).then(pl.lit(WAS_UPDATED))
         rows = rows.with_columns(pl.concat_list("warnings", remark).list.drop_nulls().alias("warnings"))
     rows = rows.with_columns(
         pl.when(pl.col("status").is_null()).then(pl.lit(NOT_ATTEMPTED)).otherwise("reason").alias("reason"),

@@ -4,7 +4,8 @@
     slices     what a run may have sent, put down before it sends; taken away when the run has given account of it
     doubtful   what a run could not tell, or what stood in the slices of a run whose directory is lost
     runs       where they lie, in which order they have sent, since when (seconds since the epoch) they send no more,
-               and whether an undo was begun
+               whether they cannot be gone on with (1: an undo was begun, 2: the campaign was deleted), until when
+               (milliseconds since the epoch) they have given account, and whether their canary has yet to pass
     facts      what was learnt of the target, and when something was last taken back
 
 Ids are the 16 bytes of the UUID, contents the 16 bytes of the hash of what is sent (null: not known). No destination
@@ -33,7 +34,8 @@ CREATE TABLE contacts (id BLOB PRIMARY KEY, content BLOB, run INTEGER) WITHOUT R
 CREATE TABLE slices (run INTEGER, number INTEGER, positions BLOB, ids BLOB, contents BLOB, PRIMARY KEY (run, number));
 CREATE TABLE doubtful (id BLOB, run INTEGER, content BLOB, PRIMARY KEY (id, run)) WITHOUT ROWID;
 CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, directory TEXT, first_sent INTEGER, last_sent INTEGER,
-    quiet_since REAL, undone INTEGER DEFAULT 0);
+    quiet_since REAL, undone INTEGER DEFAULT 0, accounted INTEGER,
+    unproven INTEGER DEFAULT 0);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT);
 """
 
@@ -57,6 +59,7 @@ class Run:
     id: str
     directory: Path
     undone: bool  # whether an undo of it was begun
+    unproven: bool  # whether its canary has yet to pass
 
 
 class State:
@@ -88,9 +91,12 @@ class State:
     # --- what is there ----------------------------------------------------------------------------------------------
 
     def first_run(self, run: int) -> bool:
-        """Whether nothing is known of the campaign but this run."""
+        """Whether nothing is known of the campaign: no other run than this one has sent anything."""
         with self._guarded():
-            query = "SELECT EXISTS (SELECT 1 FROM contacts) OR EXISTS (SELECT 1 FROM runs WHERE number != ?)"
+            query = (
+                "SELECT EXISTS (SELECT 1 FROM contacts)"
+                " OR EXISTS (SELECT 1 FROM runs WHERE number != ? AND last_sent IS NOT NULL)"
+            )
             return not self._database.execute(query, (run,)).fetchone()[0]
 
     @property
@@ -175,16 +181,25 @@ class State:
         """Runs other than `own` that have left something open, the oldest first."""
         with self._guarded():
             rows = self._database.execute(
-                "SELECT number, id, directory, undone FROM runs WHERE number != ?"
-                " AND (number IN (SELECT run FROM slices) OR number IN (SELECT run FROM doubtful)) ORDER BY number",
+                "SELECT number, id, directory, undone, unproven FROM runs WHERE number != ?"
+                " AND (unproven OR number IN (SELECT run FROM slices) OR number IN (SELECT run FROM doubtful))"
+                " ORDER BY number",
                 (own,),
             ).fetchall()
-        return [Run(number, run_id, Path(directory), bool(undone)) for number, run_id, directory, undone in rows]
+        return [
+            Run(number, run_id, Path(directory), bool(undone), bool(unproven))
+            for number, run_id, directory, undone, unproven in rows
+        ]
+
+    def unproven(self, run: int, *, yes: bool) -> None:
+        """Whether the canary of a run has yet to pass: until then what it has sent is to be read back."""
+        with self.transaction() as database:
+            database.execute("UPDATE runs SET unproven = ? WHERE number = ?", (yes, run))
 
     def undo_begun(self, run: int) -> None:
         """What a run has added may be deleted from now on; it cannot be gone on with any more."""
         with self.transaction() as database:
-            database.execute("UPDATE runs SET undone = 1 WHERE number = ?", (run,))
+            database.execute("UPDATE runs SET undone = 1, unproven = 0 WHERE number = ? AND undone = 0", (run,))
 
     def gone(self, ids: Sequence[bytes], now: float) -> None:
         """These were deleted, and no deletion is on its way any more; `now` in seconds since the epoch."""
@@ -193,9 +208,15 @@ class State:
         self.deleted(now)
 
     def undone(self, run_id: str) -> bool:
-        """Whether an undo of a run was begun."""
+        """Whether an undo of a run was begun, or its campaign was deleted."""
         with self._guarded():
             query = "SELECT EXISTS (SELECT 1 FROM runs WHERE id = ? AND undone)"
+            return bool(self._database.execute(query, (run_id,)).fetchone()[0])
+
+    def campaign_deleted(self, run_id: str) -> bool:
+        """Whether the campaign was deleted since this run has sent into it."""
+        with self._guarded():
+            query = "SELECT EXISTS (SELECT 1 FROM runs WHERE id = ? AND undone = 2)"
             return bool(self._database.execute(query, (run_id,)).fetchone()[0])
 
     def alone_since(self, run: int) -> bool:
@@ -207,6 +228,15 @@ class State:
             )
             row = self._database.execute(query, (run,)).fetchone()
         return row is not None and bool(row[0])
+
+    def overtaken(self, run: int) -> bool:
+        """Whether another run has sent anything since `run` began to."""
+        with self._guarded():
+            query = (
+                "SELECT EXISTS (SELECT 1 FROM runs AS own JOIN runs AS other ON other.number != own.number"
+                " WHERE own.number = ? AND other.last_sent > own.first_sent)"
+            )
+            return bool(self._database.execute(query, (run,)).fetchone()[0])
 
     def quiet_since(self, *, own: int) -> float | None:
         """When the last of the other runs that have sent anything has ended, in seconds since the epoch.
@@ -240,6 +270,7 @@ class State:
         with self.transaction() as database:
             for table in ("contacts", "slices", "doubtful"):
                 database.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of our own
+            database.execute("UPDATE runs SET undone = 2, unproven = 0")
         self.deleted(now)
 
     @property

@@ -40,7 +40,12 @@ class Added:
             brought = self._state.brought(ids.filter(doubtful).to_list(), own=self._number)
             doubtful &= ~ids.is_in(list(brought))
         self.doubtful += int(doubtful.sum())
-        added = ((rows["status"] == Status.ACCEPTED.value) & ~stood) | doubtful
+        accepted = (rows["status"] == Status.ACCEPTED.value) & ~stood
+        if accepted.any():  # the campaign may have been made anew since, by another run
+            ids = pl.Series(packed_ids(rows["contact_id"]), dtype=pl.Binary)
+            brought = self._state.brought(ids.filter(accepted).to_list(), own=self._number)
+            accepted &= ~ids.is_in(list(brought))
+        added = accepted | doubtful
         told = rows["status"].zip_with(~(stood & (rows["status"] == Status.ACCEPTED.value)), pl.Series([UPDATED]))
         contacts = screened.contacts.with_columns(
             status=pl.when(added).then(None).otherwise(pl.lit(Status.SUPPRESSED.value)),

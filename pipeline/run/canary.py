@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import anyio
@@ -18,13 +18,14 @@ import polars as pl
 from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnreachable, TargetUnusable
 from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.journal import Journal
+from pipeline.ledger.lines import Note
 from pipeline.ledger.recovery import Recovery
 from pipeline.logs import logger
 from pipeline.records import CHANNELS, TAKEN_BACK, TAKING_BACK, UPDATE_UNANSWERED, Outcome, Screened, Status
 from pipeline.run.asking import Deleting, ask, removed
 from pipeline.run.census import Census
 from pipeline.run.standing import told
-from pipeline.sessions import SessionPool
+from pipeline.sessions import Lease
 from pipeline.stages.canary import Finding, Held, Sent, Verdict, read_back
 from pipeline.stages.deliver import Deliverer
 from pipeline.stages.encode import Slice, sent_rows
@@ -80,6 +81,25 @@ class Unproven:
     outcome: Outcome
 
 
+#: How a canary ends after which the rest may follow.
+_ENDS: Final = (Verdict.PASSED.value, Verdict.UNPROVEN.value)
+
+
+def has_passed(notes: Iterable[Note]) -> bool:
+    """Whether a canary of a run was read back already, or could not be, by the notes of its journal."""
+    return any(note.event == "canary" and note.fields.get("verdict") in _ENDS for note in notes)
+
+
+def left_by(notes: Iterable[Note]) -> set[int]:
+    """Positions of rows that were in doubt when the canary passed; before, of those that it found damaged and could not
+    take back: that was told.
+    """
+    told_of = [note.fields for note in notes if note.event == "canary"]
+    ends = [fields for fields in told_of if fields.get("verdict") in _ENDS]
+    left = [fields.get("left") for fields in (ends[-1:] or told_of)]
+    return {int(position) for positions in left if isinstance(positions, list) for position in positions}
+
+
 def unproven(screened: Iterable[Screened], recovery: Recovery, retries: Mapping[str, int]) -> list[Unproven]:
     """The rows that a run holds as accepted or in doubt (blocking): there are few before a canary has passed."""
     found = []
@@ -117,7 +137,7 @@ class Canary:
     def __init__(
         self,
         lookup: Lookup,
-        pool: SessionPool[Any],
+        lease: Callable[[], Lease[Any]],
         *,
         rows: int,
         listed: Census | None,
@@ -132,7 +152,7 @@ class Canary:
     ) -> None:
         self.rows = rows
         self._lookup = lookup
-        self._pool = pool
+        self._lease = lease
         self._listed = listed
         self._contract = contract
         self._begun = begun
@@ -188,7 +208,7 @@ class Canary:
         self.passed = True
 
     async def _read_back(self, accepted: list[Sent]) -> Finding:
-        lookup, lease = self._lookup, self._pool.quiet_lease()
+        lookup, lease = self._lookup, self._lease()
         deadline = anyio.current_time() + self._patience
         pause = FIRST_PAUSE
 
@@ -249,7 +269,7 @@ class Canary:
 
     async def _take_back(self, record: Record, finding: Finding) -> set[str]:
         """Take all rows back where the target keeps our ids; the ids of those that are surely gone."""
-        if not finding.keeps_ids or self._listed is None:
+        if not finding.keeps_ids:
             return set()
         rows = [row for row in self._unproven if not self._was_listed(row.sent.contact_id)]
         for row in rows:  # from here on nobody knows whether it is there, until the target has said so
@@ -257,7 +277,7 @@ class Canary:
             record.settle(row.slice_number, doubted)
         await record.durable()
         ids = [row.sent.contact_id for row in rows]
-        taken = await removed(self._lookup, self._pool.quiet_lease(), ids, self._deleting)
+        taken = await removed(self._lookup, self._lease(), ids, self._deleting)
         for row in rows:
             if row.sent.contact_id in taken:
                 taken_back = row.outcome._replace(status=Status.PENDING, code=None, reason=TAKEN_BACK)

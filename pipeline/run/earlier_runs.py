@@ -1,5 +1,6 @@
 """Earlier runs that left rows in doubt: these are settled, in their own journals, before a new run sends."""
 
+import functools
 import shlex
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from pipeline.config import ContactsSettings, LedgerSettings
-from pipeline.errors import Busy, MachineFailed, RunError, UsageError
+from pipeline.errors import Busy, MachineFailed, RunError, TargetUnusable, UsageError
 from pipeline.ledger import accounts
 from pipeline.ledger.files import assemble, write_ledger
 from pipeline.ledger.journal import Journal
@@ -23,6 +24,7 @@ from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import describing
 from pipeline.run.asking import Deleting
+from pipeline.run.canary import Canary, Direct, has_passed, left_by, unproven
 from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Job
 from pipeline.run.outcome import exit_code
@@ -30,6 +32,8 @@ from pipeline.run.reconciling import Reconciler
 from pipeline.run.recorded import record, recorded_job, undo_begun
 from pipeline.run.standing import survey
 from pipeline.sessions import Lease
+from pipeline.stages.faces import Faces
+from pipeline.targets import Lookup
 
 
 async def settle(
@@ -98,15 +102,50 @@ async def _settle(
         await _give_up(state, run, error, found)
         return
     standing = await anyio.to_thread.run_sync(survey, theirs.screened(), recovery)
-    if standing.doubtful.height and job.lookup is not None:
-        doubt = await anyio.to_thread.run_sync(doubt_of, theirs, recovery, standing, state, run.number, not_before)
-        reconciler = Reconciler(doubt, job.lookup, lease, job.settings, keeps_ids=keeps_ids, deleting=deleting)
+    if job.lookup is not None and (standing.doubtful.height or run.unproven):
         journal = await anyio.to_thread.run_sync(lambda: Journal.resume(recovery, disk=job.surroundings.disk))
         try:
-            await reconciler.run(journal)
+            if standing.doubtful.height:
+                of_theirs = functools.partial(doubt_of, theirs, recovery, standing, state, run.number, not_before)
+                doubt = await anyio.to_thread.run_sync(of_theirs)
+                reconciler = Reconciler(doubt, job.lookup, lease, job.settings, keeps_ids=keeps_ids, deleting=deleting)
+                await reconciler.run(journal)
+            if run.unproven:
+                await _prove(theirs, job.lookup, lease, journal, deleting)
+        except TargetUnusable:
+            journal.close()
+            await anyio.to_thread.run_sync(_account, theirs, state, run)
+            raise
         finally:
             journal.close()
     await anyio.to_thread.run_sync(_account, theirs, state, run)
+    if run.unproven:
+        await anyio.to_thread.run_sync(functools.partial(state.unproven, run.number, yes=False))
+
+
+async def _prove(theirs: Job, lookup: Lookup, lease: Lease[Any], journal: Journal, deleting: Deleting) -> None:
+    """Read back what a run had sent that ended before its canary was read: nobody else would. Raises TargetUnusable
+    where it is damaged, when it is taken back.
+    """
+    recovery = await anyio.to_thread.run_sync(theirs.recover)
+    retries = {name: channel.retries for name, channel in theirs.settings.contacts.channels.items()}
+    rows = await anyio.to_thread.run_sync(unproven, theirs.screened(), recovery, retries)
+    canary = Canary(
+        lookup,
+        lambda: lease,
+        rows=theirs.options.canary,
+        contract=theirs.settings.target.contract,
+        listed=None,
+        begun=True,
+        faces=Faces(theirs.settings.contacts),
+        baseline=theirs.baseline,
+        deleting=deleting,
+        patience=theirs.settings.delivery.late_effect,
+        passed=has_passed(recovery.notes),
+        left=left_by(recovery.notes),
+    )
+    canary.begin(rows)
+    await canary.prove(Direct(journal))
 
 
 def _job(job: Job, directory: RunDirectory) -> tuple[Job, Recovery]:
@@ -149,7 +188,8 @@ def _account(job: Job, state: State, run: Run) -> None:
             observe=account.add,
         )
     counts = Counter({Status(status): number for status, number in tally.counts.items()})
-    whole = not counts[Status.PENDING] and not counts[Status.IN_DOUBT]
+    # What such a run does beside adding is left for itself to do.
+    whole = not (counts[Status.PENDING] or counts[Status.IN_DOUBT] or job.options.activate or job.options.upsert)
     code = summary.exit_code
     if whole:
         code = exit_code(counts, failure=None, received=None, tolerate=job.options.tolerate)

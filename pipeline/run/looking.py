@@ -104,7 +104,10 @@ class Looking:
         """Rows may share an id: that one of them is there must not keep another from being sent (blocks)."""
         assert self._earlier is not None
         for rows in told(self._job.screened(), self._earlier.recovery):
-            listed.discard(packed_ids(rows.filter(pl.col("status") == Status.ACCEPTED.value)["contact_id"]))
+            sent = (pl.col("status") == Status.ACCEPTED.value) | (
+                (pl.col("status") == Status.IN_DOUBT.value) & (pl.col("attempts") > 0)
+            )
+            listed.discard(packed_ids(rows.filter(sent)["contact_id"]))
 
     def _strangely_known(self) -> bool:
         """Whether the target lists rows of this input, though this machine knows of no run that sent any (blocks)."""

@@ -27,8 +27,8 @@ _RECORDED: Final = {
 
 #: Why a run cannot be gone on with.
 UNDONE: Final = (
-    "{directory}: this run was undone, in whole or in part, and cannot be gone on with; import the list anew, in "
-    "another run directory"
+    "{directory}: this run was undone, in whole or in part, or its campaign was deleted: it cannot be gone on with; "
+    "import the list anew, in another run directory"
 )
 
 #: What may be set anew, beside the target's credentials: nothing that decides what is sent, or where.

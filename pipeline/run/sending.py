@@ -19,7 +19,7 @@ from pipeline.records import Status
 from pipeline.run import describing, earlier_runs, reconciling, run_campaign, updating
 from pipeline.run.accounting import Course
 from pipeline.run.asking import ask
-from pipeline.run.canary import Canary, Direct, unproven
+from pipeline.run.canary import Canary, Direct, has_passed, left_by, unproven
 from pipeline.run.delivering import Delivery
 from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Earlier, Job
@@ -29,7 +29,6 @@ from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Reconciler
 from pipeline.run.standing import survey
-from pipeline.stages.canary import Verdict
 from pipeline.stages.read import read
 
 #: After so many rounds of sending in which no row was accepted, rows that always lack an answer have failed.
@@ -128,9 +127,10 @@ class Sending:
         )
         await self._looking.look()
         if self._lookup is not None and job.options.canary:
+            notes = self._earlier.recovery.notes if self._earlier else ()
             self._canary = Canary(
                 self._lookup,
-                self._pool,
+                self._pool.quiet_lease,
                 rows=job.options.canary,
                 listed=self._looking.census,
                 contract=job.settings.target.contract,
@@ -139,9 +139,11 @@ class Sending:
                 baseline=job.baseline,
                 deleting=self._looking.deleting,
                 patience=job.settings.delivery.late_effect,
-                passed=_proven(self._earlier),
-                left=_left_of_canary(self._earlier),
+                passed=has_passed(notes),
+                left=left_by(notes),
             )
+            proving = functools.partial(self._state.unproven, self._number, yes=not self._canary.passed)
+            await anyio.to_thread.run_sync(proving)
 
     def _check_unchanged(self) -> None:
         """A plan may have been looked at for long: what is sent is what was surveyed."""
@@ -271,6 +273,8 @@ class Sending:
 
     async def _learn(self, canary: Canary) -> None:
         """Remember what reading back has told of the target."""
+        if canary.passed:
+            await anyio.to_thread.run_sync(functools.partial(self._state.unproven, self._number, yes=False))
         found, configured = canary.keeps_ids, self._job.settings.target.keeps_ids
         if found is None:
             return
@@ -286,7 +290,14 @@ class Sending:
         """Update what was found to be in the campaign with other content."""
         job, lookup = self._job, self._lookup
         self._recovery = recovery = await anyio.to_thread.run_sync(job.recover)
-        if lookup is None or not await anyio.to_thread.run_sync(updating.any_left, recovery):
+        if not await anyio.to_thread.run_sync(updating.any_left, recovery):
+            return
+        if lookup is None:
+            logger().warning("upsert.impossible", reason="the target has no call that updates: none is updated")
+            return
+        if await anyio.to_thread.run_sync(self._state.overtaken, self._number):
+            # What another run has brought there since is newer than what this one would write over it.
+            logger().warning("upsert.overtaken", reason="another run has sent since this one began: none is updated")
             return
         if self._keeps_ids is False:
             logger().warning("upsert.impossible", reason="the target gives contacts ids of its own: none is updated")
@@ -320,23 +331,3 @@ class Sending:
             phase="updating",
         )
         await delivery.run(observing=True)
-
-
-#: How a canary ends after which the rest may follow.
-_ENDS: Final = (Verdict.PASSED.value, Verdict.UNPROVEN.value)
-
-
-def _proven(earlier: Earlier | None) -> bool:
-    """Whether a canary of this run was read back already, or could not be."""
-    notes = earlier.recovery.notes if earlier else ()
-    return any(note.event == "canary" and note.fields.get("verdict") in _ENDS for note in notes)
-
-
-def _left_of_canary(earlier: Earlier | None) -> set[int]:
-    """Positions of rows that were in doubt when the canary passed; before, of those that it found damaged and could not
-    take back: that was told.
-    """
-    notes = [note.fields for note in (earlier.recovery.notes if earlier else ()) if note.event == "canary"]
-    ends = [fields for fields in notes if fields.get("verdict") in _ENDS]
-    left = [fields.get("left") for fields in (ends[-1:] or notes)]
-    return {int(position) for positions in left if isinstance(positions, list) for position in positions}

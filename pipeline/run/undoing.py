@@ -103,6 +103,8 @@ async def _undo(
     state = stack.enter_context(
         campaign.held(describing.state_directory(job.settings), target.identity, target.campaign)
     )
+    if await anyio.to_thread.run_sync(state.campaign_deleted, run.header.run_id):
+        raise UsageError(f"{directory.path}: its campaign was deleted since, and what it had added with it")
     undo = _Undo(job, run, begun, state, progress)
     await undo.survey()
     return await undo.run(confirm)

@@ -36,6 +36,7 @@ def contacts(
             "attempts": [attempts] * len(numbers),
             "settled_at": [settled_at] * len(numbers),
             "reason": pl.Series([reason] * len(numbers), dtype=pl.String),
+            "warnings": pl.Series([[]] * len(numbers), dtype=pl.List(pl.String)),
         }
     )
 
