@@ -75,9 +75,9 @@ class MachineFailed(RunError):
 class Interrupted(RunError):
     """A signal came before anything was begun; the exit code is 128 and the signal's number."""
 
-    def __init__(self, signal_number: int) -> None:
+    def __init__(self, signal_number: int, words: str = "Stopped by a signal before anything was sent.") -> None:
         self.exit_code = 128 + signal_number
-        super().__init__("Stopped by a signal before anything was sent.")
+        super().__init__(words)
 
 
 # --- how a row call ends, when it does not end well -----------------------------------------------------------

@@ -63,7 +63,8 @@ def list_(
         from pipeline import run
         from pipeline.report import campaigns as report
 
-        shown = run_async(partial(run.list_campaigns, run.load_settings(config, set_ or (), mapped=False)))
+        settings = run.load_settings(config, set_ or (), mapped=False)
+        shown = run_async(partial(run.list_campaigns, settings, signals=True))
         if json_:
             say(report.as_json([each.table for each in shown]))
         elif sys.stdout.isatty():
@@ -96,7 +97,7 @@ def show(
         from pipeline import run
         from pipeline.report import campaigns as report
 
-        shown = run_async(partial(run.show_campaign, _settings(config, set_, id_)))
+        shown = run_async(partial(run.show_campaign, _settings(config, set_, id_), signals=True))
         if json_:
             complain(shown.remark)
         say(report.as_json(shown.table) if json_ else report.toml(shown.table, shown.remark).rstrip("\n"))
@@ -124,7 +125,7 @@ def add(
             raise UsageError("Nothing to add: give a file, or keys with --set.")
         settings = run.load_settings(config, (), mapped=False)
         table, places = configfile.read_table(file, keys or ())
-        added = run_async(partial(run.add_campaign, settings, table, places.name))
+        added = run_async(partial(run.add_campaign, settings, table, places.name, signals=True))
         if added.new_id:
             complain("The target gave the campaign an id of its own.")
         say(report.as_json(added.after) if json_ else added.id)
@@ -163,7 +164,7 @@ def update(
             raise UsageError("Nothing to change: give a file, or keys with --set.")
         settings = _settings(config, (), id_)
         table, places = configfile.read_table(file, keys or ())
-        changed = run_async(partial(run.update_campaign, settings, table, places.name))
+        changed = run_async(partial(run.update_campaign, settings, table, places.name, signals=True))
         if json_:
             say(report.as_json(changed.after))
         elif changed.before is not None and changed.sent:
@@ -193,7 +194,8 @@ def delete(
         from pipeline import run
 
         settings = _settings(config, set_, id_)
-        run_async(partial(run.delete_campaign, settings, None if yes else _asking(settings.target.campaign)))
+        confirm = None if yes else _asking(settings.target.campaign)
+        run_async(partial(run.delete_campaign, settings, confirm, signals=True))
         say(f"Campaign {settings.target.campaign} is deleted.")
 
 
@@ -228,7 +230,9 @@ def _set_paused(
         from pipeline import run
         from pipeline.report import campaigns as report
 
-        changed = run_async(partial(run.update_campaign, _settings(config, given, id_), {"paused": paused}))
+        changed = run_async(
+            partial(run.update_campaign, _settings(config, given, id_), {"paused": paused}, signals=True)
+        )
         already = "" if changed.sent else " already"
         say(f"Campaign {changed.id} is {report.state(changed.after)}{already}.")
         _compare(changed)

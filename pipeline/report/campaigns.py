@@ -47,7 +47,11 @@ def changed(campaign_id: str, before: Mapping[str, Any], after: Mapping[str, Any
     """What is another than it was, in a sentence."""
     was, now = dict(_flat(before)), dict(_flat(after))
     names = [name for name in (was | now) if was.get(name) != now.get(name)]
-    return f"Campaign {_line(campaign_id)}: changed {', '.join(names)}." if names else unchanged(campaign_id)
+    return (
+        f"Campaign {_line(campaign_id)}: changed {', '.join(names)}."
+        if names
+        else f"Campaign {_line(campaign_id)}: is as it was."
+    )
 
 
 def unchanged(campaign_id: str) -> str:

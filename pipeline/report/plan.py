@@ -54,7 +54,7 @@ def plan(survey: Surveyed, campaign: str) -> str:
     if channels:
         lines.append(f"By channel: {channels}.")
     if survey.outlook:
-        lines += ["The campaign as it is now:", *(f"  {safe(sentence)}" for sentence in survey.outlook)]
+        lines += ["The campaign:", *(f"  {safe(sentence)}" for sentence in survey.outlook)]
     if survey.warnings:
         lines.append(f"{rows(survey.warnings)} with a warning, e.g. a channel left out: the ledger will name them.")
     if survey.messages:

@@ -9,9 +9,10 @@ from contextlib import aclosing, asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from time import time
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
+import anyio
 import anyio.to_thread
 
 from pipeline import targets
@@ -20,6 +21,7 @@ from pipeline.configfile import merge
 from pipeline.errors import (
     AlreadyThere,
     ConfigError,
+    Interrupted,
     NoList,
     NotDelivered,
     OutcomeUnknown,
@@ -34,11 +36,16 @@ from pipeline.errors import (
 from pipeline.ledger import campaign as campaign_state
 from pipeline.run import describing
 from pipeline.run.asking import ATTEMPTS, ask
+from pipeline.run.failures import first
+from pipeline.run.stopping import Stopping
 from pipeline.sessions import Lease, SessionPool
 from pipeline.targets import Campaigns
 from pipeline.wire import ClientFactory, client_factory
 
 T = TypeVar("T")
+
+#: What is told where a signal has come.
+UNTOLD: Final = "Stopped by a signal. If something was to be changed, `campaign show` tells whether it was."
 
 #: Names the place of a dotted key, with the key.
 Place = Callable[[str], str]
@@ -122,8 +129,11 @@ class CampaignDesk:
 
 
 @asynccontextmanager
-async def campaign_desk(settings: Settings, clients: ClientFactory | None = None) -> AsyncIterator[CampaignDesk]:
-    """The campaigns of the target that the settings name; its session is closed at the end.
+async def campaign_desk(
+    settings: Settings, clients: ClientFactory | None = None, *, signals: bool = False
+) -> AsyncIterator[CampaignDesk]:
+    """The campaigns of the target that the settings name; its session is closed at the end, and with `signals` on
+    SIGINT and SIGTERM too.
 
     Raises UsageError where the system has no calls for campaigns, else RunError.
     """
@@ -134,34 +144,51 @@ async def campaign_desk(settings: Settings, clients: ClientFactory | None = None
     if campaigns is None:
         raise UsageError(f"A target of system {settings.target.system} has no calls for campaigns.")
     pool: SessionPool[Any] = SessionPool(target, 1, 1, settings.sessions, open_within=2 * settings.delivery.timeout)
+    stopping = Stopping()
     try:
-        async with pool.lease() as lease:
-            assert lease is not None, "the first lease of a pool is always given"
-            yield CampaignDesk(campaigns, lease)
+        async with anyio.create_task_group() as group:
+            if signals:
+                group.start_soon(stopping.watch)
+            with stopping.cancelling():
+                async with pool.lease() as lease:
+                    assert lease is not None, "the first lease of a pool is always given"
+                    yield CampaignDesk(campaigns, lease)
+            if stopping.received is not None:
+                raise Interrupted(stopping.received, UNTOLD)
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as errors:
+        raise first(errors) from errors
     finally:
         await pool.aclose()
 
 
-async def list_campaigns(settings: Settings, *, clients: ClientFactory | None = None) -> list[Shown]:
+async def list_campaigns(
+    settings: Settings, *, clients: ClientFactory | None = None, signals: bool = False
+) -> list[Shown]:
     """All campaigns that the target tells of. Raises RunError."""
 
     async def listed(handle: Any) -> list[Shown]:
         async with aclosing(desk.campaigns.listed(handle)) as tables:
             return [Shown(table, desk.campaigns.remark) async for table in tables]
 
-    async with campaign_desk(settings, clients) as desk:
+    async with campaign_desk(settings, clients, signals=signals) as desk:
         return await desk.ask(listed)
 
 
-async def show_campaign(settings: Settings, *, clients: ClientFactory | None = None) -> Shown:
+async def show_campaign(settings: Settings, *, clients: ClientFactory | None = None, signals: bool = False) -> Shown:
     """The campaign that the settings name. Raises RunError, UsageError where they name none."""
     campaign_id = named(settings)
-    async with campaign_desk(settings, clients) as desk:
+    async with campaign_desk(settings, clients, signals=signals) as desk:
         return Shown(await desk.held(campaign_id), desk.campaigns.remark)
 
 
 async def add_campaign(
-    settings: Settings, table: Mapping[str, Any], place: Place = str, *, clients: ClientFactory | None = None
+    settings: Settings,
+    table: Mapping[str, Any],
+    place: Place = str,
+    *,
+    clients: ClientFactory | None = None,
+    signals: bool = False,
 ) -> Changed:
     """Add a campaign, read it back and compare. Its id is that of the table, else a new one of ours; the target may put
     one of its own in its place.
@@ -169,7 +196,7 @@ async def add_campaign(
     Adding is not known to be harmless when it is repeated, so where no answer comes the list is looked at instead.
     Raises ConfigError with every mistake in the table, UsageError where the id is taken, else RunError.
     """
-    async with campaign_desk(settings, clients) as desk:
+    async with campaign_desk(settings, clients, signals=signals) as desk:
         campaigns = desk.campaigns
         _refuse(campaigns.mistakes(table, new=True), place)
         wanted = {"id": str(uuid4()), **{name: value for name, value in table.items() if value is not None}}
@@ -217,14 +244,19 @@ async def _found(desk: CampaignDesk, wanted: Mapping[str, Any], before: set[str]
 
 
 async def update_campaign(
-    settings: Settings, changes: Mapping[str, Any], place: Place = str, *, clients: ClientFactory | None = None
+    settings: Settings,
+    changes: Mapping[str, Any],
+    place: Place = str,
+    *,
+    clients: ClientFactory | None = None,
+    signals: bool = False,
 ) -> Changed:
     """Change what `changes` names of the campaign that the settings name, and nothing else; read it back and compare.
 
     Where it is so already nothing is sent. Raises ConfigError with every mistake in the changes, else RunError.
     """
     campaign_id = named(settings)
-    async with campaign_desk(settings, clients) as desk:
+    async with campaign_desk(settings, clients, signals=signals) as desk:
         campaigns = desk.campaigns
         _refuse(campaigns.mistakes(changes, new=False), place)
         before = await desk.held(campaign_id)
@@ -248,13 +280,14 @@ async def delete_campaign(
     confirm: Callable[[Mapping[str, Any]], Awaitable[bool]] | None = None,
     *,
     clients: ClientFactory | None = None,
+    signals: bool = False,
 ) -> dict[str, Any]:
     """Delete the campaign that the settings name, while no run holds it; gives it as it was.
 
     What is remembered of its contacts is forgotten. Raises UsageError where `confirm` says no, Busy, else RunError.
     """
     campaign_id = named(settings)
-    async with campaign_desk(settings, clients) as desk:
+    async with campaign_desk(settings, clients, signals=signals) as desk:
         before = await desk.held(campaign_id)
         if confirm is not None and not await confirm(before):
             raise UsageError("Stopped at the question: nothing was deleted.")

@@ -128,10 +128,10 @@ class Canary:
 
     `rows`: so many go first. `passed`: an earlier process has proven them. `left` are positions: after it has passed,
     of rows that were in doubt then and are still to be read back; before, of those that it is of no use to read again.
-    `contract` names the settings to look at where it fails. `listed` is what the campaign held when this process began:
-    such contacts prove nothing, and are not ours to take back; None: that is not known. `begun`: an earlier process may
-    have added some of them; then the `baseline` tells, by `faces`, how many were there before. A target that lists late
-    is given `patience` seconds to show all.
+    `contract` names the settings to look at where it fails. `keeps_ids`: None where that is not known. `listed` is what
+    the campaign held when this process began: such contacts prove nothing, and are not ours to take back; None: that is
+    not known. `begun`: an earlier process may have added some of them; then the `baseline` tells, by `faces`, how many
+    were there before. A target that lists late is given `patience` seconds to show all.
     """
 
     def __init__(
@@ -142,6 +142,7 @@ class Canary:
         rows: int,
         listed: Census | None,
         contract: str,
+        keeps_ids: bool | None,
         begun: bool,
         faces: Faces,
         baseline: Baseline,
@@ -155,6 +156,7 @@ class Canary:
         self._lease = lease
         self._listed = listed
         self._contract = contract
+        self._keeps = keeps_ids
         self._begun = begun
         self._faces = faces
         self._baseline = baseline
@@ -187,6 +189,11 @@ class Canary:
         if not accepted:
             return
         finding = await self._read_back(accepted)
+        uncounted = self._begun and not await anyio.to_thread.run_sync(lambda: self._baseline.whole)
+        foreign = finding.keeps_ids is None and self._keeps is not True
+        if uncounted and foreign and finding.verdict is not Verdict.PASSED:
+            # None of our ids is there, and which of the others were added by us nobody can tell.
+            finding = Finding(Verdict.UNPROVEN, None, "what stood there before the first row was not counted")
         if finding.verdict in (Verdict.FAILED, Verdict.MISSING):
             taken: set[str] = set()
             with anyio.move_on_after(TAKE_BACK_WITHIN, shield=True):
@@ -249,6 +256,8 @@ class Canary:
 
     def _stood_before(self, numbers: Counter[bytes] | None) -> Callable[[Held], bool]:
         """Tells, contact by contact of one reading, which of them are none of ours."""
+        if numbers is None and self._begun and self._keeps is True:
+            return lambda _: True  # what has another id is none of ours, whatever it looks like
         if numbers is None:
             return lambda held: self._was_listed(held.contact_id or "")
 

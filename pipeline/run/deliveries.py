@@ -171,7 +171,9 @@ def _put(frames: Iterator[pl.DataFrame], schema: pl.Schema, destination: Destina
             rows += frame.height
             yield frame
 
-    path = destination.path
+    path = destination.path.resolve() if destination.path is not None else None
+    if path is not None and path.exists() and not path.is_file():
+        raise UsageError(f"{path}: is no file that could be replaced; leave out --output, and redirect standard output")
     if path is None:
         for text in _csv(counted(), schema):
             destination.write(text)

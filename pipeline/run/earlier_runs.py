@@ -111,7 +111,7 @@ async def _settle(
                 reconciler = Reconciler(doubt, job.lookup, lease, job.settings, keeps_ids=keeps_ids, deleting=deleting)
                 await reconciler.run(journal)
             if run.unproven:
-                await _prove(theirs, job.lookup, lease, journal, deleting)
+                await _prove(theirs, job.lookup, lease, journal, keeps_ids, deleting)
         except TargetUnusable:
             journal.close()
             await anyio.to_thread.run_sync(_account, theirs, state, run)
@@ -123,7 +123,9 @@ async def _settle(
         await anyio.to_thread.run_sync(functools.partial(state.unproven, run.number, yes=False))
 
 
-async def _prove(theirs: Job, lookup: Lookup, lease: Lease[Any], journal: Journal, deleting: Deleting) -> None:
+async def _prove(
+    theirs: Job, lookup: Lookup, lease: Lease[Any], journal: Journal, keeps_ids: bool | None, deleting: Deleting
+) -> None:
     """Read back what a run had sent that ended before its canary was read: nobody else would. Raises TargetUnusable
     where it is damaged, when it is taken back.
     """
@@ -135,6 +137,7 @@ async def _prove(theirs: Job, lookup: Lookup, lease: Lease[Any], journal: Journa
         lambda: lease,
         rows=theirs.options.canary,
         contract=theirs.settings.target.contract,
+        keeps_ids=keeps_ids,
         listed=None,
         begun=True,
         faces=Faces(theirs.settings.contacts),

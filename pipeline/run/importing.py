@@ -237,6 +237,8 @@ class _Import:
         module = surroundings.module(settings.target.system)
         target = module.create(settings, clients, directory.path / "contract")
         assert target.rows is not None, "such a system is refused when the configuration is read"
+        if self._options.upsert and target.lookup is None:
+            raise UsageError(f"a target of system {settings.target.system} has no call that updates: leave out --mode")
         run_campaign.check(self._options, target, settings.target.system)
         suppression = load_suppression(directory.kept("suppress"), settings.contacts, surroundings.authorities)
         self._job = Job(settings, self._options, surroundings, directory, self._sources, recorded, target, suppression)

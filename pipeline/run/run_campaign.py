@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from pipeline import configfile
@@ -21,6 +21,8 @@ from pipeline.run.job import ImportOptions, Job
 from pipeline.sessions import Lease
 from pipeline.targets import Campaigns, Target
 
+NO_CAMPAIGNS: Final = "A target of system {system} has no calls for campaigns: leave out --campaign and --activate."
+
 
 def campaign_of(
     file: Path, config: Sequence[Path], overrides: Sequence[str], run_dir: Path | None
@@ -28,12 +30,14 @@ def campaign_of(
     """The campaign that a run is to make, by its file, and its id: that of the file, else one that is the run
     directory's own, else a new one. Raises ConfigError.
     """
+    settings = load_settings(config, overrides, mapped=False)
+    if "campaign_id" not in type(settings.target).model_fields:
+        raise UsageError(NO_CAMPAIGNS.format(system=settings.target.system))
     table, _ = configfile.read_table(file, ())
     if named := table.get("id"):
         return table, str(named)
     if run_dir is None:
         return table, str(uuid4())
-    settings = load_settings(config, overrides, mapped=False)
     return table, str(uuid5(NAMESPACE_URL, f"{settings.target.place}\n{run_dir.absolute()}"))
 
 
@@ -42,9 +46,7 @@ def check(options: ImportOptions, target: Target, system: str) -> None:
     if options.campaign is None and not options.activate:
         return
     if target.campaigns is None:
-        raise UsageError(
-            f"A target of system {system} has no calls for campaigns: leave out --campaign and --activate."
-        )
+        raise UsageError(NO_CAMPAIGNS.format(system=system))
     if options.campaign is not None and (found := target.campaigns.mistakes(options.campaign, new=True)):
         raise ConfigError([f"--campaign: {name}: {words}" for name, words in found])
 
@@ -73,7 +75,16 @@ async def outlook(job: Job, campaigns: Campaigns) -> Sequence[str]:
     try:
         async with pool.lease() as lease:
             assert lease is not None
-            return await _outlook(job, CampaignDesk(campaigns, lease))
+            desk = CampaignDesk(campaigns, lease)
+            there = await _held(job, desk) is not None
+            plan = []
+            if not there and job.options.campaign is None:
+                plan.append("It is not known to the target: nothing can be added to it.")
+            if not there and job.options.campaign is not None:
+                plan.append("It is not there yet: it will be added, paused.")
+            if job.options.activate:
+                plan.append("It will be started when all rows are settled.")
+            return [*plan, *await _outlook(job, desk)]
     finally:
         await pool.aclose()
 

@@ -134,6 +134,7 @@ class Sending:
                 rows=job.options.canary,
                 listed=self._looking.census,
                 contract=job.settings.target.contract,
+                keeps_ids=self._keeps_ids,
                 begun=self._looking.begun,
                 faces=self._looking.faces,
                 baseline=job.baseline,

@@ -89,34 +89,39 @@ async def read_back(
     None of the rows was in the campaign before, as far as is known; a target may still hold several contacts of one id.
     `stood_before` tells of a contact that it was there before: it is none of `sent`, whatever it looks like.
     """
-    waiting = {row.contact_id: row for row in sent}
+    waiting: dict[str, list[Sent]] = {}  # rows may share an id
+    for row in sent:
+        waiting.setdefault(row.contact_id, []).append(row)
+    seen = 0
     damaged: dict[str, str] = {}  # what was lost, by id
     strangers: list[Held] = []  # candidates, should the target give ids of its own
     by_destination = {_destinations(row.channels): row for row in sent}
     try:
         async with aclosing(target.read_back(handle, limit=READ_LIMIT)) as contacts:
             async for held in contacts:
-                row = waiting.get(held.contact_id or "")
-                if row is None:
+                rows = waiting.get(held.contact_id or "")
+                if not rows:
                     if _might_be_ours(held, by_destination) and not stood_before(held):
                         strangers.append(held)
-                elif lost := _lost(row, held):
-                    damaged[row.contact_id] = lost
-                else:
-                    del waiting[row.contact_id]
-                    damaged.pop(row.contact_id, None)
-                    if not waiting:
+                    continue
+                losses = [_lost(row, held) for row in rows]
+                if None in losses:
+                    damaged.pop(rows.pop(losses.index(None)).contact_id, None)
+                    seen += 1
+                    if seen == len(sent):
                         return Finding(Verdict.PASSED, True, None)
+                else:
+                    damaged[rows[0].contact_id] = losses[0] or ""
     except ReadBackTooLarge:
         if damaged:
             return Finding(Verdict.FAILED, True, next(iter(damaged.values())))
-        kept = True if len(waiting) < len(sent) else None
+        kept = True if seen else None
         return Finding(Verdict.UNPROVEN, kept, "the campaign holds too much to be read back")
     if damaged:
         return Finding(Verdict.FAILED, True, next(iter(damaged.values())))
-    if len(waiting) < len(sent):
+    if seen:
         return Finding(Verdict.MISSING, True, "some accepted rows are not in the campaign's list")
-    return _match_strangers(list(waiting.values()), strangers)
+    return _match_strangers(sent, strangers)
 
 
 def _match_strangers(rows: Sequence[Sent], strangers: list[Held]) -> Finding:

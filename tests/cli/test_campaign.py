@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 
 import pytest
 from cli.kit import Ended
+from simulator.soap_client import wait_until
 
 from pipeline.simulator import Campaign, Codes, Fault, RunningSimulator
 
@@ -348,3 +352,21 @@ def test_help_says_what_each_is_for(command: Command) -> None:
     ended = command("campaign", "--help")
     listed = [line.split()[0] for line in ended.out.partition("Commands:")[2].splitlines() if line]
     assert listed == ["list", "show", "add", "update", "delete", "pause", "start", "contacts"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("words", "operation"), [(["show"], "GetCampaign"), (["pause"], "UpdateCampaign")])
+def test_a_signal_closes_the_session(number: int, words: list[str], operation: str, desk: Path, serve: Serve) -> None:
+    service = serve(faults=(Fault("hang", operation=operation),))
+    Path("signal.toml").write_text(
+        CONFIG.format(endpoint=service.url, more=f'campaign_id = "{FIRST}"'), encoding="utf-8"
+    )
+    command = [sys.executable, "-m", "pipeline", "campaign", *words, "--config", "signal.toml"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: service.state()["calls"].get(operation, 0) or process.poll() is not None)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, "Stopped by a signal" in err) == (128 + number, True), err
+    sessions = service.state()["sessions"]
+    assert (sessions["opened"], sessions["closed"]) == (1, 1)

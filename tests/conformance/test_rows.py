@@ -52,7 +52,7 @@ def test_checking_needs_neither_secrets_nor_the_system(
 
 @pytest.mark.parametrize(("sessions", "calls"), [(2, 1), (1, 4)], ids=["one call a session", "one session for all"])
 def test_sessions_that_expire_in_use_cost_no_row(row_system: System, opened: Opened, sessions: int, calls: int) -> None:
-    here = opened(row_system, expire_after=7)
+    here = opened(row_system, expire_after=7 if calls == 1 else 13)
     ended = here.import_("--sessions", str(sessions), "--set", f"delivery.calls_per_session={calls}")
     assert ended.code == 0, ended.err
     assert here.counts == {"accepted": ROWS}

@@ -58,8 +58,8 @@ class Calls:
         """
         if answer.status == 401:
             return UNAUTHENTICATED, found or {}
-        if answer.status == 204:  # success without words
-            return replies.SUCCESS, {}
+        if answer.status == 204 or (purpose is Purpose.ROW and rest.succeeded(answer) and not answer.body.strip()):
+            return replies.SUCCESS, {}  # without words
         code = replies.status_code(found) if found is not None else None
         if not rest.succeeded(answer) and (code in (None, replies.SUCCESS) or answer.status in (429, 503)):
             if answer.status == 403:
@@ -67,4 +67,6 @@ class Calls:
             rest.raise_status(answer, purpose, self._host)
         if found is None:
             found = rest.read(answer, purpose, self._host)
+        if "statusCode" not in found and purpose is Purpose.ROW and rest.succeeded(answer):
+            return replies.SUCCESS, found  # HTTP success means accepted (contract.md)
         return code, found

@@ -87,14 +87,26 @@ def lacking(
 def _results(found: object, channels: Sequence[str], path: tuple[str, ...]) -> Iterator[tuple[str | None, Object]]:
     """The objects below the first that have a status code, with the channel of each; None: it cannot be told."""
     if isinstance(found, dict):
-        if path and status_code(found) is not None:
-            texts = [value for value in found.values() if isinstance(value, str)]
-            yield _channel_of((*texts, *reversed(path)), channels), found
-        for name, value in found.items():
-            yield from _results(value, channels, (*path, name))
+        texts = [value for name, value in found.items() if isinstance(value, str) and name != "statusMessage"]
+        code = status_code(found)
+        parts = [(name, value) for name, value in found.items() if isinstance(value, dict | list)]
+        around = code == PARTIAL_SUCCESS and any(_tells(value) for _, value in parts)  # what is told within says more
+        if path and code is not None and not around:
+            named = _channel_of((*texts, *reversed(path)), channels)
+            # What is told in words names what failed, or what did not: it only counts where nothing else does.
+            yield named or _channel_of((str(found.get("statusMessage", "")),), channels), found
+        for name, value in parts:
+            yield from _results(value, channels, (*path, *texts, name))
     elif isinstance(found, list):
         for value in found:
             yield from _results(value, channels, (*path, ""))
+
+
+def _tells(found: object) -> bool:
+    """Whether any object in it has a status code."""
+    if isinstance(found, dict):
+        return status_code(found) is not None or any(map(_tells, found.values()))
+    return isinstance(found, list) and any(map(_tells, found))
 
 
 def _channel_of(names: Iterable[str], channels: Sequence[str]) -> str | None:
