@@ -58,8 +58,8 @@ class Calls:
         """
         if answer.status == 401:
             return UNAUTHENTICATED, found or {}
-        if answer.status == 204 or (purpose is Purpose.ROW and rest.succeeded(answer) and not answer.body.strip()):
-            return replies.SUCCESS, {}  # without words
+        if answer.status == 204:  # success without words
+            return replies.SUCCESS, {}
         code = replies.status_code(found) if found is not None else None
         if not rest.succeeded(answer) and (code in (None, replies.SUCCESS) or answer.status in (429, 503)):
             if answer.status == 403:
