@@ -6,7 +6,7 @@ from typing import Literal
 import polars as pl
 
 from pipeline.config import ChannelSettings, Condition
-from pipeline.stages.authorities import Authorities
+from pipeline.stages.destinations.authorities import Authorities
 from pipeline.stages.template import Template
 from pipeline.stages.verdicts import first, nothing, say
 

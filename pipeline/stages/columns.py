@@ -6,7 +6,7 @@ from difflib import get_close_matches
 import polars as pl
 
 from pipeline.config import ContactsSettings, needed_columns
-from pipeline.stages.phone import check_region
+from pipeline.stages.destinations.phone import check_region
 from pipeline.stages.template import Template
 
 

@@ -14,10 +14,10 @@ import polars as pl
 from pipeline.errors import SourceError
 from pipeline.ledger.resubmit import MARKS, unguarded
 from pipeline.records import Batch
-from pipeline.stages import csv_head, csv_source, parquet_source
-from pipeline.stages.csv_records import LONGEST_CELL
-from pipeline.stages.csv_text import BLOCK, Form, unreadable
-from pipeline.stages.pieces import Piece, even
+from pipeline.stages.sources import csv_file, csv_head, parquet_file
+from pipeline.stages.sources.csv_records import LONGEST_CELL
+from pipeline.stages.sources.csv_text import BLOCK, Form, unreadable
+from pipeline.stages.sources.pieces import Piece, even
 
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
@@ -56,7 +56,7 @@ def open_source(
         raise unreadable(name, error) from error
     compressed = start.startswith(_GZIP)
     if start == _PARQUET:
-        columns, rows = parquet_source.inspect(path, name)
+        columns, rows = parquet_file.inspect(path, name)
         return Source(path, name, "parquet", _kept(columns, name), None, None, False, rows, size)
     form, columns = csv_head.inspect(path, name, compressed=compressed, delimiter=delimiter, encoding=encoding)
     return Source(
@@ -140,7 +140,7 @@ async def read(
 
 def _pieces(source: Source, *, block: int, longest_cell: int) -> Iterator[Piece]:
     if source.format == "parquet":
-        pieces = parquet_source.pieces(source.path, source.name)
+        pieces = parquet_file.pieces(source.path, source.name)
     else:
         form = Form(
             path=source.path,
@@ -150,7 +150,7 @@ def _pieces(source: Source, *, block: int, longest_cell: int) -> Iterator[Piece]
             delimiter=source.delimiter or ",",
             line_end=source.line_end or "\n",
         )
-        pieces = csv_source.pieces(form, block=block, longest=longest_cell)
+        pieces = csv_file.pieces(form, block=block, longest=longest_cell)
     for frame, lines, damage in pieces:
         if tuple(frame.columns) == source.columns:
             yield Piece(frame, lines, damage)

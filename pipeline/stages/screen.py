@@ -11,12 +11,12 @@ from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from pipeline.config import MADE, ContactsSettings
 from pipeline.errors import ConfigError, SourceError
 from pipeline.records import CHANNELS, CONTACTS_SCHEMA, Batch, Screened, Status
-from pipeline.stages.authorities import Authorities
 from pipeline.stages.channel import Channel, Reading, meets
 from pipeline.stages.columns import check_characters, check_columns, check_mapping, code_point
+from pipeline.stages.destinations.authorities import Authorities
+from pipeline.stages.destinations.phone import check_region
 from pipeline.stages.duplicates import Duplicates
 from pipeline.stages.identity import contact_ids, contents, destination_keys
-from pipeline.stages.phone import check_region
 from pipeline.stages.suppression import Suppression, load_suppression
 from pipeline.stages.template import Template, blank
 from pipeline.stages.verdicts import Verdicts, first, nothing, say

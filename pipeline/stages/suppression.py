@@ -10,7 +10,7 @@ import polars as pl
 
 from pipeline.config import ContactsSettings
 from pipeline.errors import SourceError
-from pipeline.stages.authorities import Authorities
+from pipeline.stages.destinations.authorities import Authorities
 
 _DELIMITERS: Final = ",;\t|"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.stages.email import read_mail
+from pipeline.stages.destinations.email import read_mail
 
 
 @pytest.mark.parametrize(

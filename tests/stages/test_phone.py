@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.stages.phone import check_region, read_phone
+from pipeline.stages.destinations.phone import check_region, read_phone
 
 
 @pytest.mark.parametrize(

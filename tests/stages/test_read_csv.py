@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import SourceError
-from pipeline.stages.csv_head import HEAD
-from pipeline.stages.csv_records import LONGEST_CELL
 from pipeline.stages.read import Source, batches, open_source
+from pipeline.stages.sources.csv_head import HEAD
+from pipeline.stages.sources.csv_records import LONGEST_CELL
 
 DELIMITERS = [",", ";", "\t", "|"]
 

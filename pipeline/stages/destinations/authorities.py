@@ -5,8 +5,8 @@ from typing import Final, TypeVar
 
 import polars as pl
 
-from pipeline.stages.email import Mail, read_mail
-from pipeline.stages.phone import Phone, read_phone
+from pipeline.stages.destinations.email import Mail, read_mail
+from pipeline.stages.destinations.phone import Phone, read_phone
 
 Verdict = TypeVar("Verdict", Phone, Mail)
 

@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from pipeline.errors import SourceError
-from pipeline.stages.csv_head import find_header, header_names, is_blank
-from pipeline.stages.csv_records import LONGEST_CELL, Record, Scanner, fields
-from pipeline.stages.csv_text import BLOCK, CutShort, Form, text
-from pipeline.stages.pieces import Piece
+from pipeline.stages.sources.csv_head import find_header, header_names, is_blank
+from pipeline.stages.sources.csv_records import LONGEST_CELL, Record, Scanner, fields
+from pipeline.stages.sources.csv_text import BLOCK, CutShort, Form, text
+from pipeline.stages.sources.pieces import Piece
 
 _LF: Final = b"\n"
 

@@ -7,8 +7,8 @@ from typing import Final
 import polars as pl
 
 from pipeline.errors import SourceError
-from pipeline.stages.csv_text import unreadable
-from pipeline.stages.pieces import Piece
+from pipeline.stages.sources.csv_text import unreadable
+from pipeline.stages.sources.pieces import Piece
 
 #: Floats below this are exact as whole numbers, and far above every telephone number.
 _WHOLE: Final = 2.0**53

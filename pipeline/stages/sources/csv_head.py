@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.errors import SourceError
-from pipeline.stages.csv_records import Record, Scanner
-from pipeline.stages.csv_text import CutShort, Form, raw, text
+from pipeline.stages.sources.csv_records import Record, Scanner
+from pipeline.stages.sources.csv_text import CutShort, Form, raw, text
 
 #: Bytes that are looked at.
 HEAD: Final = 256 << 10

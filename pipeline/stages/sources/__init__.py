@@ -1,0 +1,1 @@
+"""Files that contacts come from, each kind to pieces of text rows."""
