@@ -20,7 +20,7 @@ from pipeline.config import ContactsSettings, LedgerSettings, template_columns
 from pipeline.ledger.masking import masked
 from pipeline.ledger.private import replacing, writing
 from pipeline.ledger.recovery import Recovery
-from pipeline.ledger.resubmit import ResubmitWriter
+from pipeline.ledger.resubmit import DEFAULT_FORM, Form, ResubmitWriter
 from pipeline.records import CHANNELS, LEDGER_SCHEMA, WAS_UPDATED, Screened, Status, told_apart
 
 #: Names of the files within the run directory.
@@ -56,15 +56,16 @@ def write_ledger(
     settings: LedgerSettings,
     contacts: ContactsSettings,
     *,
+    form: Form = DEFAULT_FORM,
     observe: Callable[[pl.DataFrame], None] | None = None,
 ) -> Tally:
     """Write ledger.parquet, ledger.csv (as `settings` ask) and resubmit.csv into `run_dir`, and count what is in them.
 
     `screened` is every batch of the input in order, from position 0; it is pulled one batch at a time, perhaps from
     another thread than the caller's, and there `observe` is called with every part of the ledger (LEDGER_SCHEMA,
-    nothing masked). `recovery` is the journal; None: nothing was sent, every row that could be is pending. The files
-    are put in place together at the end; if anything fails those that were there stay. Raises what `screened` raises,
-    and MachineFailed where a file cannot be written.
+    nothing masked). `recovery` is the journal; None: nothing was sent, every row that could be is pending. `form` is
+    how resubmit.csv is written. The files are put in place together at the end; if anything fails those that were
+    there stay. Raises what `screened` raises, and MachineFailed where a file cannot be written.
     """
     counting = _Counting()
     destinations = frozenset(
@@ -77,7 +78,7 @@ def write_ledger(
         )
         part = stack.enter_context(replacing(run_dir / RESUBMIT))
         with writing(run_dir / RESUBMIT):
-            resubmit = ResubmitWriter(part, hidden=destinations if settings.mask else frozenset())
+            resubmit = ResubmitWriter(part, form, hidden=destinations if settings.mask else frozenset())
         stack.callback(resubmit.close)
         text = stack.enter_context(_begun_csv(table, run_dir / CSV)) if table else None
         hidden = [*CHANNELS, *["key"] * (not destinations.isdisjoint(contacts.key))] if settings.mask else []

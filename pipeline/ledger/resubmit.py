@@ -1,20 +1,23 @@
-"""resubmit.csv: the rows that a person has to mend, in the source's own form, safe to open in a spreadsheet.
+"""resubmit.csv: the rows that a person has to mend, in the source's own form, and what a later import makes of them.
 
-The guard: a cell that begins with `=`, `+`, `-`, `@`, a tab or an end of line would be run as a formula or, as
-`+14165550100`, turned into a number. Such a cell, and one that is such a cell behind apostrophes, gets one apostrophe
-in front; the header's cells too. Taking one apostrophe from every cell that is apostrophes followed by such a beginning
-(`unguarded`) gives back exactly what the source said. A reader does that where a file has the columns MARKS, which it
-then drops.
+The file has the source's columns, delimiter and line ends, and its text as it was, behind the apostrophes of `guard`.
+Three columns of ours stand behind them. By any of these a reader knows the file, takes the apostrophes away, and leaves
+the three out; see `restored`.
 """
 
+import hashlib
 import io
 import os
+import re
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
+from pipeline.ledger.guard import guarded, unguarded
 from pipeline.ledger.masking import masked
 from pipeline.records import MENDABLE, Screened
 
@@ -22,25 +25,33 @@ from pipeline.records import MENDABLE, Screened
 MARKS: Final = ("_status", "_column", "_reason")
 
 #: A row whose structure was broken reads whole once its cells are written out, though they may stand in the wrong
-#: columns. This cell beyond the last column keeps it broken, and so unsent, until a person has looked at it.
-MEND_FIRST: Final = "the fields of this row may stand in the wrong columns: put them right, then delete this cell"
+#: columns. By this, in its cell `_column`, it stays invalid until somebody has changed it.
+_MEND: Final = "any: mend the cells of this row, or empty this one if they are right as they stand (as read: {})"
+_AS_READ: Final = r"\(as read: ([0-9a-f]{8})\)\s*$"
 
-# No column of a source has these names: NUL makes a header unreadable.
-_BROKEN: Final = "\x00broken"
-_RUN: Final = "\x00run"
+#: Why a row of such a file is invalid.
+UNMENDED: Final = "is not mended yet: its cells are as they were first read"
+LOST: Final = "holds U+FFFD in place of a character that could not be read: type it anew"
+HIDDEN: Final = "holds a masked destination: type it anew"
+
+_MASK: Final = r"^(?:.?\*\*\*@|\*{3,}[^*]{1,2}$)"  # as `masked` makes them
+_BROKEN: Final = "\x00broken"  # no column of a source has this name: NUL makes a header unreadable
+_UNKNOWN: Final = "\ufffd"
 _BOM: Final = b"\xef\xbb\xbf"  # without it a spreadsheet reads the file in its own country's encoding
 _MENDABLE: Final = [status.value for status in MENDABLE]
+_HEADER_END: Final = re.compile(rb"_status(.)_column\1_reason\r?\n")
 
 
-def guarded(column: pl.Expr) -> pl.Expr:
-    """Cells as they stand in resubmit.csv."""
-    # The plain branch comes first: its name is the one that the cells keep.
-    return pl.when(~column.str.contains(r"^'*[=+\-@\t\r\n]")).then(column).otherwise("'" + column)
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a source is written, as far as resubmit.csv is written like it."""
+
+    delimiter: str = ","  # one character
+    line_end: str = "\n"  # "\n" or "\r\n"
 
 
-def unguarded(column: pl.Expr) -> pl.Expr:
-    """Cells as the source had them: the inverse of `guarded`."""
-    return pl.when(column.str.contains(r"^'+[=+\-@\t\r\n]")).then(column.str.slice(1)).otherwise(column)
+#: Where no source is a CSV.
+DEFAULT_FORM: Final = Form()
 
 
 class ResubmitWriter:
@@ -50,8 +61,9 @@ class ResubmitWriter:
     is known in the end only; until then the rows lie in a file of frames beside `path`. `close` it in any case.
     """
 
-    def __init__(self, path: Path, *, hidden: frozenset[str] = frozenset()) -> None:
+    def __init__(self, path: Path, form: Form, *, hidden: frozenset[str] = frozenset()) -> None:
         self._path = path
+        self._form = form
         self._hidden = hidden  # columns whose cells are masked
         self._columns: dict[str, None] = {}
         self._spool_path = path.with_name(f"{path.name}.rows")
@@ -75,17 +87,14 @@ class ResubmitWriter:
     def finish(self) -> None:
         """Write the file out."""
         self._spool.seek(0)
+        names = (*self._columns, *MARKS)
         with self._path.open("wb") as file:
-            names = pl.DataFrame([[name] for name in (*self._columns, *MARKS)], orient="col")
             file.write(_BOM)
-            names.select(guarded(pl.all())).write_csv(file, include_header=False)
+            self._write(pl.DataFrame([[name] for name in names], orient="col"), file)
             while length := self._spool.read(8):
                 rows = pl.read_ipc_stream(io.BytesIO(self._spool.read(int.from_bytes(length, "little"))))
-                cells = [self._cell(name, rows) for name in (*self._columns, *MARKS)]
-                runs = rows.with_columns(pl.col(_BROKEN).rle_id().alias(_RUN)).partition_by(_RUN, maintain_order=True)
-                for run in runs:
-                    more = [pl.lit(MEND_FIRST).alias(_BROKEN)] if run[_BROKEN][0] else []
-                    run.select(*cells, *more).write_csv(file, include_header=False)
+                lacking = [pl.lit(None, pl.String).alias(name) for name in names if name not in rows.columns]
+                self._write(self._told(rows).with_columns(lacking).select(names), file)
 
     def close(self) -> None:
         """Remove what lies beside the file."""
@@ -93,8 +102,67 @@ class ResubmitWriter:
             self._spool.close()
         self._spool_path.unlink(missing_ok=True)
 
-    def _cell(self, name: str, rows: pl.DataFrame) -> pl.Expr:
-        if name not in rows.columns:
-            return pl.lit(None, pl.String).alias(name)
-        column = pl.col(name)
-        return guarded(masked(column) if name in self._hidden else column).alias(name)
+    def _told(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows as a person is to see them, but for the guard."""
+        # No spreadsheet keeps a NUL; what takes its place is noticed if it stays.
+        rows = rows.with_columns(pl.col(pl.String).str.replace_all("\0", _UNKNOWN, literal=True))
+        rows = rows.with_columns(masked(pl.col(name)) for name in rows.columns if name in self._hidden)
+        if rows[_BROKEN].any():
+            digests = _digests(rows.filter(_BROKEN).drop(*MARKS, _BROKEN))
+            at_fault = rows["_column"].scatter(rows[_BROKEN].arg_true(), [_MEND.format(each) for each in digests])
+            rows = rows.with_columns(at_fault)
+        return rows
+
+    def _write(self, cells: pl.DataFrame, file: io.BufferedWriter) -> None:
+        cells.select(guarded(pl.all())).write_csv(
+            file, include_header=False, separator=self._form.delimiter, line_terminator=self._form.line_end
+        )
+
+
+def written_with(path: Path) -> str:
+    """The delimiter of a resubmit.csv that nobody has changed. Raises OSError, and ValueError where it is none."""
+    with path.open("rb") as file:
+        found = _HEADER_END.search(file.read(1 << 20))
+    if found is None:
+        raise ValueError(f"{path.name}: its header does not end in {', '.join(MARKS)}")
+    return found[1].decode()
+
+
+def originals(columns: Sequence[str]) -> dict[str, str]:
+    """By their names in a file, the columns that are not ours, each with the name that the source had for it."""
+    theirs = pl.DataFrame({"name": [name for name in columns if name not in MARKS]}, schema={"name": pl.String})
+    ours = theirs.height < len(columns)
+    names = theirs.select(unguarded(pl.col("name"))) if ours else theirs
+    return dict(zip(theirs["name"], names["name"], strict=True))
+
+
+def restored(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+    """Rows of a file with columns of ours as the source had them, without those; and for each why it may not be sent,
+    though it reads whole, else null. `frame` holds text alone.
+    """
+    cells = frame.drop(MARKS, strict=False).select(unguarded(pl.all())).rename(originals(frame.columns))
+    masks = cells.select(pl.any_horizontal(pl.all().str.contains(_MASK)).fill_null(value=False)).to_series()
+    why = pl.select(pl.when(masks).then(pl.lit(HIDDEN)).alias("why")).to_series()
+    if "_column" in frame.columns:
+        digests = frame["_column"].str.extract(_AS_READ)
+        broken = digests.is_not_null().arg_true()
+        if len(broken):
+            rows = cells[broken]
+            lost = rows.select(pl.any_horizontal(pl.all().str.contains(_UNKNOWN, literal=True))).to_series()
+            told = [
+                UNMENDED if now == then else LOST if unknown else None
+                for now, then, unknown in zip(_digests(rows), digests[broken], lost, strict=True)
+            ]
+            why = why.zip_with(why.is_not_null(), why.scatter(broken, told))
+    return cells, why
+
+
+def _digests(rows: pl.DataFrame) -> list[str]:
+    """For each row a mark of what its cells hold, wherever they stand and whatever a spreadsheet does to blanks."""
+    names = rows.columns
+    return [
+        hashlib.sha256(
+            repr(sorted((name, "".join(cell.split())) for name, cell in zip(names, row, strict=True) if cell)).encode()
+        ).hexdigest()[:8]
+        for row in rows.iter_rows()
+    ]

@@ -15,6 +15,7 @@ from pipeline.errors import MachineFailed
 from pipeline.ledger.files import CSV, PARQUET, RESUBMIT, as_text
 from pipeline.ledger.reading import Rows, as_read, csv_parts, ledger_parts
 from pipeline.ledger.recovery import OUTCOME_SCHEMA, Recovery
+from pipeline.ledger.resubmit import written_with
 from pipeline.ledger.summary import SUMMARY, Summary
 from pipeline.records import MENDABLE, TAKEN_BACK, TAKING_BACK, Batch, Status
 
@@ -235,7 +236,8 @@ def _check_resubmit(path: Path, checks: _Checks, problems: Problems) -> None:
     if not path.exists():
         problems.tell("resubmit", f"{path}: is missing")
         return
-    found = dict(pl.scan_csv(path, infer_schema=False).group_by("_status").len().collect().iter_rows())
+    rows = pl.scan_csv(path, infer_schema=False, separator=written_with(path))
+    found = dict(rows.group_by("_status").len().collect().iter_rows())
     due = {status.value: checks.counts[status.value] for status in MENDABLE if checks.counts[status.value]}
     if found != due:
         problems.tell("resubmit", f"{path.name} has the rows {found}, the ledger asks for {due}")

@@ -65,7 +65,13 @@ def account(
             if state is not None and number is not None:
                 observe = stack.enter_context(accounts.account(state, number, job.surroundings.wall_clock())).add
             tally = write_ledger(
-                directory.path, screened, recovery, settings.ledger, settings.contacts, observe=observe
+                directory.path,
+                screened,
+                recovery,
+                settings.ledger,
+                settings.contacts,
+                form=job.form,
+                observe=observe,
             )
     except SourceError as error:
         course.failure = MachineFailed(

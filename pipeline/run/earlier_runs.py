@@ -188,6 +188,7 @@ def _account(job: Job, state: State, run: Run) -> None:
             recovery,
             job.settings.ledger,
             job.settings.contacts,
+            form=job.form,
             observe=account.add,
         )
     counts = Counter({Status(status): number for status, number in tally.counts.items()})

@@ -9,6 +9,7 @@ from pipeline.config import Settings, Share
 from pipeline.ledger import lines
 from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.recovery import Recovery, recover
+from pipeline.ledger.resubmit import DEFAULT_FORM, Form
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.records import Screened, Status
 from pipeline.run.surroundings import Surroundings
@@ -99,6 +100,15 @@ class Job:
         """One walk over the whole input."""
         screener = self.screener()
         return map(screener.screen, batches(self.sources, limit=self.options.limit))
+
+    @property
+    def form(self) -> Form:
+        """How resubmit.csv is written: as the first CSV of the input, which may be given the same options again."""
+        for source in self.sources:
+            if source.delimiter is not None:
+                # A file whose lines end in CR alone has LF within its cells once it is read.
+                return Form(source.delimiter, "\r\n" if source.line_end == "\r\n" else "\n")
+        return DEFAULT_FORM
 
     def pool(self) -> SessionPool[Any]:
         """The sessions that the settings allow; none is open yet."""

@@ -9,10 +9,9 @@ from typing import Final
 import anyio
 import anyio.abc
 import anyio.to_thread
-import polars as pl
 
 from pipeline.errors import SourceError
-from pipeline.ledger.resubmit import MARKS, unguarded
+from pipeline.ledger.resubmit import originals, restored
 from pipeline.records import Batch
 from pipeline.stages.sources import csv_file, csv_head, parquet_file
 from pipeline.stages.sources.csv_records import LONGEST_CELL
@@ -30,7 +29,7 @@ class Source:
     path: Path  # where it is read from
     name: str  # as the ledger names it: the path as the user gave it
     format: str  # "csv" or "parquet"
-    columns: tuple[str, ...]  # in the file's order, without the MARKS of our own resubmit files
+    columns: tuple[str, ...]  # in the file's order, without those that our own resubmit files add
     delimiter: str | None  # CSV: one character
     encoding: str | None  # CSV: name of a Python codec; byte order marks are not part of the text
     compressed: bool  # gzip
@@ -158,13 +157,15 @@ def _pieces(source: Source, *, block: int, longest_cell: int) -> Iterator[Piece]
         kept = _kept(frame.columns, source.name)
         if kept != source.columns:
             raise SourceError(f"{source.name}: its columns changed while it was read; start again")
-        ours = source.format == "csv" and set(MARKS) <= set(frame.columns)
-        frame = frame.select(kept)
-        yield Piece(frame.select(unguarded(pl.all())) if ours else frame, lines, damage)
+        frame, unmended = restored(frame)
+        yield Piece(frame, lines, damage.zip_with(damage.is_not_null(), unmended))
 
 
 def _kept(columns: Sequence[str], name: str) -> tuple[str, ...]:
-    kept = tuple(column for column in columns if column not in MARKS)
+    """The columns without those of our own resubmit files, and as the source of such a file had them."""
+    kept = tuple(originals(columns).values())
     if not kept:
         raise SourceError(f"{name}: has no columns but {', '.join(columns)}; export the list again")
+    if len(set(kept)) < len(kept):
+        raise SourceError(f"{name}: two columns differ by an apostrophe alone; give each column its own name")
     return kept

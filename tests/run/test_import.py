@@ -623,11 +623,12 @@ def test_an_unmended_resubmit_file_sends_nothing_and_a_mended_one_completes_the_
         mended = text.replace(",12,bad", ",+1 416 555 0197,good@example.com").replace(
             ",n/a,also bad", ",,c@example.com"
         )
-        lines = mended.splitlines()
-        whole = [line for line in lines if "delete this cell" not in line]
-        (tmp_path / "mended.csv").write_text("\n".join(whole) + "\n", "utf-8-sig")
-        assert again("third", tmp_path / "mended.csv") == {"accepted": 2}
-        assert server.state()["adds"]["stored"] == 22
+        assert mended.count("mend the cells of this row") == 2
+        mended = mended.replace("0199,,", "0199,y@example.com,")
+        mended = mended.replace('"b@example.com,more"', "b@example.com")
+        (tmp_path / "mended.csv").write_text(mended, "utf-8-sig")
+        assert again("third", tmp_path / "mended.csv") == {"accepted": 4}
+        assert server.state()["adds"]["stored"] == 24
 
 
 # --- a source that changes ---
