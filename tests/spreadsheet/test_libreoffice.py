@@ -1,0 +1,96 @@
+"""resubmit.csv in a spreadsheet: opened and saved it holds what it held, and mended there it completes the job."""
+
+import csv
+import random
+from pathlib import Path
+
+import polars as pl
+import pytest
+from ledger.cells import CHANGED, KEPT
+from ledger.material import CONTACTS, screened
+from spreadsheet.kit import Office
+
+from pipeline.config import LedgerSettings
+from pipeline.ledger.files import write_ledger
+from pipeline.ledger.resubmit import Form
+from pipeline.stages.read import batches, open_source
+
+SETTINGS = LedgerSettings(formats=("csv",))
+
+#: What dates, times, amounts and numbers are made of, in several languages.
+PIECES = [*"0123456789012345./-:,'% ()+=@eEhT", "00", "2024", "31", "12", " am", " PM", "€", "$", "kr", "Jan", "märz "]
+PIECES += [
+    "mai",
+    "déc",
+    "Oct ",
+    "lut",
+    "x",
+    "Ann",
+    "\u00a0",
+    "\u202f",
+    "−",
+    "＝",
+    "１",
+    "月",
+    "TRUE",
+    "wahr",
+    "\n",
+    "\t",
+]
+
+
+def made_up(number: int) -> list[str]:
+    """Cells without end, the same in every run."""
+    chance = random.Random(5)
+    return ["".join(chance.choices(PIECES, k=chance.randint(1, 7))) for _ in range(number)]
+
+
+def lines(cell: str | None) -> str | None:
+    """A cell, whatever ends its lines: that no spreadsheet keeps."""
+    return cell and cell.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def test_libreoffice_changes_what_is_not_guarded(tmp_path: Path, office: Office) -> None:
+    """Else the other tests would show nothing."""
+    with (tmp_path / "plain.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file).writerows([number, cell] for number, cell in enumerate(CHANGED))
+    (tmp_path / "out").mkdir()
+    changed = set()
+    for language in ("en-US", "de-DE", "fr-FR"):
+        saved = office.saved(tmp_path / "plain.csv", tmp_path / "out", language=language)
+        with saved.open(newline="", encoding="utf-8-sig") as file:
+            changed |= {CHANGED[number] for number, (_, cell) in enumerate(csv.reader(file)) if cell != CHANGED[number]}
+    assert {"0416", "1,50", "03.04.", "=1+1", "1e5", "true", "12:30", "5 mars", "5%", "\xa05", "Jan-24"} <= changed
+    assert len(changed) > len(CHANGED) / 2
+
+
+@pytest.mark.parametrize("language", ["en-US", "de-DE", "fr-FR", "pl-PL", "ja-JP"])
+@pytest.mark.parametrize(
+    ("special", "workbook"), [(False, False), (True, False), (True, True)], ids=["plain", "special", "workbook"]
+)
+def test_opened_and_saved_it_holds_what_it_held(
+    tmp_path: Path, office: Office, language: str, special: bool, workbook: bool
+) -> None:
+    values = [*CHANGED, *KEPT, *made_up(3000)]
+    frame = pl.DataFrame({"0id": [f"row{at}x" for at in range(len(values))], "=x": values, "mail": values[::-1]})
+    settled = dict.fromkeys(range(len(values)), ("invalid", "=not so", "=x"))
+    delimiter = "," if language == "en-US" else ";"
+    batch = screened(0, len(values), frame=frame, settled=settled)
+    write_ledger(tmp_path, [batch], None, SETTINGS, CONTACTS, form=Form(delimiter, "\r\n"))
+    (tmp_path / "out").mkdir()
+    saved = office.saved(
+        tmp_path / "resubmit.csv",
+        tmp_path / "out",
+        delimiter=delimiter,
+        language=language,
+        special=special,
+        workbook=workbook,
+        saves=delimiter,
+    )
+    source = open_source(saved)
+    assert source.columns == ("0id", "=x", "mail")
+    found = pl.concat([batch.frame for batch in batches([source])])
+    assert found["0id"].to_list() == frame["0id"].to_list()
+    for name in ("=x", "mail"):
+        pairs = zip(frame[name], found[name], strict=True)
+        assert [(was, now) for was, now in pairs if (lines(was) or None) != lines(now)] == []
