@@ -2,10 +2,14 @@
 
 import csv
 import random
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
+from cli.kit import Ended
+from cli.mending import FAULTS, MENDED, mend, people
 from ledger.cells import CHANGED, KEPT
 from ledger.material import CONTACTS, screened
 from spreadsheet.kit import Office
@@ -13,6 +17,7 @@ from spreadsheet.kit import Office
 from pipeline.config import LedgerSettings
 from pipeline.ledger.files import write_ledger
 from pipeline.ledger.resubmit import Form
+from pipeline.simulator import RunningSimulator
 from pipeline.stages.read import batches, open_source
 
 SETTINGS = LedgerSettings(formats=("csv",))
@@ -94,3 +99,37 @@ def test_opened_and_saved_it_holds_what_it_held(
     for name in ("=x", "mail"):
         pairs = zip(frame[name], found[name], strict=True)
         assert [(was, now) for was, now in pairs if (lines(was) or None) != lines(now)] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "delimiter", "encoding", "workbook"),
+    [("en-US", ",", "utf-8", False), ("de-DE", ";", "windows-1252", True), ("fr-FR", ";", "windows-1252", False)],
+)
+def test_mended_in_a_spreadsheet_it_completes_the_job(
+    command: Callable[..., Ended],
+    serve: Callable[..., RunningSimulator],
+    configured: Callable[..., Path],
+    office: Office,
+    language: str,
+    delimiter: str,
+    encoding: str,
+    workbook: bool,
+) -> None:
+    """Opened, saved, mended, and saved once more, so that what was typed is read as a spreadsheet reads it."""
+    service = serve(refuse={"77$": None})
+    given = ("--config", configured(service), "--encoding", encoding, "--delimiter", delimiter)
+    Path("list.csv").write_bytes(FAULTS.replace(";", delimiter).encode(encoding))
+    assert command("import", "list.csv", *given, "--run-dir", "runs/first").code == 1
+    habits = {"delimiter": delimiter, "language": language, "workbook": workbook, "saves": delimiter}
+    Path("opened").mkdir()
+    opened = office.saved(Path("runs/first/resubmit.csv"), Path("opened"), **habits)
+    assert command("import", opened, *given, "--run-dir", "runs/unmended").code == 1
+    counted = Counter(pl.read_parquet("runs/unmended/ledger.parquet")["status"])
+    assert counted == {"invalid": 5, "rejected": 1}, "a spreadsheet alone mends nothing"
+    mend(opened, Path("typed.csv"), delimiter)
+    Path("mended").mkdir()
+    # In the office's own encoding: what was told of the list fits this file too.
+    mended = office.saved(Path("typed.csv"), Path("mended"), encoding=encoding, **habits)
+    ended = command("import", mended, *given, "--run-dir", "runs/second")
+    assert ended.code == 0, ended.out + ended.err
+    assert people(service) == MENDED
