@@ -8,7 +8,7 @@ import polars as pl
 
 from pipeline.errors import SourceError
 from pipeline.stages.sources.csv_text import unreadable
-from pipeline.stages.sources.pieces import Piece
+from pipeline.stages.sources.pieces import WITH_NUL, Piece
 
 #: Floats below this are exact as whole numbers, and far above every telephone number.
 _WHOLE: Final = 2.0**53
@@ -102,10 +102,7 @@ def _decoded(frame: pl.DataFrame) -> Piece:
         lost = frame[column].is_not_null() & texts.is_null()
         problems.append(pl.when(lost).then(pl.lit(f'holds bytes in column "{column}" that are not utf-8')))
         frame = frame.with_columns(texts)
-    with_nul = pl.any_horizontal(pl.all().str.contains("\0", literal=True))
-    damage = frame.select(
-        pl.coalesce(nothing, *problems, pl.when(with_nul).then(pl.lit("holds a NUL byte"))).alias("damage")
-    ).to_series()
+    damage = frame.select(pl.coalesce(nothing, *problems, WITH_NUL).alias("damage")).to_series()
     lines = pl.repeat(None, frame.height, dtype=pl.UInt64, eager=True).alias("line")
     return Piece(frame.with_columns(pl.when(pl.all() != "").then(pl.all())), lines, damage)
 
