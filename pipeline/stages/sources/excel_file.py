@@ -34,7 +34,7 @@ def inspect(path: Path, name: str, sheet: str | None) -> tuple[str, tuple[str, .
             f'{name}: a cell of sheet "{chosen.name}" stands too far off: {chosen.rows:,} rows down, or '
             f"{chosen.columns:,} columns to the right; delete what is no part of the list, or save it as CSV"
         )
-    frame = _texts(path, name, chosen.name)
+    frame, _ = _reader(path, name, chosen.name)("string")
     at = _header_row(frame)
     if at is None:
         raise SourceError(f'{name}: sheet "{chosen.name}" is empty; choose another with --sheet')
@@ -66,21 +66,12 @@ def pieces(path: Path, name: str, sheet: str) -> Iterator[Piece]:
     A cell's value is text as a person would type it: whole numbers without ".0", dates and times as in ISO 8601, "true"
     and "false", an error as Excel shows it, of a formula what it came to when the file was saved. Raises SourceError.
     """
-    frame = _texts(path, name, sheet)
+    load = _reader(path, name, sheet)
+    frame, first = load("string")
     at = _header_row(frame)
     if at is None:
         raise SourceError(f"{name}: its columns changed while it was read; start again")
     names = _names(frame, at, name)
-    frame.columns = list(names)
-    rows = frame.slice(at + 1).filter(~pl.all_horizontal(pl.all().is_null()))
-    lines = pl.repeat(None, rows.height, dtype=pl.UInt64, eager=True).alias("line")
-    yield Piece(rows, lines, rows.select(WITH_NUL.alias("damage")).to_series())
-
-
-def _texts(path: Path, name: str, sheet: str) -> pl.DataFrame:
-    """All cells from the sheet's first row to its last, and from its first used column; empty ones are null."""
-    load = _reader(path, name, sheet)
-    frame, first = load("string")
     dated = frame.select(pl.all().str.contains(_DATED).any()).row(0) if frame.height else ()
     if any(dated):
         # The reader knows an age of cells that hold a date or a time, and of no others.
@@ -94,11 +85,17 @@ def _texts(path: Path, name: str, sheet: str) -> pl.DataFrame:
     frame = frame.with_columns(
         frame.to_series(column).scatter(list(texts), list(texts.values())) for column, texts in found.items()
     )
-    return frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
+    frame.columns = list(names)
+    rows = frame.slice(at + 1).with_columns(pl.when(pl.all() != "").then(pl.all()))
+    rows = rows.filter(~pl.all_horizontal(pl.all().is_null()))
+    lines = pl.repeat(None, rows.height, dtype=pl.UInt64, eager=True).alias("line")
+    yield Piece(rows, lines, rows.select(WITH_NUL.alias("damage")).to_series())
 
 
 def _reader(path: Path, name: str, sheet: str) -> Callable[[str], tuple[pl.DataFrame, int]]:
-    """What gives all cells as values of one type, and the number of the first column, from 0. Raises SourceError."""
+    """What gives all cells as values of one type, from the sheet's first row and its first used column, and the number
+    of that column, from 0. Raises SourceError.
+    """
     try:
         fastexcel = import_module("fastexcel")
     except ImportError:
@@ -109,7 +106,7 @@ def _reader(path: Path, name: str, sheet: str) -> Callable[[str], tuple[pl.DataF
 
     def load(dtype: str) -> tuple[pl.DataFrame, int]:
         try:
-            cells = fastexcel.read_excel(path).load_sheet(sheet, header_row=None, skip_rows=0, dtypes=dtype)
+            cells = fastexcel.read_excel(path.absolute()).load_sheet(sheet, header_row=None, skip_rows=0, dtypes=dtype)
             frame: pl.DataFrame = cells.to_polars()
         except Exception as error:
             raise damaged(name) from error
