@@ -22,6 +22,7 @@ from pipeline.stages.sources.pieces import Piece, even
 
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
+_ENCRYPTED: Final = b"PARE"
 _ZIP: Final = b"PK\x03\x04"
 
 
@@ -67,6 +68,8 @@ def open_source(
     if start == _PARQUET:
         columns, rows = parquet_file.inspect(path, name)
         return Source(path, name, "parquet", _kept(columns, name), None, None, False, rows, size)
+    if start == _ENCRYPTED:
+        raise SourceError(f"{name}: is an encrypted Parquet file; write it without encryption")
     if start == _ZIP:
         sheet, columns = excel_file.inspect(path, name, sheet)
         return Source(path, name, "xlsx", _kept(columns, name), None, None, False, None, size, sheet=sheet)

@@ -203,16 +203,9 @@ def test_a_workbook_with_nothing_to_see(tmp_path: Path) -> None:
         open_source(several(tmp_path, hidden="Old", empty="Notes"))
 
 
-@pytest.mark.parametrize(
-    ("header", "problem"),
-    [
-        (["id", "id"], ', line 1: more than one column is called "id"'),
-        (["id", "name"], ": has a header and no rows"),
-    ],
-)
-def test_a_header_that_is_none(tmp_path: Path, header: list[str], problem: str) -> None:
-    path = workbook(tmp_path / "list.xlsx", lambda _, sheet: sheet.write_row(0, 0, header))
-    with pytest.raises(SourceError, match=problem):
+def test_a_header_alone(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "list.xlsx", lambda _, sheet: sheet.write_row(0, 0, ["id", "name"]))
+    with pytest.raises(SourceError, match=r"list\.xlsx: has a header and no rows; export the list again"):
         open_source(path)
 
 
