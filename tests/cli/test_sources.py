@@ -98,6 +98,34 @@ def test_whole_trees(command: Command, configured: Configured) -> None:
     assert checked(command, configured(), "year/**/*.csv")["source"].to_list() == ["year/june/2.csv", "year/may/1.csv"]
 
 
+def book(path: str, **sheets: list[list[object]]) -> None:
+    with xlsxwriter.Workbook(path) as made:
+        for name, rows in sheets.items():
+            sheet = made.add_worksheet(name)
+            for number, row in enumerate((COLUMNS, *rows)):
+                sheet.write_row(number, 0, row)
+
+
+def test_a_sheet_of_a_workbook_all_the_way(command: Command, serve: Serve, configured: Configured) -> None:
+    service = serve()
+    book("list.xlsx", May=[[1, "Ann", 4165550101]], June=[[2, "Ben", 4165550102], [3, "Cleo", "none"]])
+    arguments = ("import", "list.xlsx", "--config", configured(service), "--run-dir", "r")
+    refused = command(*arguments)
+    assert (refused.code, refused.complaints) == (
+        2, ['list.xlsx: more than one sheet holds something: "May", "June"; choose one with --sheet']
+    )  # fmt: skip
+    assert command(*arguments, "--sheet", "June").code == 1
+    assert [contact["sms"]["destination"] for contact in service.contacts()] == ["+14165550102"]
+    assert 'sheet = "June"' in Path("r/run.toml").read_text(encoding="utf-8")
+    assert command("verify", "r").code == 0
+    assert command("resume", "r").code == 1
+    mended = Path("r/resubmit.csv").read_text(encoding="utf-8").replace("none", "4165550103")
+    Path("mended.csv").write_text(mended, encoding="utf-8")
+    assert command("check", "mended.csv", "--config", "config.toml").code == 0
+    assert command("undo", "r", "--yes").code == 0
+    assert service.contacts() == []
+
+
 # --- refused ----------------------------------------------------------------------------------------------------------
 
 
