@@ -1,5 +1,6 @@
 """The commands that read a contact list: `import`, `check` and `resume`."""
 
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -11,12 +12,12 @@ import typer
 from pipeline.cli import options
 from pipeline.cli.ending import ending
 from pipeline.cli.show import Display, showing
-from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, start_logs
+from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, standard_input, start_logs
 
 if TYPE_CHECKING:
     from pipeline.config import Settings, Share
     from pipeline.records import Status
-    from pipeline.run import Result
+    from pipeline.run import Result, StandardInput
     from pipeline.stages.read import Source
     from pipeline.stages.survey import Survey
 
@@ -67,6 +68,7 @@ def import_(
     yes: Annotated[bool, typer.Option("--yes", help="Do not show the plan and ask.")] = False,
     delimiter: options.Delimiter = None,
     encoding: options.Encoding = None,
+    sheet: options.Sheet = None,
     set_: options.Set = None,
     json_: options.Json = False,
     no_progress: options.NoProgress = False,
@@ -92,7 +94,7 @@ def import_(
             if campaign_id is not None:
                 raise UsageError("--campaign: adds a campaign; leave out --campaign-id, or import into that one alone")
             table, campaign_id = run.campaign_of(campaign, config, set_ or (), run_dir)
-        settings, opened = _load(config, set_, campaign_id, sessions, sources, delimiter, encoding)
+        settings, opened = _load(config, set_, campaign_id, sessions, sources, delimiter, encoding, sheet)
         chosen = run.ImportOptions(
             run_dir=run_dir,
             campaign=table,
@@ -109,7 +111,8 @@ def import_(
         )
         progress = run.Progress()
         with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display:
-            confirm = None if yes or not interactive() else _asking(display, settings.target.campaign)
+            piped = "-" in sources
+            confirm = None if yes or not interactive(piped=piped) else _asking(display, settings.target.campaign, piped)
             begin = run.continue_run if continue_ else run.import_contacts
             result = run_async(partial(begin, settings, opened, chosen, progress=progress, confirm=confirm))
         _finish(result, as_json=json_)
@@ -125,6 +128,7 @@ def check(
     tolerate: options.Tolerate = None,
     delimiter: options.Delimiter = None,
     encoding: options.Encoding = None,
+    sheet: options.Sheet = None,
     set_: options.Set = None,
     json_: options.Json = False,
     no_progress: options.NoProgress = False,
@@ -142,7 +146,7 @@ def check(
         start_logs(log_format)
         from pipeline import run
 
-        settings, opened = _load(config, set_, campaign_id, None, sources, delimiter, encoding)
+        settings, opened = _load(config, set_, campaign_id, None, sources, delimiter, encoding, sheet)
         chosen = run.ImportOptions(
             run_dir=run_dir,
             limit=limit,
@@ -207,15 +211,28 @@ def _load(
     sources: Sequence[str],
     delimiter: str | None,
     encoding: str | None,
-) -> "tuple[Settings, list[Source]]":
+    sheet: str | None,
+) -> "tuple[Settings, list[Source | StandardInput]]":
     from pipeline import run
     from pipeline.errors import ConfigError
 
     overrides = options.overrides(given, {"--campaign-id": campaign_id, "--sessions": sessions})
+    stdin = standard_input()
     try:
-        return run.load(config, overrides, sources, delimiter=options.delimiter(delimiter), encoding=encoding)
+        loaded = run.load(
+            config,
+            overrides,
+            sources,
+            delimiter=options.delimiter(delimiter),
+            encoding=encoding,
+            sheet=sheet,
+            stdin=stdin,
+        )
     except ConfigError as error:
         raise ConfigError([options.as_given(problem, given) for problem in error.problems]) from None
+    if "-" in sources and stdin is not None and os.isatty(stdin):
+        complain("The list is read from this terminal: end it with Ctrl-D.")
+    return loaded
 
 
 def _share(option: str, given: str | None) -> "Share | None":
@@ -228,7 +245,7 @@ def _share(option: str, given: str | None) -> "Share | None":
         raise UsageError(f"{option}: {error}") from None
 
 
-def _asking(display: Display, campaign: str) -> "Callable[[Survey], Awaitable[bool]]":
+def _asking(display: Display, campaign: str, piped: bool) -> "Callable[[Survey], Awaitable[bool]]":
     """What shows the plan and asks whether to go on."""
     from pipeline.records import Status
     from pipeline.report.plan import plan
@@ -239,7 +256,7 @@ def _asking(display: Display, campaign: str) -> "Callable[[Survey], Awaitable[bo
             return True  # nothing is sent, so there is nothing to ask
         with display.aside():
             complain(plan(survey, campaign))
-            return await agreed(f"Send {rows(survey.counts[Status.PENDING])}?")
+            return await agreed(f"Send {rows(survey.counts[Status.PENDING])}?", piped=piped)
 
     return confirm
 

@@ -25,7 +25,7 @@ class LogFormat(StrEnum):
 
 Sources = Annotated[
     list[str],
-    typer.Argument(metavar="SOURCE", help="CSV or Parquet files: paths or globs."),
+    typer.Argument(metavar="SOURCE", help="CSV, Parquet or Excel (.xlsx) files: paths or globs; - for standard input."),
 ]
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The run directory, as an import names it.")]
 Config = Annotated[
@@ -69,6 +69,10 @@ Delimiter = Annotated[
 Encoding = Annotated[
     str | None,
     typer.Option("--encoding", metavar="NAME", help="Encoding of a CSV, e.g. windows-1252. Default: found out."),
+]
+Sheet = Annotated[
+    str | None,
+    typer.Option("--sheet", metavar="NAME", help="The sheet of an Excel workbook. Default: the only one with content."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else, on standard output.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress.")]

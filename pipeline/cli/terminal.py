@@ -2,8 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
 
 from pipeline.cli.options import LogFormat
 
@@ -36,24 +38,55 @@ def bear_any_text() -> None:
             reconfigure(errors="replace")
 
 
-def interactive() -> bool:
-    """Whether there is a person to ask."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+def standard_input() -> int | None:
+    """The descriptor of standard input; None: it is closed."""
+    try:
+        return None if sys.stdin is None else sys.stdin.fileno()
+    except (OSError, ValueError):  # something in its place that is no file
+        return None
 
 
-async def agreed(question: str) -> bool:
+def interactive(*, piped: bool = False) -> bool:
+    """Whether there is a person to ask; `piped`: somewhere else than on standard input, for that is the list."""
+    if not sys.stderr.isatty():
+        return False
+    with _keyboard(piped) as keyboard:
+        return keyboard is not None and keyboard.isatty()
+
+
+async def agreed(question: str, *, piped: bool = False) -> bool:
     """Ask on the terminal; anything but yes is no. Can be cancelled where the system can wait for a terminal."""
     import anyio
     import anyio.to_thread
 
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    if sys.platform == "win32":  # only sockets can be waited for there
-        answer = await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
-    else:
-        await anyio.wait_readable(sys.stdin)
-        answer = sys.stdin.readline()
+    with _keyboard(piped) as keyboard:
+        if keyboard is None:
+            return False
+        try:
+            if sys.platform != "win32":  # only sockets can be waited for there
+                await anyio.wait_readable(keyboard)
+        except OSError:  # macOS cannot wait for a terminal by this name
+            pass
+        answer = await anyio.to_thread.run_sync(keyboard.readline, abandon_on_cancel=True)
     return answer.strip().lower() in ("y", "yes")
+
+
+@contextmanager
+def _keyboard(piped: bool) -> Iterator[TextIO | None]:
+    """Where answers are read from."""
+    if not piped or (sys.stdin is not None and sys.stdin.isatty()):
+        yield sys.stdin
+        return
+    try:
+        name = "CONIN$" if sys.platform == "win32" else "/dev/tty"
+        terminal = Path(name).open(encoding="utf-8", errors="replace")  # noqa: SIM115 - closed below
+    except OSError:
+        yield None
+        return
+    with terminal:
+        yield terminal
 
 
 class _CurrentStderr:

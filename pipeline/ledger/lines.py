@@ -24,7 +24,7 @@ class Source(msgspec.Struct, frozen=True):
     """One file of the input."""
 
     name: str  # as the ledger names it
-    path: str  # absolute, where it was read from
+    path: str  # absolute, where it was read from; relative: in the run directory
     size: int  # bytes
     fingerprint: str  # hash of its content, as the reader makes it
 

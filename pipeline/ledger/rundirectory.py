@@ -24,9 +24,12 @@ SETTINGS: Final = "run.toml"
 LOCK: Final = ".lock"
 UNDO: Final = "undo"
 CAMPAIGN: Final = "campaign.toml"
+STDIN: Final = "stdin"
 
 #: What is written before a run begins.
-_BEFORE: Final = frozenset({SETTINGS, LOCK, CAMPAIGN, "contract", "suppress", f".{SETTINGS}.part", f".{CAMPAIGN}.part"})
+_BEFORE: Final = frozenset(
+    {SETTINGS, LOCK, CAMPAIGN, STDIN, "contract", "suppress", f".{SETTINGS}.part", f".{CAMPAIGN}.part"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,11 @@ class RunDirectory:
     def campaign(self) -> Path:
         """The campaign that this run makes, where it makes one."""
         return self.path / CAMPAIGN
+
+    @property
+    def stdin(self) -> Path:
+        """What came through standard input, where that is a source: the run reads it from here."""
+        return self.path / STDIN
 
     @property
     def ledger_parquet(self) -> Path:

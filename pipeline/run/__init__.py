@@ -18,6 +18,7 @@ from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
 from pipeline.run.resuming import AGAIN, continue_run, resume_run
 from pipeline.run.run_campaign import campaign_of
+from pipeline.run.standard_input import StandardInput
 from pipeline.run.surroundings import Surroundings
 from pipeline.run.undoing import ConfirmUndo, undo_run
 
@@ -33,6 +34,7 @@ __all__ = [
     "Result",
     "RunStatus",
     "Shown",
+    "StandardInput",
     "Surroundings",
     "add_campaign",
     "campaign_contacts",

@@ -18,6 +18,8 @@ import polars as pl
 from pipeline import __version__, configfile
 from pipeline.config import Settings, Share
 from pipeline.ledger import lines
+from pipeline.ledger.rundirectory import STDIN
+from pipeline.run.standard_input import NAME
 from pipeline.stages.read import Source, fingerprint
 
 
@@ -120,10 +122,11 @@ def describe(
         "source": [
             {
                 "name": source.name,
-                "path": str(source.path.absolute()),
+                "path": _place(source),
                 "format": source.format,
                 "delimiter": source.delimiter or "",
                 "encoding": source.encoding or "",
+                "sheet": source.sheet or "",
                 "size": source.size,
                 "sha256": digest,
             }
@@ -136,11 +139,14 @@ def describe(
         created=created,
         settings=settings,
         wave=wave,
-        sources=tuple(
-            lines.Source(source.name, str(source.path.absolute()), source.size, digest) for source, digest in read
-        ),
+        sources=tuple(lines.Source(source.name, _place(source), source.size, digest) for source, digest in read),
         toml=configfile.dumps(tables),
     )
+
+
+def _place(source: Source) -> str:
+    """Where the source is read from: what came through standard input goes wherever the run directory is moved to."""
+    return STDIN if source.name == NAME else str(source.path.absolute())
 
 
 def identity(settings: Settings) -> str:

@@ -12,12 +12,12 @@ import anyio
 import anyio.to_thread
 
 from pipeline.config import Settings, read_secrets
-from pipeline.errors import MachineFailed, RunError, UsageError
+from pipeline.errors import ConfigError, MachineFailed, RunError, UsageError
 from pipeline.ledger import campaign, lines
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
 from pipeline.ledger.recovery import Recovery
-from pipeline.ledger.rundirectory import RunDirectory, default_path
+from pipeline.ledger.rundirectory import STDIN, RunDirectory, default_path
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
 from pipeline.records import Screened, Status
@@ -30,7 +30,9 @@ from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import UNDONE
 from pipeline.run.sending import Sending
+from pipeline.run.standard_input import WORDS, StandardInput
 from pipeline.run.surroundings import Surroundings
+from pipeline.stages.columns import check_columns
 from pipeline.stages.read import Source
 from pipeline.stages.screen import load_suppression
 from pipeline.stages.survey import Survey
@@ -50,7 +52,7 @@ class Result:
 
 async def import_contacts(
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[Source | StandardInput],
     options: ImportOptions | None = None,
     *,
     progress: Progress | None = None,
@@ -67,7 +69,7 @@ async def import_contacts(
 
 async def check_contacts(
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[Source | StandardInput],
     options: ImportOptions | None = None,
     *,
     progress: Progress | None = None,
@@ -96,7 +98,7 @@ class _Import:
     def __init__(
         self,
         settings: Settings,
-        sources: Sequence[Source],
+        sources: Sequence[Source | StandardInput],
         options: ImportOptions | None,
         progress: Progress | None,
         surroundings: Surroundings | None,
@@ -107,7 +109,8 @@ class _Import:
     ) -> None:
         self._earlier = earlier
         self._settings = settings
-        self._sources = tuple(sources)
+        self._given = tuple(sources)
+        self._sources = tuple(source for source in sources if isinstance(source, Source))  # until all are at hand
         self._options = options = options or ImportOptions()
         self._progress = progress or Progress()
         self._surroundings = surroundings or Surroundings()
@@ -140,13 +143,16 @@ class _Import:
         if self._earlier is not None:
             return await self._resume(self._earlier, stack)
         options = self._options
-        source = Path(self._sources[0].name).name
-        directory = RunDirectory.create(options.run_dir or default_path(describing.now(), source))
+        first = self._given[0]
+        label = STDIN if isinstance(first, StandardInput) else Path(first.name).name
+        directory = RunDirectory.create(options.run_dir or default_path(describing.now(), label))
         self._progress.run_dir = directory.path
         stack.enter_context(directory.locked())
         directory.clear()
         try:
             await directory.keep("suppress", self._settings.contacts.suppress)
+            await anyio.to_thread.run_sync(self._make_job, directory, ())
+            self._sources = await self._spooled(directory)
             description = await anyio.to_thread.run_sync(self._prepare, directory)
             self._hold_campaign(stack)
             self._stopping.check()
@@ -206,10 +212,24 @@ class _Import:
 
     # --- before the first row ---------------------------------------------------------------------------------------
 
+    async def _spooled(self, directory: RunDirectory) -> tuple[Source, ...]:
+        """The sources, standard input as the file that it is from now on. Raises ConfigError, and as `spooled` does."""
+        sources: list[Source] = []
+        for given in self._given:
+            if isinstance(given, Source):
+                sources.append(given)
+                continue
+            self._progress.phase = "reading"
+            with self._stopping.cancelling():
+                sources.append(await given.spooled(directory))
+            self._stopping.check()
+            if problems := check_columns(sources[-1].columns, self._settings.contacts, WORDS):
+                raise ConfigError(problems)
+        return tuple(sources)
+
     def _prepare(self, directory: RunDirectory) -> describing.Description:
-        """What blocks and may fail before anything is begun: contract, suppression lists, the record of the run."""
+        """The record of the run; blocks, as the sources are read whole for it."""
         options = self._options
-        self._make_job(directory, ())
         description = describing.describe(
             self._settings,
             self._sources,
@@ -224,7 +244,7 @@ class _Import:
         )
         if options.campaign is not None:
             run_campaign.keep(options.campaign, directory)
-        self._job = replace(self._job, recorded=description.sources)
+        self._job = replace(self._job, sources=self._sources, recorded=description.sources)
         directory.write_private("run.toml", description.toml)
         return description
 

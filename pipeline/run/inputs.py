@@ -1,5 +1,6 @@
 """Configuration and sources, looked at together: everything that is wrong with either is said at once."""
 
+import os
 from collections.abc import Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from pipeline import configfile, targets
 from pipeline.config import Settings
 from pipeline.errors import ConfigError, SourceError
+from pipeline.run.standard_input import NAME, WORDS, StandardInput
 from pipeline.stages.columns import check_columns, check_mapping
 from pipeline.stages.read import Source, open_source
 
@@ -34,32 +36,69 @@ def load(
     inline: Mapping[str, Any] | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
-) -> tuple[Settings, list[Source]]:
-    """Settings and opened sources (paths or globs). Raises ConfigError with every mistake in either."""
+    sheet: str | None = None,
+    stdin: int | None = None,
+) -> tuple[Settings, list[Source | StandardInput]]:
+    """Settings and sources: paths, globs, or "-" for what the open descriptor `stdin` gives.
+
+    Raises ConfigError with every mistake in either. Standard input is not looked at: what is wrong with it is told when
+    the run has read it.
+    """
     loaded = configfile.load(files, overrides, targets.settings_model, inline=inline)
     problems = list(loaded.problems)
-    opened: list[Source] = []
-    for name in sources:
+    opened: list[Source | StandardInput] = []
+    seen: dict[tuple[int, int], str] = {}
+    for name in _expanded(sources, problems):
         try:
-            opened.extend(
-                open_source(path, name=str(path), delimiter=delimiter, encoding=encoding) for path in _expand(name)
-            )
+            if name == NAME:
+                opened.append(StandardInput(_there(stdin), delimiter, encoding, sheet))
+            else:
+                _check_new(name, seen)
+                opened.append(open_source(Path(name), name=name, delimiter=delimiter, encoding=encoding, sheet=sheet))
         except SourceError as error:
             problems.append(str(error))
     if loaded.contacts is not None:
         problems.extend(check_mapping(loaded.contacts))
         for source in opened:
-            problems.extend(check_columns(source.columns, loaded.contacts, source.name))
+            if isinstance(source, Source):
+                problems.extend(check_columns(source.columns, loaded.contacts, source.name))
     if problems or loaded.settings is None:
         raise ConfigError(problems)
     return loaded.settings, opened
 
 
-def _expand(name: str) -> list[Path]:
-    """The files that a path or glob names, in order of their names."""
-    if Path(name).exists() or not has_magic(name):
-        return [Path(name)]
-    found = sorted(glob(name, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
-    if not found:
-        raise SourceError(f"{name}: no file matches")
-    return [Path(path) for path in found]
+def _expanded(sources: Sequence[str], problems: list[str]) -> list[str]:
+    """The names of all files in the order of `sources`, those of one glob in the order of their names."""
+    names: list[str] = []
+    for given in sources:
+        if given == NAME and given in names:
+            problems.append(f"{NAME}: {WORDS} can be read once only: name it once")
+        elif os.path.exists(given) or not has_magic(given):  # noqa: PTH110 - Path.exists raises for a name too long
+            names.append(given)
+        else:
+            found = sorted(glob(given, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+            if not found:
+                problems.append(f"{given}: no file matches")
+            names += [os.path.join(os.curdir, name) if name == NAME else name for name in found]  # noqa: PTH118
+    return names
+
+
+def _there(stdin: int | None) -> int:
+    if stdin is None:
+        raise SourceError(f"{NAME}: {WORDS} is closed; pipe the list into this command, or name a file")
+    return stdin
+
+
+def _check_new(name: str, seen: dict[tuple[int, int], str]) -> None:
+    """Raise SourceError where the file stands among the sources already: its rows would all be duplicates."""
+    if not name.isprintable():  # it stands in the ledger, in TOML and in messages
+        raise SourceError(f"{name!a}: has characters in its name that cannot be shown; rename the file")
+    try:
+        found = os.stat(name)  # noqa: PTH116 - as above
+    except OSError:
+        return  # what is the matter with it is told when it is opened
+    file = (found.st_dev, found.st_ino)
+    if file in seen and found.st_ino:  # 0: the file system numbers no files
+        same = "is named twice" if seen[file] == name else f"is the same file as {seen[file]}"
+        raise SourceError(f"{name}: {same} among the sources; name it once")
+    seen[file] = name

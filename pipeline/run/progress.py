@@ -12,8 +12,8 @@ from pipeline.sessions import Counts
 class Progress:
     """Filled by the run on the event loop; whoever shows it only reads."""
 
-    # starting, surveying, connecting, looking, reconciling, canary, sending, stopping, writing, done; of an undo also
-    # waiting, and taking back in place of sending
+    # starting, reading (standard input), surveying, connecting, looking, reconciling, canary, sending, stopping,
+    # writing, done; of an undo also waiting, and taking back in place of sending
     phase: str = "starting"
     run_dir: Path | None = None
     rows: int | None = None  # rows of the input, once they are known

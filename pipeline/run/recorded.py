@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,16 +51,19 @@ def record(directory: RunDirectory) -> dict[str, Any]:
 def recorded_sources(directory: RunDirectory) -> tuple[list[Source], int | None]:
     """The run's sources, and how many rows of them it took (None: all). Raises SourceError where one is gone."""
     tables = record(directory)
-    sources = [
-        open_source(
-            Path(told["path"]),
-            name=told["name"],
-            delimiter=told["delimiter"] or None,
-            encoding=told["encoding"] or None,
-        )
-        for told in tables["source"]
-    ]
+    sources = [recorded_source(directory, told) for told in tables["source"]]
     return sources, tables["run"]["limit"] or None
+
+
+def recorded_source(directory: RunDirectory, told: Mapping[str, Any]) -> Source:
+    """One source, opened as its table in run.toml tells. Raises SourceError where it is gone."""
+    return open_source(
+        directory.path / told["path"],  # an absolute one stays as it is
+        name=told["name"],
+        delimiter=told["delimiter"] or None,
+        encoding=told["encoding"] or None,
+        sheet=told.get("sheet") or None,
+    )
 
 
 def recorded_settings(directory: RunDirectory, overrides: Sequence[str]) -> Settings:

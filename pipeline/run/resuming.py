@@ -24,9 +24,11 @@ from pipeline.run.recorded import (
     record,
     recorded_options,
     recorded_settings,
+    recorded_source,
     recorded_sources,
     undo_begun,
 )
+from pipeline.run.standard_input import NAME, WORDS, StandardInput
 from pipeline.run.surroundings import Surroundings
 from pipeline.stages.read import Source
 
@@ -72,7 +74,7 @@ async def resume_run(
 
 async def continue_run(
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[Source | StandardInput],
     options: ImportOptions,
     *,
     progress: Progress | None = None,
@@ -96,12 +98,18 @@ async def continue_run(
             else:
                 check_imported(directory)
                 _check_asked(directory, settings, sources, options, recovery.header)
+                kept = await _kept(directory, sources, recovery.header)
+                if names := describing.changed(kept, recovery.header.sources):
+                    raise UsageError(
+                        f"{', '.join(names)}: is not the file that the run in {directory.path} has read; put that "
+                        "back, or choose another directory"
+                    )
                 if (verdict := _verdict(directory, recovery)) is not None:
                     _check_remembered(directory, settings, recovery)
                     return verdict
                 earlier = Earlier(directory, recovery)
                 return await resume_contacts(
-                    settings, sources, options, earlier, progress=progress, surroundings=surroundings
+                    settings, kept, options, earlier, progress=progress, surroundings=surroundings
                 )
     return await import_contacts(
         settings, sources, options, progress=progress, confirm=confirm, surroundings=surroundings
@@ -134,10 +142,11 @@ def _verdict(directory: RunDirectory, recovery: Recovery) -> Result | None:
 def _check_asked(
     directory: RunDirectory,
     settings: Settings,
-    sources: Sequence[Source],
+    sources: Sequence[Source | StandardInput],
     options: ImportOptions,
     header: lines.Header,
 ) -> None:
+    """Raise UsageError where something else is asked for than the run was begun with; the sources are not read."""
     chosen = record(directory)["run"]
     limit = chosen["limit"] or None
     for what, asked, then in (
@@ -154,8 +163,25 @@ def _check_asked(
             raise UsageError(
                 f"{directory.path}: holds a run with another {what}: choose another directory for this one"
             )
-    if names := describing.changed(sources, header.sources):
-        raise UsageError(
-            f"{', '.join(names)}: is not the file that the run in {directory.path} has read; put that back, or choose "
-            "another directory"
-        )
+
+
+async def _kept(
+    directory: RunDirectory, sources: Sequence[Source | StandardInput], header: lines.Header
+) -> list[Source]:
+    """The sources, with the run's own copy in place of standard input.
+
+    That is read to its end, or whatever fills it would break off. Raises UsageError where it holds something, and that
+    is not what the run has read.
+    """
+    kept: list[Source] = []
+    for source, before, told in zip(sources, header.sources, record(directory)["source"], strict=True):
+        if isinstance(source, Source):
+            kept.append(source)
+            continue
+        if before.name != NAME or await source.fingerprint() not in (None, before.fingerprint):
+            raise UsageError(
+                f"{WORDS}: is not what the run in {directory.path} has read; pipe the same again, or nothing, or "
+                "choose another directory"
+            )
+        kept.append(recorded_source(directory, told))
+    return kept

@@ -1,6 +1,7 @@
-"""The first stage: contact lists, CSV or Parquet, as batches of text with row and line numbers."""
+"""The first stage: contact lists, CSV, Parquet or Excel, as batches of text with row and line numbers."""
 
 import hashlib
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,15 @@ import anyio.to_thread
 from pipeline.errors import SourceError
 from pipeline.ledger.resubmit import originals, restored
 from pipeline.records import Batch
-from pipeline.stages.sources import csv_file, csv_head, parquet_file
+from pipeline.stages.sources import csv_file, csv_head, excel_file, parquet_file
 from pipeline.stages.sources.csv_records import LONGEST_CELL
 from pipeline.stages.sources.csv_text import BLOCK, Form, unreadable
 from pipeline.stages.sources.pieces import Piece, even
 
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
+_ENCRYPTED: Final = b"PARE"
+_ZIP: Final = b"PK\x03\x04"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Source:
 
     path: Path  # where it is read from
     name: str  # as the ledger names it: the path as the user gave it
-    format: str  # "csv" or "parquet"
+    format: str  # "csv", "parquet" or "xlsx"
     columns: tuple[str, ...]  # in the file's order, without those that our own resubmit files add
     delimiter: str | None  # CSV: one character
     encoding: str | None  # CSV: name of a Python codec; byte order marks are not part of the text
@@ -36,18 +39,25 @@ class Source:
     rows: int | None  # where they are known without reading: Parquet
     size: int  # bytes on disk
     line_end: str | None = None  # CSV: "\n", "\r\n" or "\r": what most lines end with
+    sheet: str | None = None  # Excel: name of the one sheet that is read
 
 
 def open_source(
-    path: Path, *, name: str | None = None, delimiter: str | None = None, encoding: str | None = None
+    path: Path,
+    *,
+    name: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
 ) -> Source:
     """Looks at the head of a file: its format (by content, not by name), its form, its columns.
 
     `delimiter` and `encoding` (of a CSV file) are guessed where they are not given; a byte order mark wins over
-    `encoding`. Raises SourceError.
+    `encoding`. `sheet` (of a workbook) must be given where more than one holds something. Raises SourceError.
     """
     name = str(path) if name is None else name
     try:
+        _check_regular(path, name)
         with path.open("rb") as file:
             start = file.read(4)
         size = path.stat().st_size
@@ -57,6 +67,11 @@ def open_source(
     if start == _PARQUET:
         columns, rows = parquet_file.inspect(path, name)
         return Source(path, name, "parquet", _kept(columns, name), None, None, False, rows, size)
+    if start == _ENCRYPTED:
+        raise SourceError(f"{name}: is an encrypted Parquet file; write it without encryption")
+    if start == _ZIP:
+        sheet, columns = excel_file.inspect(path, name, sheet)
+        return Source(path, name, "xlsx", _kept(columns, name), None, None, False, None, size, sheet=sheet)
     form, columns = csv_head.inspect(path, name, compressed=compressed, delimiter=delimiter, encoding=encoding)
     return Source(
         path=path,
@@ -70,6 +85,17 @@ def open_source(
         size=size,
         line_end=form.line_end,
     )
+
+
+def _check_regular(path: Path, name: str) -> None:
+    """Raise SourceError where there is no file that can be read more than once; to open a pipe might wait for ever."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise SourceError(f"{name}: is a directory; name a file in it")
+    if not stat.S_ISREG(mode):
+        raise SourceError(
+            f"{name}: is a pipe or a device, which can be read once only; give it on standard input, and - as its name"
+        )
 
 
 def fingerprint(source: Source) -> str:
@@ -140,6 +166,9 @@ async def read(
 def _pieces(source: Source, *, block: int, longest_cell: int) -> Iterator[Piece]:
     if source.format == "parquet":
         pieces = parquet_file.pieces(source.path, source.name)
+    elif source.format == "xlsx":
+        assert source.sheet is not None
+        pieces = excel_file.pieces(source.path, source.name, source.sheet)
     else:
         form = Form(
             path=source.path,

@@ -2,8 +2,11 @@
 
 import gzip
 import hashlib
+import io
+import os
 import random
 import re
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -18,6 +21,15 @@ from pipeline.stages.read import Source, batches, fingerprint, open_source, read
 def write(path: Path, content: str | bytes) -> Path:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def archive(*names: str) -> bytes:
+    """A ZIP archive with these in it; the same bytes every time, as they name tests."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as made:
+        for name in names:
+            made.writestr(zipfile.ZipInfo(name), b"x")
+    return packed.getvalue()
 
 
 def rows(*sources: Source, batch_rows: int = 8192, limit: int | None = None, block: int = 4 << 20) -> list[tuple]:
@@ -102,7 +114,7 @@ def test_the_fingerprint_is_of_the_bytes_on_disk(tmp_path: Path) -> None:
         (b"", "is empty; export the list again, with a header line"),
         (b"\xef\xbb\xbf", "is empty; export the list again, with a header line"),
         (b"\n \r\n\n", "is empty; export the list again, with a header line"),
-        (gzip.compress(b""), "is empty; export the list again, with a header line"),
+        (gzip.compress(b"", mtime=0), "is empty; export the list again, with a header line"),
         (b"a,b\n", "has a header and no rows; export the list again, or check the path"),
         (b"a,b", "has a header and no rows; export the list again, or check the path"),
         (b"a,b\r\n\r\n  \n", "has a header and no rows; export the list again, or check the path"),
@@ -125,12 +137,29 @@ def test_the_fingerprint_is_of_the_bytes_on_disk(tmp_path: Path) -> None:
             "looks like UTF-16 without a byte order mark; save it as CSV UTF-8, "
             "or name its encoding (utf-16-le or utf-16-be)",
         ),
-        (b"PK\x03\x04rest", "is an Excel workbook or a ZIP archive; save the sheet as CSV UTF-8, or unpack it"),
-        (b"\xd0\xcf\x11\xe0rest", "is an Excel workbook; save the sheet as CSV UTF-8"),
-        (gzip.compress(gzip.compress(b"a,b\n1,2\n")), "is compressed twice; decompress it once"),
-        (gzip.compress(b"PAR1 and so on"), "is a Parquet file within gzip; decompress it"),
         (
-            gzip.compress(b"a,b\n1,2\n")[:-9],
+            b"PK\x03\x04rest",
+            "this Excel workbook, or ZIP archive, is incomplete or damaged; fetch it again, or save the sheet as CSV "
+            "UTF-8",
+        ),
+        (archive("list.csv"), "is a ZIP archive; unpack it"),
+        (
+            archive("xl/workbook.bin"),
+            "is a binary Excel workbook (.xlsb); save it as .xlsx, or the sheet as CSV UTF-8",
+        ),
+        (
+            archive("mimetype", "content.xml"),
+            "is an OpenDocument file; save it as .xlsx, or the sheet as CSV UTF-8",
+        ),
+        (
+            gzip.compress(archive("xl/workbook.xml"), mtime=0),
+            "is an Excel workbook or a ZIP archive; save the sheet as CSV UTF-8, or unpack it",
+        ),
+        (b"\xd0\xcf\x11\xe0rest", "is an Excel workbook; save the sheet as CSV UTF-8"),
+        (gzip.compress(gzip.compress(b"a,b\n1,2\n", mtime=0), mtime=0), "is compressed twice; decompress it once"),
+        (gzip.compress(b"PAR1 and so on", mtime=0), "is a Parquet file within gzip; decompress it"),
+        (
+            gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9],
             "its compression breaks near the beginning; the file is incomplete or damaged, fetch it again",
         ),
         (
@@ -166,6 +195,8 @@ def test_paths_that_are_no_readable_files(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(SourceError, match=r"^here: is a directory; name a file in it$"):
         open_source(tmp_path, name="here")
     path = write(tmp_path / "secret.csv", "a,b\n1,2\n")
+    with pytest.raises(SourceError, match=r": is a pipe or a device, which can be read once only; give it on standard"):
+        open_source(Path(os.devnull))
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))

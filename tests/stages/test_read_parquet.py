@@ -4,6 +4,7 @@ import datetime as dt
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -28,6 +29,7 @@ def texts(path: Path, values: Any, dtype: Any = None) -> list[str | None]:
 
 day = dt.date(2026, 1, 2)
 noon = dt.datetime(2026, 1, 2, 12)  # noqa: DTZ001 - a file may hold times without zone
+NOON_IN_TORONTO = "2026-01-02T12:00:00-05:00"
 
 
 @pytest.mark.parametrize(
@@ -35,9 +37,12 @@ noon = dt.datetime(2026, 1, 2, 12)  # noqa: DTZ001 - a file may hold times witho
     [
         (["a", "", None, " b "], pl.String, ["a", None, None, " b "]),
         (["x", "y", "x", None], pl.Categorical, ["x", "y", "x", None]),
+        (["x", None, "y"], pl.Enum(["x", "y"]), ["x", None, "y"]),
         ([b"\xc3\xa9", b"", None], pl.Binary, ["é", None, None]),
         ([15551234567, -1, None, 0], pl.Int64, ["15551234567", "-1", None, "0"]),
         ([2**64 - 1], pl.UInt64, ["18446744073709551615"]),
+        ([2**100, None], pl.Int128, ["1267650600228229401496703205376", None]),
+        ([4.16555e9, 1e300], pl.Float64, ["4165550000", "1e+300"]),
         (
             [15551234567.0, 2.5, None, float("nan"), -0.0, 0.1, 2.0**53 - 1],
             pl.Float64,
@@ -46,6 +51,9 @@ noon = dt.datetime(2026, 1, 2, 12)  # noqa: DTZ001 - a file may hold times witho
         ([16777216.0, 1.5], pl.Float32, ["16777216", "1.5"]),
         ([float("inf")], pl.Float64, ["inf"]),
         ([Decimal("1.50"), Decimal("2.00"), None], pl.Decimal(12, 2), ["1.50", "2", None]),
+        ([Decimal(4165550100), None], pl.Decimal(20, 0), ["4165550100", None]),
+        ([dt.timedelta(days=1, hours=2), None], pl.Duration, ["P1DT2H", None]),
+        ([noon.replace(tzinfo=ZoneInfo("America/Toronto"))], pl.Datetime("ms", "America/Toronto"), [NOON_IN_TORONTO]),
         ([True, False, None], pl.Boolean, ["true", "false", None]),
         ([day, None], pl.Date, ["2026-01-02", None]),
         (
@@ -120,11 +128,49 @@ def test_a_name_with_wildcards_is_one_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("values", [[[1, 2]], [{"x": 1}]])
-def test_nested_columns_are_refused_by_name(tmp_path: Path, values: Any) -> None:
+def test_nested_columns_are_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, values: Any
+) -> None:
     path = tmp_path / "list.parquet"
-    pl.DataFrame({"a": [1], "tags": values}).write_parquet(path)
-    with pytest.raises(SourceError, match='column "tags" holds lists or structures; write it as text'):
+    pl.DataFrame({"a": [1], "tags": values, "": ["b"]}).write_parquet(path)
+    source = open_source(path)
+    assert source.columns == ("a", "column_3")
+    assert "source.column_left_out" in caplog.text
+    assert "tags" in caplog.text
+    (batch,) = batches([source])
+    assert batch.frame.rows() == [("1", "b")]
+
+
+def test_a_file_of_nested_columns_alone(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    pl.DataFrame({"tags": [[1]]}).write_parquet(path)
+    with pytest.raises(SourceError, match="has no columns but of lists or structures; write them as text"):
         open_source(path)
+
+
+def test_an_encrypted_file(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    path.write_bytes(b"PARE" + bytes(100) + b"PARE")
+    with pytest.raises(SourceError, match="is an encrypted Parquet file"):
+        open_source(path)
+
+
+def test_many_columns_in_many_parts(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    columns = [f"c{number}" for number in range(3_000)]
+    frame = pl.DataFrame({name: range(20) for name in columns})
+    frame.write_parquet(path, row_group_size=3)
+    source = open_source(path)
+    assert source.columns == tuple(columns)
+    (batch,) = batches([source])
+    assert batch.frame.equals(frame.cast(pl.String))
+
+
+def test_the_index_of_pandas_is_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    pl.DataFrame({"a": ["x"], "__index_level_0__": [7]}).write_parquet(path)
+    (batch,) = batches([open_source(path)])
+    assert batch.frame.rows() == [("x", "7")]
 
 
 def test_a_file_without_rows(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Final
 import polars as pl
 
 from pipeline.errors import SourceError
+from pipeline.logs import logger
 from pipeline.stages.sources.csv_text import unreadable
-from pipeline.stages.sources.pieces import Piece
+from pipeline.stages.sources.pieces import WITH_NUL, Piece
 
 #: Floats below this are exact as whole numbers, and far above every telephone number.
 _WHOLE: Final = 2.0**53
@@ -20,10 +21,23 @@ _MOST: Final = 65536
 
 
 def inspect(path: Path, name: str) -> tuple[tuple[str, ...], int]:
-    """The names of all columns, and the number of rows, from the file's footer.
+    """The names of its columns, and the number of rows, from the file's footer.
 
-    Raises SourceError, also where a column holds something that is no single value.
+    A column of lists or structures is left out, with a warning in the log: it is no text, and what it holds of a person
+    is seldom what a contact is made of. Raises SourceError.
     """
+    columns, nested, rows = _looked_at(path, name)
+    for column in nested:
+        logger().warning("source.column_left_out", source=name, column=column, why="it holds lists or structures")
+    if not columns:
+        raise SourceError(f"{name}: has no columns but of lists or structures; write them as text")
+    if not rows:
+        raise SourceError(f"{name}: has columns and no rows; export the list again, or check the path")
+    return tuple(columns), rows
+
+
+def _looked_at(path: Path, name: str) -> tuple[dict[str, tuple[str, pl.DataType]], list[str], int]:
+    """The columns that are read: what they are called here, there, and what they hold; those that are not; the rows."""
     try:
         schema = pl.read_parquet_schema(path)
         rows = int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
@@ -31,20 +45,17 @@ def inspect(path: Path, name: str) -> tuple[tuple[str, ...], int]:
         raise unreadable(name, error) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _broken(name) from error
-    for column, dtype in schema.items():
+    columns: dict[str, tuple[str, pl.DataType]] = {}
+    nested: list[str] = []
+    for number, (column, dtype) in enumerate(schema.items(), start=1):
         if dtype.is_nested() or dtype in (pl.Object, pl.Unknown):
-            raise SourceError(
-                f'{name}: column "{column}" holds lists or structures; write it as text or leave it out of the file'
-            )
-    if not rows:
-        raise SourceError(f"{name}: has columns and no rows; export the list again, or check the path")
-    names: list[str] = []
-    for number, column in enumerate(schema, start=1):
+            nested.append(column)
+            continue
         chosen = column or f"column_{number}"
-        while not column and (chosen in schema or chosen in names):
+        while not column and chosen in schema:
             chosen += "_"
-        names.append(chosen)
-    return tuple(names), rows
+        columns[chosen] = (column, dtype)
+    return columns, nested, rows
 
 
 def pieces(path: Path, name: str) -> Iterator[Piece]:
@@ -53,17 +64,14 @@ def pieces(path: Path, name: str) -> Iterator[Piece]:
     What is text elsewhere is text here: whole numbers without ".0" whatever type they are stored in, dates and times as
     in ISO 8601, "true" and "false"; empty text and NaN are null. Raises SourceError.
     """
-    names, count = inspect(path, name)
+    columns, _, count = _looked_at(path, name)
     # Slices, not a stream: a stream reads ahead of a slow reader, and memory grows with the file.
-    step = max(_FEWEST, min(_MOST, _VALUES // len(names)))
+    step = max(_FEWEST, min(_MOST, _VALUES // max(1, len(columns))))
+    texts = [_text(column, dtype).alias(chosen) for chosen, (column, dtype) in columns.items()]
     try:
-        schema = pl.read_parquet_schema(path)
-        texts = [_text(column, dtype).alias(str(number)) for number, (column, dtype) in enumerate(schema.items())]
         scan = pl.scan_parquet(path, glob=False)
         for start in range(0, count, step):
-            frame = scan.slice(start, step).select(texts).collect()
-            frame.columns = list(names)
-            yield _decoded(frame)
+            yield _decoded(scan.slice(start, step).select(texts).collect())
     except OSError as error:
         raise unreadable(name, error) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -102,10 +110,7 @@ def _decoded(frame: pl.DataFrame) -> Piece:
         lost = frame[column].is_not_null() & texts.is_null()
         problems.append(pl.when(lost).then(pl.lit(f'holds bytes in column "{column}" that are not utf-8')))
         frame = frame.with_columns(texts)
-    with_nul = pl.any_horizontal(pl.all().str.contains("\0", literal=True))
-    damage = frame.select(
-        pl.coalesce(nothing, *problems, pl.when(with_nul).then(pl.lit("holds a NUL byte"))).alias("damage")
-    ).to_series()
+    damage = frame.select(pl.coalesce(nothing, *problems, WITH_NUL).alias("damage")).to_series()
     lines = pl.repeat(None, frame.height, dtype=pl.UInt64, eager=True).alias("line")
     return Piece(frame.with_columns(pl.when(pl.all() != "").then(pl.all())), lines, damage)
 

@@ -1,9 +1,12 @@
 """Rows as a source yields them, and their cutting into batches of one size."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import polars as pl
+
+#: The damage of a row that holds NUL in one of its texts, else null.
+WITH_NUL: Final = pl.when(pl.any_horizontal(pl.all().str.contains("\0", literal=True))).then(pl.lit("holds a NUL byte"))
 
 
 class Piece(NamedTuple):
