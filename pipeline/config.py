@@ -278,6 +278,11 @@ class TargetSettings(Section):
         return [("contacts.fields", f"a {self.system} contact has no further fields")] if contacts.fields else []
 
     @property
+    def unfilled(self) -> tuple[str, ...]:
+        """What a person has still to fill in before anything can be sent: one line each, beginning with its place."""
+        return ()
+
+    @property
     def campaign(self) -> str:
         """What contacts are added to, as the target names it: part of the contact ids. Empty: the target has none."""
         return ""

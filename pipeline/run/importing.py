@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from pipeline.config import Settings, read_secrets
-from pipeline.errors import MachineFailed, RunError, UsageError
+from pipeline.errors import ConfigError, MachineFailed, RunError, UsageError
 from pipeline.ledger import campaign, lines
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
@@ -232,6 +232,8 @@ class _Import:
         settings, surroundings = self._settings, self._surroundings
         clients = None
         if not self._checking:
+            if problems := settings.target.unfilled:
+                raise ConfigError(problems)
             read_secrets(settings.target)
             clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
         module = surroundings.module(settings.target.system)

@@ -41,6 +41,7 @@ def test_commands_stand_in_the_order_of_use(command: Command) -> None:
     ended = command("--help")
     listed = ended.out.partition("Commands:")[2].splitlines()
     assert [line.split()[0] for line in listed if line] == [
+        "init",
         "import",
         "check",
         "resume",
