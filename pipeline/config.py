@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from pipeline.errors import ConfigError
+from pipeline.template import template_columns
 
 # --- types of single values -----------------------------------------------------------------------------------
 
@@ -277,6 +278,11 @@ class TargetSettings(Section):
         return [("contacts.fields", f"a {self.system} contact has no further fields")] if contacts.fields else []
 
     @property
+    def unfilled(self) -> tuple[str, ...]:
+        """What a person has still to fill in before anything can be sent: one line each, beginning with its place."""
+        return ()
+
+    @property
     def campaign(self) -> str:
         """What contacts are added to, as the target names it: part of the contact ids. Empty: the target has none."""
         return ""
@@ -332,10 +338,18 @@ class Condition(Section):
 class ChannelSettings(Section):
     """One way to reach a person."""
 
-    destination: str = Field(description="template with {column} placeholders")
-    text: str | None = Field(None, description="text for this contact; else the campaign's own")
+    destination: str = Field(description="template: {column}")
+    text: str | None = Field(
+        None, description="template for this contact's text, {column|default}; else the campaign's own"
+    )
     retries: int = Field(3, ge=0, le=255, description="delivery attempts by the target, 0..255")
     when: Condition | None = Field(None, description="consent: else the channel is left out")
+
+
+class SmsSettings(ChannelSettings):
+    """The way by short messages."""
+
+    segments: int = Field(3, ge=0, description="a text that needs more of them is warned of; 0: never")
 
 
 class ContactsSettings(Section):
@@ -349,7 +363,7 @@ class ContactsSettings(Section):
     where: Condition | None = None
     phone_type: Literal["off", "warn", "error"] = "warn"
     fields: dict[str, str] = Field({}, description="what else is sent, by the target's names: templates")
-    sms: ChannelSettings | None = None
+    sms: SmsSettings | None = None
     voice: ChannelSettings | None = None
     email: ChannelSettings | None = None
 
@@ -371,7 +385,7 @@ class ContactsSettings(Section):
     @property
     def channels(self) -> dict[str, ChannelSettings]:
         """The mapped channels by name, in the order of CHANNELS."""
-        found = {"sms": self.sms, "voice": self.voice, "email": self.email}
+        found: dict[str, ChannelSettings | None] = {"sms": self.sms, "voice": self.voice, "email": self.email}
         return {name: channel for name, channel in found.items() if channel is not None}
 
 
@@ -429,16 +443,7 @@ class Settings(Section):
     ledger: LedgerSettings = LedgerSettings()
 
 
-# --- templates ------------------------------------------------------------------------------------------------
-
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-
-
-def template_columns(template: str) -> tuple[str, ...]:
-    """The columns that a template names, in order, each once. `{{` and `}}` stand for braces."""
-    bare = template.replace("{{", "").replace("}}", "")
-    return tuple(dict.fromkeys(name.strip() for name in _PLACEHOLDER.findall(bare)))
-
+# --- what the mapping names ------------------------------------------------------------------------------------
 
 #: What `contacts.fields` may name beside columns: what screening has made of a row.
 MADE: Final = ("contact.key", "contact.id", "contact.sms", "contact.voice", "contact.email")

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from pipeline import __version__
 from pipeline.cli.campaign import campaign
 from pipeline.cli.contacts import check, import_, resume
+from pipeline.cli.init import init
 from pipeline.cli.runs import status, verify
 from pipeline.cli.simulate import simulate
 from pipeline.cli.target import session
@@ -20,7 +21,7 @@ __all__ = ["app"]
 class _InOrder(TyperGroup):
     """Lists commands in the order of use; groups would come last otherwise."""
 
-    ORDER = ("import", "check", "resume", "status", "verify", "undo", "session", "campaign", "simulate")
+    ORDER = ("init", "import", "check", "resume", "status", "verify", "undo", "session", "campaign", "simulate")
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=self.ORDER.index)
@@ -53,6 +54,7 @@ def main(
     bear_any_text()
 
 
+app.command("init")(init)
 app.command("import")(import_)
 app.command("check")(check)
 app.command("resume")(resume)

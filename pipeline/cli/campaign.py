@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 #: A campaign that is not as it was sent is for a person to look at.
 NOT_AS_SENT = 6
 
+#: A table is so many columns wide at least, an id of 36 and what is left for the rest: a narrower terminal breaks its
+#: lines, and nothing of an id is dropped.
+_NARROWEST = 80
+
 campaign = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="The campaign. Default: target.campaign_id.")]
@@ -358,7 +362,10 @@ def _table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
 
     table = Table()
     for heading in headings:
-        table.add_column(heading, overflow="fold")
+        # An id is there to be copied, so it stays on one line.
+        table.add_column(heading, overflow="fold", no_wrap=heading == "id")
     for line in lines:
         table.add_row(*(Text(each) for each in line))
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, _NARROWEST)
+    console.print(table)

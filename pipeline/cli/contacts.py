@@ -112,7 +112,9 @@ def import_(
         progress = run.Progress()
         with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display:
             piped = "-" in sources
-            confirm = None if yes or not interactive(piped=piped) else _asking(display, settings.target.campaign, piped)
+            how_read = _how_read(opened, delimiter, encoding)
+            asking = interactive(piped=piped) and not yes
+            confirm = _asking(display, settings.target.campaign, how_read, piped=piped) if asking else None
             begin = run.continue_run if continue_ else run.import_contacts
             result = run_async(partial(begin, settings, opened, chosen, progress=progress, confirm=confirm))
         _finish(result, as_json=json_)
@@ -158,7 +160,7 @@ def check(
         progress = run.Progress()
         with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON):
             result = run_async(partial(run.check_contacts, settings, opened, chosen, progress=progress))
-        _finish(result, as_json=json_, checked=True)
+        _finish(result, as_json=json_, checked=_how_read(opened, delimiter, encoding))
 
 
 def resume(
@@ -245,7 +247,9 @@ def _share(option: str, given: str | None) -> "Share | None":
         raise UsageError(f"{option}: {error}") from None
 
 
-def _asking(display: Display, campaign: str, piped: bool) -> "Callable[[Survey], Awaitable[bool]]":
+def _asking(
+    display: Display, campaign: str, how_read: Sequence[str], *, piped: bool
+) -> "Callable[[Survey], Awaitable[bool]]":
     """What shows the plan and asks whether to go on."""
     from pipeline.records import Status
     from pipeline.report.plan import plan
@@ -255,17 +259,28 @@ def _asking(display: Display, campaign: str, piped: bool) -> "Callable[[Survey],
         if not survey.counts[Status.PENDING]:
             return True  # nothing is sent, so there is nothing to ask
         with display.aside():
-            complain(plan(survey, campaign))
+            complain(plan(survey, campaign, how_read))
             return await agreed(f"Send {rows(survey.counts[Status.PENDING])}?", piped=piped)
 
     return confirm
 
 
-def _finish(result: "Result", *, as_json: bool, checked: bool = False) -> None:
-    """Say how it ended, and end so."""
+def _how_read(sources: "Sequence[Source]", delimiter: str | None, encoding: str | None) -> list[str]:
+    from pipeline.report.plan import read
+
+    return read(sources, delimiter=delimiter, encoding=encoding)
+
+
+def _finish(result: "Result", *, as_json: bool, checked: Sequence[str] = ()) -> None:
+    """Say how it ended, and end so. `checked`: how a check has read its sources; it also shows what it found."""
     from pipeline.report.summary import summary
 
     if result.error:
         complain(result.error)
-    say(result.summary.to_json().rstrip() if as_json else summary(result.summary, checked=checked))
+    if as_json:
+        say(result.summary.to_json().rstrip())
+    elif checked:
+        say(summary(result.summary, checked=True, survey=result.survey, how_read=checked))
+    else:
+        say(summary(result.summary))
     raise typer.Exit(result.summary.exit_code)

@@ -16,12 +16,13 @@ from typing import Final
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from pipeline.config import ContactsSettings, LedgerSettings, template_columns
+from pipeline.config import ContactsSettings, LedgerSettings
 from pipeline.ledger.masking import masked
 from pipeline.ledger.private import replacing, writing
 from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.resubmit import DEFAULT_FORM, Form, ResubmitWriter
 from pipeline.records import CHANNELS, LEDGER_SCHEMA, WAS_UPDATED, Screened, Status, told_apart
+from pipeline.template import template_columns
 
 #: Names of the files within the run directory.
 PARQUET: Final = "ledger.parquet"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pipeline.configfile import dumps
 from pipeline.records import CHANNELS
-from pipeline.report.text import contacts, number
+from pipeline.report.text import contacts, line, number
 
 #: The columns of a listing. The name is last: it may hold anything.
 HEADINGS: Final = ("id", "state", "from_date", "to_date", "from_time", "to_time", "channels", "name")
@@ -27,14 +27,14 @@ def columns(table: Mapping[str, Any]) -> tuple[str, ...]:
     enabled = [name for name in CHANNELS if table.get(name, {}).get("enabled")]
     window = (active.get(name) for name in ("from_date", "to_date", "from_time", "to_time"))
     given = (table.get("id"), state(table), *window, ",".join(enabled), table.get("name"))
-    return tuple("" if each is None else _line(str(each)) for each in given)
+    return tuple("" if each is None else line(str(each)) for each in given)
 
 
 def toml(table: Mapping[str, Any], remark: str) -> str:
     """The campaign as a file that `campaign add` and `campaign update` take; what the target sets is a comment."""
     created = table.get("created")
     when = f", created {_moment(created)}" if created else ""
-    head = [f"# Campaign {_line(str(table.get('id', '')))}{when}.", *([f"# {remark}"] if remark else [])]
+    head = [f"# Campaign {line(str(table.get('id', '')))}{when}.", *([f"# {remark}"] if remark else [])]
     return "\n".join(head) + "\n" + dumps({name: table[name] for name in table if name not in ("id", "created")})
 
 
@@ -48,15 +48,15 @@ def changed(campaign_id: str, before: Mapping[str, Any], after: Mapping[str, Any
     was, now = dict(_flat(before)), dict(_flat(after))
     names = [name for name in (was | now) if was.get(name) != now.get(name)]
     return (
-        f"Campaign {_line(campaign_id)}: changed {', '.join(names)}."
+        f"Campaign {line(campaign_id)}: changed {', '.join(names)}."
         if names
-        else f"Campaign {_line(campaign_id)}: is as it was."
+        else f"Campaign {line(campaign_id)}: is as it was."
     )
 
 
 def unchanged(campaign_id: str) -> str:
     """That there was nothing to do."""
-    return f"Campaign {_line(campaign_id)}: it is so already; nothing was sent."
+    return f"Campaign {line(campaign_id)}: it is so already; nothing was sent."
 
 
 def differences(names: Sequence[str], wanted: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
@@ -102,8 +102,3 @@ def _iso(value: object) -> str:
 
 def _moment(value: object) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, datetime) else str(value)
-
-
-def _line(text: str) -> str:
-    """Text on one line, whole: control characters are blanks."""
-    return "".join(char if char.isprintable() else " " for char in text)

@@ -1,13 +1,18 @@
 """The plan that is shown before the first row is sent: what would be sent, what would not, and why."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from pipeline.records import Status
-from pipeline.report.text import alike, counts, number, rows, safe, table, tally
+from pipeline.report.text import alike, counts, line, number, rows, safe, table, tally
 
 #: So many different reasons are shown.
-REASONS = 10
+REASONS: Final = 10
+
+#: So many different warnings are shown, and so many sources.
+WARNINGS: Final = 5
+SOURCES: Final = 5
 
 
 class Place(Protocol):
@@ -36,48 +41,115 @@ class Surveyed(Protocol):
     @property
     def examples(self) -> Mapping[str, Place]: ...
     @property
+    def remarks(self) -> Mapping[str, int]: ...
+    @property
     def channels(self) -> Mapping[str, int]: ...
+    @property
+    def segments(self) -> Mapping[int, int]: ...
+    @property
+    def foreign(self) -> Mapping[str, int]: ...
     @property
     def messages(self) -> Sequence[Mapping[str, str]]: ...
 
 
-def plan(survey: Surveyed, campaign: str) -> str:
-    """The plan as lines of text; `campaign` names where the rows would go."""
+class Read(Protocol):
+    """How a source is read."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def columns(self) -> Sequence[str]: ...
+    @property
+    def delimiter(self) -> str | None: ...
+    @property
+    def encoding(self) -> str | None: ...
+
+
+def plan(survey: Surveyed, campaign: str, how_read: Sequence[str] = ()) -> str:
+    """The plan as lines of text; `campaign` names where the rows would go, `how_read` is what `read` says."""
     sendable = survey.counts.get(Status.PENDING, 0)
     kept_back: dict[Status, int] = {
         status: count for status, count in survey.counts.items() if status is not Status.PENDING
     }
-    lines = [f"{rows(survey.rows)} read, {number(sendable)} can be sent to campaign {safe(campaign)}."]
+    lines = [*how_read, f"{rows(survey.rows)} read, {number(sendable)} can be sent to campaign {safe(campaign)}."]
     if any(kept_back.values()):
-        lines += [f"Not sent: {counts(kept_back)}.", *table(_reasons(survey))]
-    channels = ", ".join(f"{name} {number(count)}" for name, count in survey.channels.items() if count)
-    if channels:
-        lines.append(f"By channel: {channels}.")
-    if survey.outlook:
-        lines += ["The campaign:", *(f"  {safe(sentence)}" for sentence in survey.outlook)]
-    if survey.warnings:
-        lines.append(f"{rows(survey.warnings)} with a warning, e.g. a channel left out: the ledger will name them.")
-    if survey.messages:
-        lines.append("The first of them:")
-        for message in survey.messages:
-            lines += _message(message)
-    return "\n".join(lines)
+        lines += [f"Not sent: {counts(kept_back)}.", *reasons(survey)]
+    return "\n".join(lines + outlook(survey))
 
 
-def _reasons(survey: Surveyed) -> list[tuple[int, str]]:
+def read(sources: Sequence[Read], *, delimiter: str | None, encoding: str | None) -> list[str]:
+    """How the sources are read, a line each: a wrong guess shows here. `delimiter`, `encoding`: what was told."""
+    lines = []
+    for source in sources[:SOURCES]:
+        parts = [source.format.upper() if source.format == "csv" else source.format.capitalize()]
+        if source.delimiter is not None:
+            name = {"\t": "tab", ",": "comma", ";": "semicolon"}.get(source.delimiter, source.delimiter)
+            parts.append(f"delimiter {name}{'' if delimiter else ' (found out)'}")
+        if source.encoding is not None:
+            parts.append(f"encoding {source.encoding}{'' if encoding else ' (found out)'}")
+        parts.append(f"{number(len(source.columns))} column{'' if len(source.columns) == 1 else 's'}")
+        lines.append(f"Read {line(source.name)}: {', '.join(parts)}.")
+    if len(sources) > SOURCES:
+        lines.append(f"And {number(len(sources) - SOURCES)} more.")
+    return lines
+
+
+def reasons(survey: Surveyed) -> list[str]:
+    """The commonest reasons why rows are not sent, with their counts, and where each was met first."""
     examples: dict[str, Place] = {}
     for reason, place in survey.examples.items():
         for text in alike({reason: 1}):
             examples.setdefault(safe(text), place)
-    return [
-        (count, f"{text} ({_example(examples[text])})" if text in examples else text)
-        for count, text in tally(survey.reasons, REASONS)
-    ]
+    return table(
+        [
+            (count, f"{text} ({_example(examples[text])})" if text in examples else text)
+            for count, text in tally(survey.reasons, REASONS)
+        ]
+    )
+
+
+def outlook(survey: Surveyed) -> list[str]:
+    """What is to be known of the rows that can be sent: channels, texts, warnings, the first messages."""
+    lines = []
+    channels = ", ".join(f"{name} {number(count)}" for name, count in survey.channels.items() if count)
+    if channels:
+        lines.append(f"By channel: {channels}.")
+    lines += _segments(survey)
+    if survey.outlook:
+        lines += ["The campaign:", *(f"  {safe(sentence)}" for sentence in survey.outlook)]
+    if survey.warnings:
+        lines.append(f"{rows(survey.warnings)} with a warning; the ledger names them:")
+        lines += table(tally(survey.remarks, WARNINGS, "warning"))
+    if survey.messages:
+        lines.append("The first of them:")
+        for message in survey.messages:
+            lines += _message(message)
+    return lines
+
+
+def _segments(survey: Surveyed) -> list[str]:
+    """As how many short messages the texts go, which is what they cost; what costs more than it looks like is named."""
+    if not survey.segments:
+        return []
+    told = ", ".join(
+        f"{number(survey.segments[count])} of {count} segment{'' if count == 1 else 's'}"
+        for count in sorted(survey.segments)
+    )
+    total = sum(count * texts for count, texts in survey.segments.items())
+    lines = [f"Texts of sms: {told}; {number(total)} in all."]
+    if survey.foreign:
+        common = sorted(survey.foreign, key=lambda char: (-survey.foreign[char], char))
+        names = ", ".join(f"U+{ord(char):04X} ({unicodedata.name(char, 'no name').lower()})" for char in common[:3])
+        more = f" and {len(common) - 3} more" if len(common) > 3 else ""
+        lines.append(f"  {number(sum(survey.foreign.values()))} of them as UCS-2, because of {names}{more}.")
+    return lines
 
 
 def _example(place: Place) -> str:
     where = f"row {number(place.row)}" if place.line is None else f"line {number(place.line)}"
-    return f"first in {place.source}, {where}"
+    return f"first in {line(place.source)}, {where}"
 
 
 def _message(message: Mapping[str, str]) -> list[str]:

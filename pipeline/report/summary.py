@@ -9,6 +9,7 @@ from pipeline.ledger.files import NOT_ATTEMPTED
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
 from pipeline.records import MENDABLE, NOT_ADDED, Status
+from pipeline.report import plan
 from pipeline.report.text import number, rate, rows, safe, span, table, tally, word
 
 #: So many different reasons and codes are shown; the ledger holds all of them.
@@ -65,13 +66,20 @@ def undo_summary(ended: Summary) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def summary(ended: Summary, *, checked: bool = False) -> str:
-    """The text at the end of `import` and `check` (`checked`); its last line names the run directory."""
+def summary(
+    ended: Summary, *, checked: bool = False, survey: plan.Surveyed | None = None, how_read: Sequence[str] = ()
+) -> str:
+    """The text at the end of `import` and `check` (`checked`); its last line names the run directory.
+
+    A check also shows what its `survey` has found, and how its sources were read.
+    """
+    why = _reasons(ended.reasons)
     lines = [
         _headline(ended, checked=checked),
+        *how_read,
         *_counts(ended.counts, ended.rows),
         *_advice(ended, checked=checked),
-        *_reasons(ended.reasons),
+        *(why if survey is None else [*why[:1], *plan.reasons(survey), *plan.outlook(survey)]),
         *_codes(ended),
         *_learnt(ended),
         _pace(ended, "sending"),

@@ -61,13 +61,13 @@ def alike(texts: Mapping[str, int]) -> dict[str, int]:
     return merged
 
 
-def tally(texts: Mapping[str, int], limit: int) -> list[tuple[int, str]]:
+def tally(texts: Mapping[str, int], limit: int, others: str = "reason") -> list[tuple[int, str]]:
     """The commonest texts with their counts, and as a last line what is left out. Equal counts go by the alphabet."""
     common = sorted(alike(texts).items(), key=lambda item: (-item[1], item[0]))
     listed = [(count, safe(text)) for text, count in common[:limit]]
     if left := common[limit:]:
-        others = "1 other reason" if len(left) == 1 else f"{number(len(left))} other reasons"
-        listed.append((sum(count for _, count in left), f"for {others}"))
+        rest = f"1 other {others}" if len(left) == 1 else f"{number(len(left))} other {others}s"
+        listed.append((sum(count for _, count in left), f"for {rest}"))
     return listed
 
 
@@ -77,6 +77,11 @@ def table(lines: Sequence[tuple[int, str]], indent: str = "  ") -> list[str]:
     return [f"{indent}{number(count):>{width}}  {text}" for count, text in lines]
 
 
+def line(text: str) -> str:
+    """Foreign text on one line, whole: control characters, and those that turn text about, are blanks."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 def safe(text: str) -> str:
-    """Text from a source or a target on one line: control characters do nothing, destinations are masked."""
-    return mask("".join(char if char.isprintable() else " " for char in text))
+    """Foreign text on one line, with what looks like a destination masked."""
+    return mask(line(text))

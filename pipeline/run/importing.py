@@ -252,6 +252,8 @@ class _Import:
         settings, surroundings = self._settings, self._surroundings
         clients = None
         if not self._checking:
+            if problems := settings.target.unfilled:
+                raise ConfigError(problems)
             read_secrets(settings.target)
             clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
         module = surroundings.module(settings.target.system)

@@ -5,10 +5,10 @@ from typing import Literal
 
 import polars as pl
 
-from pipeline.config import ChannelSettings, Condition
+from pipeline.config import ChannelSettings, Condition, SmsSettings
 from pipeline.stages.destinations.authorities import Authorities
-from pipeline.stages.template import Template
 from pipeline.stages.verdicts import first, nothing, say
+from pipeline.template import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Channel:
     text: Template | None
     consent: Condition | None
     phone_type: Literal["off", "warn", "error"]
+    segments: int = 0  # a text that needs more is warned of; 0: never
 
     @classmethod
     def of(cls, name: str, settings: ChannelSettings, phone_type: Literal["off", "warn", "error"]) -> "Channel":
@@ -40,6 +41,7 @@ class Channel:
             text,
             settings.when,
             phone_type if name == "sms" else "off",  # a landline is as good as any phone to be called on
+            settings.segments if isinstance(settings, SmsSettings) else 0,
         )
 
     @property

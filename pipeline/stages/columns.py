@@ -7,7 +7,8 @@ import polars as pl
 
 from pipeline.config import ContactsSettings, needed_columns
 from pipeline.stages.destinations.phone import check_region
-from pipeline.stages.template import Template
+from pipeline.stages.verdicts import code_point
+from pipeline.template import Template
 
 
 def check_mapping(contacts: ContactsSettings) -> list[str]:
@@ -30,6 +31,8 @@ def check_mapping(contacts: ContactsSettings) -> list[str]:
                 continue
             if field == "destination" and not template.columns:
                 problems.append(f"{place}: names no column, so every row would have the same: write {{column}}")
+            elif field == "destination" and any(each.default for each in template.placeholders):
+                problems.append(f"{place}: has a default, to which many rows would be sent: leave it out")
             elif not template.columns and not template.literals.strip():
                 advice = (
                     "leave it out to send the campaign's own text" if field == "text" else "name a column: {column}"
@@ -61,16 +64,11 @@ def check_characters(contacts: ContactsSettings, forbidden: str) -> list[str]:
     for channel, mapping in contacts.channels.items():
         places |= {f"{channel}.destination": mapping.destination, f"{channel}.text": mapping.text or ""}
     for place, text in places.items():
-        literals = pl.Series([Template.parse(text).literals])
-        if forbidden and (found := literals.str.extract(f"({forbidden})", 1).item()):
+        own = pl.Series([Template.parse(text).own])
+        if forbidden and (found := own.str.extract(f"({forbidden})", 1).item()):
             words = f"holds a character ({code_point(found)}) that the target cannot carry"
             problems.append(f"contacts.{place}: {words}")
     return problems
-
-
-def code_point(text: str) -> str:
-    """The first character of a text, as Unicode names it: U+0001."""
-    return f"U+{ord(text[0]):04X}"
 
 
 def _nearest(name: str, columns: Sequence[str]) -> str | None:

@@ -12,14 +12,15 @@ from pipeline.config import MADE, ContactsSettings
 from pipeline.errors import ConfigError, SourceError
 from pipeline.records import CHANNELS, CONTACTS_SCHEMA, Batch, Screened, Status
 from pipeline.stages.channel import Channel, Reading, meets
-from pipeline.stages.columns import check_characters, check_columns, check_mapping, code_point
+from pipeline.stages.columns import check_characters, check_columns, check_mapping
 from pipeline.stages.destinations.authorities import Authorities
 from pipeline.stages.destinations.phone import check_region
 from pipeline.stages.duplicates import Duplicates
 from pipeline.stages.identity import contact_ids, contents, destination_keys
 from pipeline.stages.suppression import Suppression, load_suppression
-from pipeline.stages.template import Template, blank
-from pipeline.stages.verdicts import Verdicts, first, nothing, say
+from pipeline.stages.texts import write
+from pipeline.stages.verdicts import Verdicts, code_point, first, nothing, say
+from pipeline.template import Template, blank
 
 __all__ = [
     "Authorities",
@@ -115,7 +116,7 @@ class Screener:
         self._judge_characters(frame, valid, verdicts)
         sent = self._judge_consent(frame, valid, verdicts, left_out)
         self._judge_suppression(keys, valid, verdicts)
-        texts = self._texts(frame, sent, verdicts)
+        texts, said_of_texts = self._texts(frame, sent, verdicts)
         remarks = [
             remark.zip_with(sent[name].is_not_null(), nothing(frame.height))
             for name, reading in readings.items()
@@ -129,7 +130,9 @@ class Screener:
                 "status": verdicts.status,
                 "reason": verdicts.reason,
                 "column": verdicts.column,
-                "warnings": pl.select(pl.concat_list([*left_out, *remarks]).list.drop_nulls()).to_series(),
+                "warnings": pl.select(
+                    pl.concat_list([*left_out, *remarks, *said_of_texts]).list.drop_nulls()
+                ).to_series(),
                 **_channels_of(sent, frame.height).to_dict(),
                 **texts,
             }
@@ -226,23 +229,20 @@ class Screener:
             held = self._suppression.mails if channel.name == "email" else self._suppression.phones
             verdicts.settle(Status.SUPPRESSED, reason + held(valid[channel.name]), channel.column)
 
-    def _texts(self, frame: pl.DataFrame, sent: dict[str, pl.Series], verdicts: Verdicts) -> dict[str, pl.Series]:
-        """The texts of the channels that are used; refuses empty ones."""
+    def _texts(
+        self, frame: pl.DataFrame, sent: dict[str, pl.Series], verdicts: Verdicts
+    ) -> tuple[dict[str, pl.Series], list[pl.Series]]:
+        """The texts of the channels that are used, and warnings of them; refuses empty ones."""
         texts = {f"{name}_text": nothing(frame.height) for name in CHANNELS}
+        remarks: list[pl.Series] = []
         for channel in self._channels:
             if channel.text is None:
                 continue
-            used = sent[channel.name].is_not_null()
-            filled = channel.text.fill(frame)
-            texts[f"{channel.name}_text"] = filled.zip_with(used, nothing(frame.height))
-            names = channel.text.columns
-            where = f"column{'s' if len(names) > 1 else ''} {', '.join(repr(name) for name in names)}"
-            verdicts.settle(
-                Status.INVALID,
-                say(used & blank(filled), f"{where}: the text of {channel.name} is empty"),
-                next(iter(names), None),
-            )
-        return texts
+            written = write(channel.name, channel.text, frame, sent[channel.name].is_not_null(), channel.segments)
+            verdicts.settle(Status.INVALID, written.fault, next(iter(channel.text.columns), None))
+            texts[f"{channel.name}_text"] = written.text
+            remarks += written.remarks
+        return texts, remarks
 
     def _filled(self, frame: pl.DataFrame, made: pl.DataFrame) -> pl.Series:
         """The values of the fields, a list for each row."""

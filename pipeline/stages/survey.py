@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from pipeline.records import CHANNELS, Screened, Status, told_apart
+from pipeline.stages.segments import segments
 
 #: So many different reasons are told apart; the rest is counted by status alone.
 REASONS_LIMIT = 1000
@@ -33,6 +34,9 @@ class Survey:
     reasons: Counter[str] = field(default_factory=Counter)
     examples: dict[str, Example] = field(default_factory=dict)
     warnings: int = 0  # rows with at least one warning
+    remarks: Counter[str] = field(default_factory=Counter)  # the warnings, by their words
+    segments: Counter[int] = field(default_factory=Counter)  # short messages that can be sent with a text of ours
+    foreign: Counter[str] = field(default_factory=Counter)  # those of several that are UCS-2, by the character at fault
     channels: Counter[str] = field(default_factory=Counter)  # rows that can be sent, by channel
     outlook: Sequence[str] = ()  # what the campaign would not do with these, in sentences
     messages: list[dict[str, str]] = field(default_factory=list)  # channel and text of the first that have a text
@@ -43,10 +47,11 @@ class Survey:
         self.rows += contacts.height
         for status, count in contacts["status"].value_counts().iter_rows():
             self.counts[Status(status) if status else Status.PENDING] += count
-        self.warnings += int((contacts["warnings"].list.len() > 0).sum())
+        self._add_warnings(contacts["warnings"])
         sendable = contacts.filter(pl.col("status").is_null())
         for channel in CHANNELS:
             self.channels[channel] += sendable[channel].count()
+        self._add_texts(sendable["sms_text"])
         settled = contacts.with_row_index("_row").filter(pl.col("reason").is_not_null())
         for reason, count, first in (
             settled.group_by(told_apart(pl.col("reason"))).agg(pl.len(), pl.col("_row").min()).iter_rows()
@@ -60,3 +65,20 @@ class Survey:
             for row in sendable.head(MESSAGES - len(self.messages)).iter_rows(named=True):
                 texts = {channel: row[f"{channel}_text"] or "" for channel in CHANNELS if row[channel]}
                 self.messages.append(texts)
+
+    def _add_warnings(self, warnings: pl.Series) -> None:
+        warned = warnings.filter(warnings.list.len() > 0)
+        self.warnings += len(warned)
+        for remark, count in warned.explode().value_counts().iter_rows():
+            if remark in self.remarks or len(self.remarks) < REASONS_LIMIT:
+                self.remarks[remark] += count
+
+    def _add_texts(self, texts: pl.Series) -> None:
+        if texts.null_count() == len(texts):
+            return
+        counted = segments(texts.drop_nulls())
+        for count, number in counted["segments"].value_counts().iter_rows():
+            self.segments[count] += number
+        for character, number in counted.filter(pl.col("segments") > 1)["foreign"].value_counts().iter_rows():
+            if character is not None:
+                self.foreign[character] += number

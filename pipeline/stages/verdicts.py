@@ -46,3 +46,8 @@ def everywhere(text: str | None, height: int) -> pl.Series:
 def nothing(height: int) -> pl.Series:
     """Text that is null in every row."""
     return everywhere(None, height)
+
+
+def code_point(text: str) -> str:
+    """The first character of a text, as Unicode names it: U+0001."""
+    return f"U+{ord(text[0]):04X}"

@@ -41,6 +41,7 @@ def test_commands_stand_in_the_order_of_use(command: Command) -> None:
     ended = command("--help")
     listed = ended.out.partition("Commands:")[2].splitlines()
     assert [line.split()[0] for line in listed if line] == [
+        "init",
         "import",
         "check",
         "resume",
@@ -73,6 +74,32 @@ def test_wrong_usage_ends_with_2(command: Command, arguments: tuple[str, ...]) -
     assert ended.code == 2
     assert ended.out == ""
     assert "Error: " in ended.err
+
+
+def test_check_shows_what_it_found(command: Command, configured: Configured) -> None:
+    ended = command("check", "list.csv", "--config", configured(), "--delimiter", ",", "--run-dir", "r")
+    assert ended.code == 1
+    shown = ended.out.splitlines()
+    assert shown[: shown.index("The first of them:") + 6] == [
+        "Checked: some rows cannot be sent.",
+        "Read list.csv: CSV, delimiter comma, encoding utf-8 (found out), 4 columns.",
+        "  1  invalid",
+        "  1  duplicate",
+        "  3  pending",
+        "  5  rows in all",
+        "Reasons:",
+        "  1  sms: column 'mobile': not a valid number: has no digits (first in list.csv, line 4)",
+        "  1  the same key as an earlier row (first in list.csv, line 6)",
+        "By channel: sms 2, email 2.",
+        "Texts of sms: 2 of 1 segment; 2 in all.",
+        "The first of them:",
+        '  - sms to [number]: "Hi Ann"',
+        "    email to [mail]: the campaign's own text",
+        '  - sms to [number]: "Hi Ben"',
+        "  - email to [mail]: the campaign's own text",
+        shown[shown.index("The first of them:") + 5],
+    ]
+    assert shown[-1] == "Run: r"
 
 
 def test_import_status_verify(command: Command, serve: Serve, configured: Configured) -> None:

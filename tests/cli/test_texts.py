@@ -9,7 +9,7 @@ import pytest
 from pipeline.cli.options import as_given, recorded
 from pipeline.ledger.summary import Seconds, Sessions, Summary
 from pipeline.records import Status
-from pipeline.report.plan import plan
+from pipeline.report.plan import plan, read
 from pipeline.report.progress import Meter
 from pipeline.report.summary import summary
 from pipeline.report.text import rate, rows, safe, span, tally
@@ -75,6 +75,12 @@ def test_numbers() -> None:
     assert [rate(2.34), rate(1234.5)] == ["2.3 rows/s", "1,234 rows/s"]
 
 
+def test_an_example_names_its_file_harmlessly() -> None:
+    survey = Survey(rows=1, counts=Counter({Status.INVALID: 1}), reasons=Counter({"bad": 1}))
+    survey.examples["bad"] = Example("a\x1b[2J.csv", 1, 2)
+    assert plan(survey, "c").splitlines()[2] == "  1  bad (first in a [2J.csv, line 2)"
+
+
 def test_foreign_text_does_nothing_to_a_terminal() -> None:
     assert safe("a\x1b[31m\nb\u202e c@example.com") == "a [31m b  [mail]"
 
@@ -93,6 +99,46 @@ def test_plan_names_the_ten_commonest_reasons() -> None:
     assert lines[2] == "  12  reason 12 (first in list.parquet, row 12)"
     assert lines[11] == "   3  reason 03 (first in list.parquet, row 3)"
     assert lines[12] == "   3  for 2 other reasons"
+
+
+def test_plan_names_the_commonest_warnings_and_what_texts_cost() -> None:
+    survey = Survey(rows=9, counts=Counter({Status.PENDING: 9}), warnings=8, segments=Counter({3: 20, 1: 1500}))
+    survey.remarks = Counter({f"sms left out: the same as row {number}": 1 for number in range(3)})
+    survey.remarks |= {f"warning {number}": 2 for number in range(6)}
+    survey.foreign = Counter({"\u2019": 7, "\x07": 9, "\u0105": 3, "\u0106": 1})
+    assert plan(survey, "c", ["Read a.csv."]).splitlines() == [
+        "Read a.csv.",
+        "9 rows read, 9 can be sent to campaign c.",
+        "Texts of sms: 1,500 of 1 segment, 20 of 3 segments; 1,560 in all.",
+        "  20 of them as UCS-2, because of U+0007 (no name), U+2019 (right single quotation mark), "
+        "U+0105 (latin small letter a with ogonek) and 1 more.",
+        "8 rows with a warning; the ledger names them:",
+        "  3  sms left out: the same as row ...",
+        *(f"  2  warning {number}" for number in range(4)),
+        "  4  for 2 other warnings",
+    ]
+
+
+@dataclass
+class File:
+    name: str
+    format: str = "csv"
+    columns: tuple[str, ...] = ("a", "b")
+    delimiter: str | None = ";"
+    encoding: str | None = "cp1252"
+
+
+def test_how_sources_are_read() -> None:
+    files = [File("a\n\u202e.csv"), File("b.parquet", "parquet", ("a",), None, None), File("c", delimiter="\t")]
+    assert read(files, delimiter=None, encoding="cp1252") == [
+        "Read a  .csv: CSV, delimiter semicolon (found out), encoding cp1252, 2 columns.",
+        "Read b.parquet: Parquet, 1 column.",
+        "Read c: CSV, delimiter tab (found out), encoding cp1252, 2 columns.",
+    ]
+    assert read([File("a")] * 9, delimiter=";", encoding=None)[4:] == [
+        "Read a: CSV, delimiter semicolon, encoding cp1252 (found out), 2 columns.",
+        "And 4 more.",
+    ]
 
 
 ENDED = Summary(

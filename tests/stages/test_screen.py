@@ -248,6 +248,51 @@ def test_an_empty_text() -> None:
     assert said({"name": None, "mobile": None}, sms=sms)[0]["status"] is None
 
 
+def test_what_is_empty_in_a_text_is_told_unless_a_default_stands_there() -> None:
+    [row] = said({"name": " "})
+    assert (row["sms_text"], row["warnings"]) == ("Hi  ", ["sms: column 'name' is empty in its text"])
+    sms = {"destination": "{mobile}", "text": "Hi {name|friend}{segment|}"}
+    [row] = said({"name": " ", "segment": None}, sms=sms)
+    assert (row["sms_text"], row["warnings"]) == ("Hi friend", [])
+    assert said({"name": None, "mobile": None})[0]["warnings"] == [], "its text is not used"
+
+
+def test_cells_are_escaped_in_a_mail_and_nowhere_else() -> None:
+    name = """<b>"Ann" & 'Co'</b> &amp;"""
+    text = "<p>Hi {name}</p>"
+    [row] = said(
+        {"name": name},
+        sms={"destination": "{mobile}", "text": text},
+        fields={"a": text},
+        email={"destination": "{mail}", "text": text},
+    )
+    assert row["email_text"] == "<p>Hi &lt;b&gt;&quot;Ann&quot; &amp; &#39;Co&#39;&lt;/b&gt; &amp;amp;</p>"
+    assert row["sms_text"] == row["fields"][0] == f"<p>Hi {name}</p>"
+    [row] = said({"name": ""}, email={"destination": "{mail}", "text": "Hi {name|<i>you</i>}"})
+    assert row["email_text"] == "Hi <i>you</i>", "a default is the template's own text"
+
+
+def test_a_text_of_many_segments_is_told() -> None:
+    def warnings(name: str, **changes: Any) -> list[str]:
+        sms = {"destination": "{mobile}", "text": "{name}"} | changes
+        return list(said({"name": name}, sms=sms)[0]["warnings"])
+
+    assert warnings("n" * 459) == []
+    assert warnings("n" * 460) == ["sms: the text needs 4 segments (GSM-7)"]
+    assert warnings("n" * 460, segments=4) == warnings("n" * 460, segments=0) == []
+    assert warnings("\u2019" * 201) == []
+    assert warnings("n" * 201 + "\u2019") == ["sms: the text needs 4 segments (UCS-2, because of U+2019)"]
+    voice = {"destination": "{home}", "text": "{name}"}
+    assert said({"name": "n" * 460, "mobile": None}, voice=voice)[0]["warnings"] == []
+
+
+def test_a_destination_has_no_default() -> None:
+    defaults = {"region": "CA", "sms": {"destination": "{mobile|+14165550123}"}, "voice": {"destination": "{home|}"}}
+    assert check_mapping(ContactsSettings.model_validate(defaults)) == [
+        "contacts.sms.destination: has a default, to which many rows would be sent: leave it out"
+    ]
+
+
 def test_a_character_that_the_target_cannot_carry() -> None:
     words = "column 'name' holds a character (U+0001) that the target cannot carry"
     assert verdict({"name": "A\x01"}) == ("invalid", words, "name")
@@ -417,8 +462,9 @@ def test_what_is_wrong_with_a_mapping_by_itself() -> None:
 
 
 def test_a_character_in_the_template_itself() -> None:
-    with pytest.raises(ConfigError, match=r"contacts.sms.text: holds a character \(U\+0001\)"):
-        screener(sms={"destination": "{mobile}", "text": "Hi\x01 {name}"})
+    for text in ("Hi\x01 {name}", "Hi {name|\x01}"):
+        with pytest.raises(ConfigError, match=r"contacts.sms.text: holds a character \(U\+0001\)"):
+            screener(sms={"destination": "{mobile}", "text": text})
 
 
 def test_a_region_is_taken_in_any_case() -> None:

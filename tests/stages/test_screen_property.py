@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,11 @@ class Carrier:
 # --- the slow reading -----------------------------------------------------------------------------------------
 
 
-TOKEN = re.compile(r"\{\{|\}\}|\{(\w+)\}")
+TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>\w+)(?P<default>\|[^{}]*)?\}")
 
 
 def columns_of(template: str) -> list[str]:
-    return [name for name in TOKEN.findall(template) if name]
+    return [found["name"] for found in TOKEN.finditer(template) if found["name"]]
 
 
 @dataclass
@@ -92,7 +93,7 @@ class Slow:
         return False
 
     def row(self, position: int, cells: dict[str, str | None], damage: str | None) -> dict[str, Any]:
-        said = dict.fromkeys(CONTACTS_SCHEMA.names()) | {"warnings": 0, "fields": []}
+        said = dict.fromkeys(CONTACTS_SCHEMA.names()) | {"warnings": 0, "unfilled": 0, "fields": []}
         status = self.judge(said, position, cells, damage)
         if said["key"] is not None:
             namespace = uuid.UUID(CAMPAIGN)
@@ -113,8 +114,15 @@ class Slow:
         def meets(condition: Any) -> bool:
             return cell(condition.column).strip().casefold() in {value.casefold() for value in condition.values}
 
-        def fill(template: str) -> str:
-            return re.sub(TOKEN, lambda found: cell(found[1]) if found[1] else found[0][0], template)
+        def fill(template: str, *, html: bool = False) -> str:
+            def value(found: re.Match[str]) -> str:
+                if not found["name"]:
+                    return found[0][0]
+                if found["default"] and blank(cell(found["name"])):
+                    return found["default"][1:]
+                return escape(cell(found["name"])).replace("&#x27;", "&#39;") if html else cell(found["name"])
+
+            return re.sub(TOKEN, value, template)
 
         if damage:
             return "invalid"
@@ -163,9 +171,12 @@ class Slow:
         for name, value in allowed.items():
             said[name] = value
             if text := self.contacts.channels[name].text:
-                said[f"{name}_text"] = fill(text)
+                said[f"{name}_text"] = fill(text, html=name == "email")
                 if blank(fill(text)):
                     verdicts.append("invalid")
+                else:
+                    bare = {found["name"] for found in TOKEN.finditer(text) if found["name"] and not found["default"]}
+                    said["unfilled"] += sum(blank(cell(column)) for column in bare)
         if "LONG" in (said["sms_text"] or ""):
             verdicts.append("invalid")
         if verdicts:
@@ -225,7 +236,17 @@ def mappings(draw: st.DrawFn) -> ContactsSettings:
     def condition(column: str, *values: str) -> Any:
         return draw(st.sampled_from((None, {"column": column, "in": list(values)})))
 
-    text = st.sampled_from((None, "Hi {name}, you", "{name}", "{name}{home}", "{{name}} {id}"))
+    text = st.sampled_from(
+        (
+            None,
+            "Hi {name}, you",
+            "{name}",
+            "{name}{home}",
+            "{{name}} {id}",
+            "<b>{name|<i>you</i>}</b>{home|}",
+            "{name|}{name}",
+        )
+    )
     channels = {
         "sms": {"destination": "{mobile}", "text": draw(text), "when": condition("consent", "yes", "SS")},
         "voice": {
@@ -309,6 +330,8 @@ def test_columns_say_what_rows_say(
         assert (got["reason"] is None) == (got["status"] is None)
         left_out = [warning for warning in got["warnings"] if "left out: " in warning]
         assert len(left_out) == expected["warnings"]
+        unfilled = [warning for warning in got["warnings"] if warning.endswith(" is empty in its text")]
+        assert len(unfilled) == expected["unfilled"]
         assert (got["content"] is None) == (got["status"] is not None)
         if got["content"] is not None:
             what = tuple(got[name] for name in compared[3:])

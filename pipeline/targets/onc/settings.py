@@ -3,6 +3,8 @@
 import re
 from datetime import date
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
+from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -37,6 +39,20 @@ class OncSettings(ServiceSettings):
     time_day: date = Field(
         date.min, description="day on which a campaign's times of day stand where the WSDL has dateTimes (guess)"
     )
+
+    @property
+    def unfilled(self) -> tuple[str, ...]:
+        """What `init` could not know: an address, for which it writes one that no host ever has (RFC 2606, 2), and the
+        campaign.
+        """
+        problems = []
+        if self.endpoint is not None and (urlsplit(self.endpoint).hostname or "").endswith(".invalid"):
+            problems.append("target.endpoint: is not filled in yet: write the address of the service")
+        if self.campaign_id == str(UUID(int=0)):
+            problems.append(
+                "target.campaign_id: is not filled in yet: write the campaign's GUID, or give --campaign-id"
+            )
+        return tuple(problems)
 
     @property
     def campaign(self) -> str:

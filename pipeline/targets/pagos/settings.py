@@ -4,9 +4,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.config import ContactsSettings, OptionalName, OptionalSecret, Section, TargetSettings, template_columns
+from pipeline.config import ContactsSettings, OptionalName, OptionalSecret, Section, TargetSettings
 from pipeline.targets.addresses import checked_address
 from pipeline.targets.channels import bare_channels
+from pipeline.template import template_columns
 
 
 class MessageSettings(Section):

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import template_columns
-from pipeline.stages.template import Template, blank
+from pipeline.template import Template, blank, template_columns
 
 FRAME = pl.DataFrame(
     {"a": ["x", None, "", " "], "b c": ["1", "2", None, "\u3000"]}, schema={"a": pl.String, "b c": pl.String}
@@ -23,10 +22,26 @@ FRAME = pl.DataFrame(
         ("{{{a}}}", ["{x}", "{}", "{}", "{ }"]),
         ("{{a}}", ["{a}"] * 4),
         ("\n{a}{a}", ["\nxx", "\n", "\n", "\n  "]),
+        ("{a|you}", ["x", "you", "you", "you"]),
+        ("{a|}.", ["x.", ".", ".", "."]),
+        ("{ a | you |&}", ["x", " you |&", " you |&", " you |&"]),
+        ("{b c|0}{a}", ["1x", "2", "0", "0 "]),
     ],
 )
 def test_fill(text: str, filled: list[str]) -> None:
     assert Template.parse(text).fill(FRAME).to_list() == filled
+
+
+def test_what_it_names() -> None:
+    template = Template.parse("a{a|1}b{b c}{a}{d|}{{")
+    assert (template.columns, template.bare) == (("a", "b c", "d"), ("b c", "a"))
+    assert (template.literals, template.own) == ("ab{", "a1b{")
+
+
+def test_cells_are_escaped_in_html_once() -> None:
+    frame = pl.DataFrame({"a": ["<&amp;>", "'\"", None]})
+    filled = Template.parse("<b>{a|<i>}</b>").fill(frame, html=True).to_list()
+    assert filled == ["<b>&lt;&amp;amp;&gt;</b>", "<b>&#39;&quot;</b>", "<b><i></b>"]
 
 
 @pytest.mark.parametrize(
@@ -48,21 +63,23 @@ def test_blank_cells() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "wrong"), [("{a", "a single {"), ("a}", "a single }"), ("{a}}", "a single }"), ("{ }", "without a name")]
+    ("text", "wrong"),
+    [
+        ("{a", "a single {"),
+        ("a}", "a single }"),
+        ("{a}}", "a single }"),
+        ("{ }", "without a name"),
+        ("{|you}", "without a name"),
+    ],
 )
 def test_mistakes(text: str, wrong: str) -> None:
     with pytest.raises(ValueError, match=wrong):
         Template.parse(text)
 
 
-@given(st.text("{} ab", max_size=12))
-@settings(deadline=None)  # the machine may be busy
-def test_columns_are_those_that_the_configuration_sees(text: str) -> None:
-    try:
-        template = Template.parse(text)
-    except ValueError:
-        return
-    assert template.columns == template_columns(text)
+def test_a_template_that_cannot_be_read_names_nothing() -> None:
+    assert template_columns("{a}{b|c}{a}") == ("a", "b")
+    assert template_columns("{a}{") == ()
 
 
 @given(st.text(max_size=20), st.text(max_size=20))

@@ -1,0 +1,33 @@
+"""The survey counts what screening says."""
+
+from typing import Any
+
+import polars as pl
+
+from pipeline.records import CONTACTS_SCHEMA, Batch, Screened
+from pipeline.stages.survey import Survey
+
+
+def screened(*rows: dict[str, Any]) -> Screened:
+    whole = dict.fromkeys(CONTACTS_SCHEMA.names()) | {"warnings": [], "fields": []}
+    contacts = pl.DataFrame([whole | row for row in rows], schema=CONTACTS_SCHEMA)
+    nothing = pl.Series([None] * len(rows), dtype=pl.String)
+    return Screened(Batch("a.csv", 0, 1, pl.DataFrame(), nothing.cast(pl.UInt64), nothing), contacts)
+
+
+def test_warnings_are_counted_by_row_and_by_their_words() -> None:
+    survey = Survey()
+    survey.add(screened({"warnings": ["a", "b"]}, {"warnings": ["a"]}, {}))
+    survey.add(screened({"warnings": ["a"], "status": "invalid", "reason": "r"}))
+    assert (survey.rows, survey.warnings, dict(survey.remarks)) == (4, 3, {"a": 3, "b": 1})
+
+
+def test_texts_that_can_be_sent_are_counted_by_segments() -> None:
+    survey = Survey()
+    survey.add(screened({"sms": "+1"}, {"email": "a@example.com", "email_text": "x" * 200}))
+    assert (survey.segments, survey.foreign) == ({}, {})
+    texts = ("Hi", "x" * 161, "\u2019" + "x" * 160, "\u2019" + "x" * 60, "\u2019\u0105" * 100)
+    survey.add(screened(*({"sms": "+1", "sms_text": text} for text in texts)))
+    survey.add(screened({"sms": "+1", "sms_text": "x" * 500, "status": "invalid", "reason": "r"}))
+    assert dict(survey.segments) == {1: 2, 2: 1, 3: 2}
+    assert dict(survey.foreign) == {"\u2019": 2}
