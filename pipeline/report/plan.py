@@ -14,6 +14,8 @@ REASONS: Final = 10
 WARNINGS: Final = 5
 SOURCES: Final = 5
 
+_FORMATS: Final = {"csv": "CSV", "parquet": "Parquet", "xlsx": "Excel workbook"}
+
 
 class Place(Protocol):
     """Where a reason was met first."""
@@ -65,6 +67,8 @@ class Read(Protocol):
     def delimiter(self) -> str | None: ...
     @property
     def encoding(self) -> str | None: ...
+    @property
+    def sheet(self) -> str | None: ...
 
 
 def plan(survey: Surveyed, campaign: str, how_read: Sequence[str] = ()) -> str:
@@ -83,7 +87,9 @@ def read(sources: Sequence[Read], *, delimiter: str | None, encoding: str | None
     """How the sources are read, a line each: a wrong guess shows here. `delimiter`, `encoding`: what was told."""
     lines = []
     for source in sources[:SOURCES]:
-        parts = [source.format.upper() if source.format == "csv" else source.format.capitalize()]
+        parts = [_FORMATS.get(source.format, source.format)]
+        if source.sheet is not None:
+            parts.append(f"sheet {line(source.sheet)}")
         if source.delimiter is not None:
             name = {"\t": "tab", ",": "comma", ";": "semicolon"}.get(source.delimiter, source.delimiter)
             parts.append(f"delimiter {name}{'' if delimiter else ' (found out)'}")

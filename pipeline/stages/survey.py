@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from pipeline.records import CHANNELS, Screened, Status, told_apart
+from pipeline.stages.read import Source
 from pipeline.stages.segments import segments
 
 #: So many different reasons are told apart; the rest is counted by status alone.
@@ -29,6 +30,7 @@ class Example:
 class Survey:
     """Totals over the input. Rows that can be sent count as pending."""
 
+    sources: Sequence[Source] = ()
     rows: int = 0
     counts: Counter[Status] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
