@@ -46,3 +46,11 @@ def everywhere(text: str | None, height: int) -> pl.Series:
 def nothing(height: int) -> pl.Series:
     """Text that is null in every row."""
     return everywhere(None, height)
+
+
+def caseless(texts: pl.Series) -> pl.Series:
+    """Texts as they are compared without regard to case: Unicode's case folding, in columns where all is ASCII."""
+    if not (foreign := texts.str.len_bytes() != texts.str.len_chars()).any():
+        return texts.str.to_lowercase()
+    folded = [text.casefold() for text in texts.filter(foreign)]
+    return texts.str.to_lowercase().scatter(foreign.arg_true(), pl.Series(folded, dtype=pl.String))

@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import anyio
@@ -12,7 +11,6 @@ import pytest
 from pipeline.config import ContactsSettings
 from pipeline.errors import ConfigError, SourceError
 from pipeline.records import CONTACTS_SCHEMA, Batch, Screened
-from pipeline.stages.duplicates import Seen
 from pipeline.stages.screen import Authorities, Screener, check_columns, check_mapping, load_suppression, screen
 
 CAMPAIGN = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
@@ -449,17 +447,3 @@ def test_the_stage_keeps_the_order_and_closes_both_ends() -> None:
     screened = anyio.run(_stage, [*batches, batch({"id": "0"}, start=5, row=6)])
     assert [one.batch.start for one in screened] == [0, 1, 2, 3, 4, 5]
     assert screened[5].contacts["reason"].item() == "the same key as row 1"
-
-
-def test_what_was_claimed_is_found_however_many_claims_there_are() -> None:
-    """The tables of claims are merged as they grow; a plain dictionary says what must be found."""
-    seen, model, random = Seen(), dict[bytes, int](), Random(3)
-    for batch in range(60):
-        asked = [
-            hashlib.blake2b(bytes([random.randrange(60), random.randrange(60)]), digest_size=16).digest()
-            for _ in range(random.randrange(1, 200))
-        ]
-        assert seen.holders(asked) == [model.get(digest) for digest in asked]
-        new = {digest: batch * 1000 + at for at, digest in enumerate(asked) if digest not in model}
-        seen.keep(new)
-        model |= new
