@@ -294,45 +294,10 @@ def test_damage_comes_first_and_none_of_the_cells_is_read() -> None:
     assert (row["status"], row["reason"], row["key"], row["sms"]) == ("invalid", "has 3 fields", None, None)
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("no.txt", "(416) 555-0123\n"),
-        ("no.txt", "\ufeffANN@EXAMPLE.COM\r\n"),
-        ("no.csv", "note,contact\nmoved,+1 416 555 0124\n"),
-        ("no.csv", 'a;"b\nc";ann@example.com\n'),
-        ("no.csv", "id,since\n 1 ,2025-01-01\n"),
-        ("no.csv", "since,id\n2025-01-01,1\n"),
-    ],
-)
-def test_a_do_not_contact_list(tmp_path: Path, name: str, content: str) -> None:
-    (tmp_path / name).write_text(content, encoding="utf-8", newline="")
-    status, reason, _ = verdict({}, suppress=[tmp_path / name])
-    assert (status, reason) == ("suppressed", f"on the do-not-contact list {name}")
-
-
-def test_a_list_in_parquet(tmp_path: Path) -> None:
-    pl.DataFrame({"id": [1, None], "phones": [["x"], []], "added": [b"", b""]}).write_parquet(tmp_path / "no.parquet")
-    assert verdict({}, suppress=[tmp_path / "no.parquet"])[0] == "suppressed"
-
-
 def test_a_destination_without_consent_counts_on_a_list(tmp_path: Path) -> None:
     (tmp_path / "no.txt").write_text("+14165550123")
     sms = {"destination": "{mobile}", "when": CONSENT}
     assert verdict({"opt_in": "no"}, sms=sms, suppress=[tmp_path / "no.txt"])[0] == "suppressed"
-
-
-def test_a_number_beside_the_keys_is_no_key(tmp_path: Path) -> None:
-    (tmp_path / "no.csv").write_text("person,entry\n77,1\n")
-    assert verdict({}, suppress=[tmp_path / "no.csv"])[0] is None
-
-
-@pytest.mark.parametrize(("name", "content"), [("no.csv", b"Zo\xeb"), ("no.parquet", b"PAR1"), ("missing.csv", None)])
-def test_a_list_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(SourceError, match=r"do-not-contact list of contacts\.suppress cannot be read"):
-        said({}, suppress=[tmp_path / name])
 
 
 # --- duplicates -----------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ class Slow:
 
     def on_list(self, value: str) -> bool:
         for entry in self.listed:
-            if value.strip(WHITE) == entry or self.phone(entry) == value:
+            if value.strip(WHITE) == entry or any(self.phone(part) == value for part in entry.split(" / ")):
                 return True
             if "@" in value and entry.casefold() == value.casefold():
                 return True
@@ -250,7 +250,19 @@ def mappings(draw: st.DrawFn) -> ContactsSettings:
 
 
 LISTED = st.sets(
-    st.sampled_from(("+1 416 555 0123", "ANN@example.com", "2", "6", "a|b|1", "+61491570156", "nobody")), max_size=2
+    st.sampled_from(
+        (
+            "+1 416 555 0123",
+            "ANN@example.com",
+            "2",
+            "6",
+            "a|b|1",
+            "+61491570156",
+            "nobody",
+            "647 555 0188 / +33 1 99 00 12 34",
+        )
+    ),
+    max_size=2,
 )
 
 
