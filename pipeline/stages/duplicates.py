@@ -1,9 +1,11 @@
 """Duplicates inside the source: which row was the first to hold a key or a destination."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 import polars as pl
 
@@ -29,18 +31,12 @@ class Rows:
             self._starts.append(batch.start)
             self._sources.append((batch.source, batch.row))
 
-    def names(self, positions: pl.Series, here: str) -> pl.Series:
+    def name(self, position: int, here: str) -> str:
         """For example "row 12", and "row 12 of a.csv" where the row asking stands in another source than `here`."""
-        sources = pl.DataFrame(
-            {
-                "start": pl.Series(self._starts, dtype=pl.Int64),
-                "first": pl.Series([row for _, row in self._sources], dtype=pl.Int64),
-                "of": ["" if source == here else f" of {source}" for source, _ in self._sources],
-            }
-        )
-        row = positions.cast(pl.Int64)
-        begun = sources[sources["start"].search_sorted(row, side="right") - 1]
-        return begun.select(pl.format("row {}{}", row - pl.col("start") + pl.col("first"), "of")).to_series()
+        index = bisect_right(self._starts, position) - 1
+        source, row = self._sources[index]
+        number = row + position - self._starts[index]
+        return f"row {number}" if source == here else f"row {number} of {source}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +70,10 @@ class Duplicates:
         if not self._kinds:
             return
         claims = self._claims(contacts, verdicts.open)
-        claims = claims.with_columns(
-            self._seen.holders(claims["digest"]).alias("holder"), (~pl.col("digest").is_unique()).alias("shared")
-        )
-        touched = claims.filter(pl.col("holder").is_not_null() | pl.col("shared"))
-        if touched.height:
-            touched = claims.filter(pl.col("row").is_in(touched["row"].implode()))
-            refused = _in_turn(touched, batch.start)
-            claims = claims.filter(~pl.col("row").is_in(refused["row"].implode()))
+        claims = claims.with_columns(self._seen.holders(claims["digest"]).alias("holder"))
+        refused = _in_turn(_touched(claims), batch.start)
+        if refused:
+            claims = claims.filter(~pl.col("row").is_in([row for row, _, _ in refused]))
             self._settle(refused, batch.source, verdicts)
         self._seen.keep(claims["digest"], claims["row"].cast(pl.UInt64) + batch.start)
 
@@ -101,35 +93,47 @@ class Duplicates:
         claims = pl.concat(of_kinds).drop_nulls().sort("row", "kind")
         return claims.unique(("row", "digest"), keep="first", maintain_order=True)
 
-    def _settle(self, refused: pl.DataFrame, source: str, verdicts: Verdicts) -> None:
-        """`refused`: row, number of the kind that it shares, and position of the row that holds it."""
-        kinds = pl.DataFrame(
-            {"words": [kind.words for kind in self._kinds], "column": [kind.column for kind in self._kinds]},
-            schema={"words": pl.String, "column": pl.String},
-        )[refused["kind"]]
-        reasons = kinds["words"] + " " + self._rows.names(refused["holder"], source)
+    def _settle(self, refused: Sequence["_Refused"], source: str, verdicts: Verdicts) -> None:
+        rows = [row for row, _, _ in refused]
+        reasons = [f"{self._kinds[kind].words} {self._rows.name(first, source)}" for _, kind, first in refused]
+        columns = [self._kinds[kind].column for _, kind, _ in refused]
         every = nothing(len(verdicts.open))
-        columns = every.scatter(refused["row"], kinds["column"])
-        verdicts.settle(Status.DUPLICATE, nothing(len(every)).scatter(refused["row"], reasons), columns)
+        verdicts.settle(
+            Status.DUPLICATE,
+            every.scatter(rows, pl.Series(reasons, dtype=pl.String)),
+            nothing(len(every)).scatter(rows, pl.Series(columns, dtype=pl.String)),
+        )
 
 
-def _in_turn(claims: pl.DataFrame, start: int) -> pl.DataFrame:
-    """The rows of these that repeat one before them, with the kind of claim and its holder.
+class _Refused(NamedTuple):
+    """A row that repeats an earlier one."""
 
-    A row claims all or nothing. `start` is the position of row 0.
-    """
+    row: int  # its index in the batch
+    kind: int  # index of the kind of claim that they share
+    first: int  # position of the earlier one
+
+
+def _touched(claims: pl.DataFrame) -> pl.DataFrame:
+    """All claims of those rows of which one is held already, or is made by another row of the batch too."""
+    shared = claims["holder"].is_not_null()
+    if not (first := claims["digest"].is_first_distinct()).all():
+        shared |= claims["digest"].is_in(claims["digest"].filter(~first).implode())
+    touched = claims.filter(shared)
+    return touched if not touched.height else claims.filter(pl.col("row").is_in(touched["row"].implode()))
+
+
+def _in_turn(claims: pl.DataFrame, start: int) -> list[_Refused]:
+    """The rows of these that repeat one before them: a row claims all or nothing. `start`: position of row 0."""
     new: dict[int, int] = {}
-    refused: list[tuple[int, int, int]] = []
+    refused: list[_Refused] = []
     by_row = groupby(claims.select("row", "kind", "digest", "holder").iter_rows(), key=itemgetter(0))
     for row, of_row in by_row:
         wanted = []
         for _, kind, digest, holder in of_row:
             if (first := new.get(digest, holder)) is not None:
-                refused.append((row, kind, first))
+                refused.append(_Refused(row, kind, first))
                 break
             wanted.append(digest)
         else:
             new.update(dict.fromkeys(wanted, start + row))
-    return pl.DataFrame(
-        refused, schema={"row": claims.schema["row"], "kind": pl.UInt32, "holder": pl.UInt64}, orient="row"
-    )
+    return refused

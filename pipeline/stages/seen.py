@@ -38,10 +38,13 @@ class Seen:
         self._count = 0
         self._sieve = Sieve(4 * table)
 
+    def __bool__(self) -> bool:
+        return self._count > 0
+
     def holders(self, digests: pl.Series) -> pl.Series:
         """Per digest the position of the row that holds it; null: it is free."""
         none = pl.Series([None], dtype=pl.UInt64).new_from_index(0, len(digests))
-        held = self._sieve.may_hold(digests).arg_true()
+        held = (self._sieve.may_hold(digests) & digests.is_not_null()).arg_true()
         if not len(held):
             return none
         wanted = pl.DataFrame({"digest": digests.gather(held), "at": held}).sort("digest")
@@ -106,8 +109,8 @@ def _merged(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
 class Sieve:
     """Tells most of the digests that were never added from the others, at one look: a Bloom filter.
 
-    A digest sets two bits of one cell. With ten digests to a cell of 64 bits one in fourteen that was never added looks
-    as if it had been; till then, fewer.
+    A digest sets three bits of one cell. With ten digests to a cell of 64 bits one in twenty that was never added looks
+    as if it had been; with one, one in ten thousand.
     """
 
     def __init__(self, size: int) -> None:
@@ -117,23 +120,27 @@ class Sieve:
 
     def may_hold(self, digests: pl.Series) -> pl.Series:
         """Per digest whether it may have been added; False: it surely was not."""
-        cells, bits = self._places(digests)
-        return (self._cells.gather(cells) & bits) == bits
+        places = self._places(digests)
+        return self._set_in(places)
 
     def add(self, digests: pl.Series) -> None:
         """Add them; bits that are set stay so."""
-        cells, bits = self._places(digests)
-        while len(cells):  # where several share a cell one of them gets its bits in a turn
-            before = self._cells.gather(cells)
-            self._cells.scatter(cells, before | bits)
-            lacking = (self._cells.gather(cells) & bits) != bits
-            cells, bits = cells.filter(lacking), bits.filter(lacking)
+        places = self._places(digests)
+        while places.height:  # where several share a cell one of them gets its bits in a turn
+            self._cells.scatter(places["cell"], self._cells.gather(places["cell"]) | places["bits"])
+            places = places.filter(~self._set_in(places))
 
-    def _places(self, digests: pl.Series) -> tuple[pl.Series, pl.Series]:
-        """The cell of each digest, and the bits in it. They hang on other bits than the order of a table does."""
-        low = digests.cast(pl.UInt64, wrap_numerical=True)
-        bits = _BITS.gather((low & 63).cast(pl.UInt32)) | _BITS.gather((low // 64 & 63).cast(pl.UInt32))
-        return (low // 4096 & (self.size - 1)).cast(pl.UInt32), bits
+    def _set_in(self, places: pl.DataFrame) -> pl.Series:
+        cells = pl.lit(self._cells).gather("cell")
+        return places.select(cells & pl.col("bits") == pl.col("bits")).to_series()
+
+    def _places(self, digests: pl.Series) -> pl.DataFrame:
+        """The `cell` of each digest, and its `bits` there. They hang on other bits than the order of a table does."""
+        low = pl.col("low")
+        bits = [_BITS.gather((low // shift & 63).cast(pl.UInt32)) for shift in (1, 1 << 6, 1 << 12)]
+        cell = (low // (1 << 18) & (self.size - 1)).cast(pl.UInt32)
+        frame = digests.cast(pl.UInt64, wrap_numerical=True).to_frame("low")
+        return frame.select(cell=cell, bits=bits[0] | bits[1] | bits[2])
 
 
-_BITS: Final = pl.Series([1 << bit for bit in range(64)], dtype=pl.UInt64)
+_BITS: Final = pl.lit(pl.Series([1 << bit for bit in range(64)], dtype=pl.UInt64))

@@ -1,7 +1,7 @@
 """Suppression: phones, mail addresses and keys of do-not-contact lists, looked up a batch at a time."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,10 +33,9 @@ class Suppression:
         self._digester = Digester()
         self._names: list[str] = []
         self._phones, self._mails, self._keys = Seen(), Seen(), Seen()
-        self._any = False
 
     def __bool__(self) -> bool:
-        return self._any
+        return bool(self._phones or self._mails or self._keys)
 
     def add(self, name: str, *, phones: pl.Series, mails: pl.Series, keys: pl.Series) -> None:
         """Take in entries of the list `name`: E.164 phones, addresses as they are sent, keys."""
@@ -46,7 +45,6 @@ class Suppression:
             digests = self._digester.of(values.str.strip_chars().drop_nulls()).unique()
             digests = digests.filter(held.holders(digests).is_null())
             held.keep(digests, pl.Series([len(self._names) - 1], dtype=pl.UInt64).new_from_index(0, len(digests)))
-            self._any = self._any or len(digests) > 0
 
     def phones(self, numbers: pl.Series) -> pl.Series:
         """Per number the name of the list that holds it, else null."""
@@ -54,20 +52,22 @@ class Suppression:
 
     def mails(self, addresses: pl.Series) -> pl.Series:
         """Per address the name of the list that holds it, else null."""
-        return self._looked_up(self._mails, caseless(addresses))
+        return self._looked_up(self._mails, addresses, caseless)
 
     def keys(self, keys: pl.Series) -> pl.Series:
         """Per key the name of the list that holds it, else null."""
-        return self._looked_up(self._keys, keys.str.strip_chars())
+        return self._looked_up(self._keys, keys, lambda texts: texts.str.strip_chars())
 
-    def _looked_up(self, held: Seen, values: pl.Series) -> pl.Series:
-        there = values.is_not_null().arg_true()
-        numbers = held.holders(self._digester.of(values.gather(there)))
-        hits = numbers.is_not_null()
-        if not hits.any():
+    def _looked_up(
+        self, held: Seen, values: pl.Series, form: Callable[[pl.Series], pl.Series] | None = None
+    ) -> pl.Series:
+        if not held:
             return nothing(len(values))
-        names = pl.Series(self._names, dtype=pl.String).gather(numbers.filter(hits))
-        return nothing(len(values)).scatter(there.filter(hits), names)
+        there = held.holders(self._digester.of(form(values) if form else values))
+        if (rows := there.is_not_null().arg_true()).is_empty():
+            return nothing(len(values))
+        names = pl.Series(self._names, dtype=pl.String).gather(there.gather(rows))
+        return nothing(len(values)).scatter(rows, names)
 
 
 def load_suppression(paths: Sequence[Path], contacts: ContactsSettings, authorities: Authorities) -> Suppression:

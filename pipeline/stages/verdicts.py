@@ -18,6 +18,8 @@ class Verdicts:
 
     def settle(self, status: Status, reason: pl.Series, column: str | pl.Series | None = None) -> None:
         """Settle the open rows that have a reason; `column` is the one at fault, of each row or of all."""
+        if reason.null_count() == len(reason):
+            return
         fresh = self.open & reason.is_not_null()
         if not fresh.any():
             return
@@ -30,12 +32,19 @@ class Verdicts:
 
 def say(where: pl.Series, text: str) -> pl.Series:
     """The text where `where` is true, else null."""
+    if not where.any():
+        return nothing(len(where))
     return everywhere(text, len(where)).zip_with(where, nothing(len(where)))
 
 
 def first(*texts: pl.Series) -> pl.Series:
     """Row by row the first that is not null."""
     return pl.select(pl.coalesce(texts)).to_series()
+
+
+def only(values: pl.Series, where: pl.Series) -> pl.Series:
+    """The values where `where` is true, else null."""
+    return values if where.all() else values.zip_with(where, nothing(len(values)))
 
 
 def everywhere(text: str | None, height: int) -> pl.Series:
