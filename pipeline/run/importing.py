@@ -20,7 +20,7 @@ from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.rundirectory import STDIN, RunDirectory, default_path
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
-from pipeline.records import Screened, Status
+from pipeline.records import Status
 from pipeline.run import describing, run_campaign
 from pipeline.run.accounting import Course, account
 from pipeline.run.failures import as_run_error, first
@@ -200,7 +200,7 @@ class _Import:
         """`--max-bad` stands before the first row here too: what screening refuses and what the target has refused."""
         counts: Counter[Status] = Counter()
         with self._stopping.cancelling():
-            walk = self._job.screened()
+            walk = self._job.screened(identify=False)
             while (screened := await anyio.to_thread.run_sync(next, walk, None)) is not None:
                 settled = screened.contacts["status"].drop_nulls().value_counts().iter_rows()
                 counts.update({Status(status): number for status, number in settled})
@@ -273,12 +273,11 @@ class _Import:
             open_state(describing.state_directory(self._settings), target.identity, target.campaign)
         )
 
-    @property
-    def _judged(self) -> Callable[[Screened], Screened]:
-        """Settles the rows that an earlier run has brought into the campaign."""
-        if self._state is None or "state" not in self._settings.state.known:
-            return lambda screened: screened
-        return Known(self._state, upsert=self._options.upsert).applied
+    def _known(self) -> Known | None:
+        """Knows the rows that an earlier run has brought into the campaign; None: there are none, or nobody asks."""
+        if self._state is None or "state" not in self._settings.state.known or self._state.blank:
+            return None
+        return Known(self._state, upsert=self._options.upsert)
 
     async def _survey(self) -> Survey | None:
         if self._options.stream and not self._checking:
@@ -287,7 +286,9 @@ class _Import:
         progress.phase = "surveying"
         began = monotonic()
         survey = Survey(self._sources)
-        walk = ((screened, self._judged(screened)) for screened in self._job.screened())
+        known = self._known()
+        screened_rows = self._job.screened(identify=known is not None)
+        walk = ((screened, known.applied(screened) if known else screened) for screened in screened_rows)
         with self._stopping.cancelling():
             while (both := await anyio.to_thread.run_sync(next, walk, None)) is not None:
                 screened, judged = both
@@ -354,7 +355,9 @@ class _Import:
         """Ledger and summary. Raises MachineFailed where they cannot be written."""
         self._progress.phase = "writing"
         # Where rows were sent the journal says which ones were there already.
-        walk = self._job.screened() if sent else map(self._judged, self._job.screened())
+        walk = self._job.screened()
+        if not sent and (known := self._known()) is not None:
+            walk = map(known.applied, walk)
         state = self._state if sent else None
         try:
             summary = await anyio.to_thread.run_sync(account, self._job, walk, self._course, state, self._number)

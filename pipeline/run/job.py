@@ -85,8 +85,8 @@ class Job:
         calls = self.settings.delivery.sessions * self.settings.delivery.calls_per_session
         return 4 * calls if self.lookup is None else None
 
-    def screener(self) -> Screener:
-        """A screener for one walk."""
+    def screener(self, *, identify: bool = True) -> Screener:
+        """A screener for one walk; see there for `identify`."""
         return Screener(
             self.settings.contacts,
             campaign=self.settings.target.campaign,
@@ -94,11 +94,12 @@ class Job:
             carrier=self.rows,
             authorities=self.surroundings.authorities,
             suppression=self.suppression,
+            identify=identify,
         )
 
-    def screened(self) -> Iterator[Screened]:
+    def screened(self, *, identify: bool = True) -> Iterator[Screened]:
         """One walk over the whole input."""
-        screener = self.screener()
+        screener = self.screener(identify=identify)
         return map(screener.screen, batches(self.sources, limit=self.options.limit))
 
     @property

@@ -7,7 +7,7 @@ import polars as pl
 
 from pipeline.config import ChannelSettings, Condition, SmsSettings
 from pipeline.stages.destinations.authorities import Authorities
-from pipeline.stages.verdicts import first, nothing, say
+from pipeline.stages.verdicts import first, only, say
 from pipeline.template import Template
 
 
@@ -51,24 +51,29 @@ class Channel:
 
     def read(self, frame: pl.DataFrame, rows: pl.Series, authorities: Authorities, region: str | None) -> Reading:
         """The destinations of those `rows` of the batch that are true; the others have none."""
-        given = rows & ~self.destination.blank(frame)
         texts = self.destination.fill(frame).str.strip_chars()
-        texts = texts.zip_with(given, nothing(frame.height))
+        # In nearly every mapping a destination is a column as it is.
+        blank = texts == "" if len(self.destination.parts) == 1 else self.destination.blank(frame)
+        texts = only(texts, rows & ~blank)
         asked = authorities.mails(texts) if self.name == "email" else authorities.phones(texts, region)
-        value, fault = asked["value"], asked["fault"]
-        landline = asked["landline"].fill_null(value=False)
-        if self.phone_type == "error":
+        value, fault, landline, remark = (asked[name] for name in ("value", "fault", "landline", "remark"))
+        landline = landline.fill_null(value=False) if self.phone_type != "off" else _never(frame.height)
+        if self.phone_type == "error" and landline.any():
             fault = first(fault, say(landline, "the number is a landline"))
             value = value.set(landline, None)
-        remarks = [f"{self.name}: " + asked["remark"].zip_with(value.is_not_null(), nothing(frame.height))]
-        if self.phone_type == "warn":
+        remarks = []
+        if remark.null_count() < frame.height:
+            remarks.append(f"{self.name}: " + only(remark, value.is_not_null()))
+        if self.phone_type == "warn" and landline.any():
             remarks.append(say(landline, f"{self.name}: the number is a landline"))
-        return Reading(value, self._place() + fault, tuple(remarks))
+        if fault.null_count() < frame.height:
+            fault = self._place() + fault
+        return Reading(value, fault, tuple(remarks))
 
     def consents(self, frame: pl.DataFrame) -> pl.Series:
         """Which rows allow this channel to be used."""
         if self.consent is None:
-            return pl.repeat(value=True, n=frame.height, dtype=pl.Boolean, eager=True)
+            return ~_never(frame.height)
         return meets(frame, self.consent)
 
     def _place(self) -> str:
@@ -84,3 +89,7 @@ def meets(frame: pl.DataFrame, condition: Condition) -> pl.Series:
     cells = frame[condition.column].fill_null("")
     good = [cell for cell in cells.unique() if cell.strip().casefold() in wanted]
     return cells.is_in(good)
+
+
+def _never(height: int) -> pl.Series:
+    return pl.Series([False], dtype=pl.Boolean).new_from_index(0, height)

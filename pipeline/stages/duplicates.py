@@ -1,56 +1,20 @@
 """Duplicates inside the source: which row was the first to hold a key or a destination."""
 
-import hashlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
 
 import polars as pl
 
 from pipeline.config import ContactsSettings
 from pipeline.records import Batch, Status
 from pipeline.stages.channel import Channel
-from pipeline.stages.verdicts import Verdicts
-
-
-class Seen:
-    """Which row was the first to make a claim, a key or a destination: 24 bytes for each, however long the input.
-
-    Only a digest of 16 bytes is kept: two claims of a billion are taken for one with a probability below one in 10^20.
-    They lie in tables sorted by digest, each at least twice as large as the one behind it, so that a lookup searches
-    few tables and a claim is moved only as often as there are tables.
-    """
-
-    def __init__(self) -> None:
-        self._tables: list[pl.DataFrame] = []  # high and low half of the digest, position; sorted by high
-
-    def holders(self, digests: Sequence[bytes]) -> list[int | None]:
-        """The position of the row that holds each claim; None: it is free."""
-        wanted = _halves(digests)
-        found = pl.select(pl.repeat(None, len(digests), dtype=pl.UInt64)).to_series()
-        for table in self._tables:
-            at = table["high"].search_sorted(wanted["high"]).clip(upper_bound=table.height - 1)
-            there = table[at]
-            same = (there["high"] == wanted["high"]) & (there["low"] == wanted["low"])
-            found = there["position"].zip_with(same, found)
-        return found.to_list()
-
-    def keep(self, claims: Mapping[bytes, int]) -> None:
-        """Give free claims to the rows at these positions."""
-        if not claims:
-            return
-        table = _halves(list(claims)).with_columns(pl.Series("position", list(claims.values()), dtype=pl.UInt64))
-        while self._tables and self._tables[-1].height < 2 * table.height:
-            table = pl.concat([self._tables.pop(), table])
-        self._tables.append(table.sort("high"))
-
-
-def _halves(digests: Sequence[bytes]) -> pl.DataFrame:
-    whole = pl.Series("digest", digests, dtype=pl.Binary).to_frame()
-    return whole.select(
-        pl.col("digest").bin.slice(start, 8).bin.reinterpret(dtype=pl.UInt64, endianness="little").alias(name)
-        for start, name in ((0, "high"), (8, "low"))
-    )
+from pipeline.stages.digests import Digester
+from pipeline.stages.seen import Seen
+from pipeline.stages.verdicts import Verdicts, caseless, nothing
 
 
 class Rows:
@@ -75,10 +39,6 @@ class Rows:
         return f"row {number}" if source == here else f"row {number} of {source}"
 
 
-def _digest(claim: str) -> bytes:
-    return hashlib.blake2b(claim.encode(), digest_size=16).digest()
-
-
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """One kind of claim that a row makes."""
@@ -92,6 +52,7 @@ class Duplicates:
     """Finds the rows that repeat an earlier one, over one walk. Only rows that can be sent count as earlier ones."""
 
     def __init__(self, contacts: ContactsSettings, channels: Sequence[Channel]) -> None:
+        self._digester = Digester()
         self._seen = Seen()
         self._rows = Rows()
         self._kinds: list[_Kind] = []
@@ -108,26 +69,71 @@ class Duplicates:
         self._rows.passing(batch)
         if not self._kinds:
             return
-        reasons: list[str | None] = [None] * contacts.height
-        columns: list[str | None] = [None] * contacts.height
-        indices = verdicts.open.arg_true()
-        claims = [_claims(contacts[kind.source].gather(indices), kind) for kind in self._kinds]
-        distinct = list({digest for of_kind in claims for digest in of_kind if digest is not None})
-        held = {d: at for d, at in zip(distinct, self._seen.holders(distinct), strict=True) if at is not None}
-        new: dict[bytes, int] = {}
-        for index, row in zip(indices.to_list(), zip(*claims, strict=True), strict=True):
-            for kind, digest in zip(self._kinds, row, strict=True):
-                if digest is not None and (first := held.get(digest, new.get(digest))) is not None:
-                    columns[index] = kind.column
-                    reasons[index] = f"{kind.words} {self._rows.name(first, batch.source)}"
-                    break
-            else:  # it claims all or nothing
-                new.update((digest, batch.start + index) for digest in row if digest is not None)
-        self._seen.keep(new)
-        verdicts.settle(Status.DUPLICATE, pl.Series(reasons, dtype=pl.String), pl.Series(columns, dtype=pl.String))
+        claims = self._claims(contacts, verdicts.open)
+        claims = claims.with_columns(self._seen.holders(claims["digest"]).alias("holder"))
+        refused = _in_turn(_touched(claims), batch.start)
+        if refused:
+            claims = claims.filter(~pl.col("row").is_in([row for row, _, _ in refused]))
+            self._settle(refused, batch.source, verdicts)
+        self._seen.keep(claims["digest"], claims["row"].cast(pl.UInt64) + batch.start)
+
+    def _claims(self, contacts: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+        """What the `rows` that are true claim: row, kind and digest, by row and kind, and no digest twice in a row.
+
+        A phone is the same phone on sms and voice, and a mail address the same in any case.
+        """
+        indices = rows.arg_true()
+        of_kinds = []
+        for number, kind in enumerate(self._kinds):
+            texts = contacts[kind.source].gather(indices)
+            digests = self._digester.of(caseless(texts) if kind.source == "email" else texts)
+            of_kinds.append(pl.DataFrame({"row": indices, "digest": digests}).with_columns(kind=number))
+        if len(of_kinds) == 1:
+            return of_kinds[0].drop_nulls()
+        claims = pl.concat(of_kinds).drop_nulls().sort("row", "kind")
+        return claims.unique(("row", "digest"), keep="first", maintain_order=True)
+
+    def _settle(self, refused: Sequence["_Refused"], source: str, verdicts: Verdicts) -> None:
+        rows = [row for row, _, _ in refused]
+        reasons = [f"{self._kinds[kind].words} {self._rows.name(first, source)}" for _, kind, first in refused]
+        columns = [self._kinds[kind].column for _, kind, _ in refused]
+        every = nothing(len(verdicts.open))
+        verdicts.settle(
+            Status.DUPLICATE,
+            every.scatter(rows, pl.Series(reasons, dtype=pl.String)),
+            nothing(len(every)).scatter(rows, pl.Series(columns, dtype=pl.String)),
+        )
 
 
-def _claims(values: pl.Series, kind: _Kind) -> list[bytes | None]:
-    """A phone is the same phone on sms and voice, and a mail address the same in any case."""
-    texts = [value and value.casefold() for value in values] if kind.source == "email" else values.to_list()
-    return [None if text is None else _digest(text) for text in texts]
+class _Refused(NamedTuple):
+    """A row that repeats an earlier one."""
+
+    row: int  # its index in the batch
+    kind: int  # index of the kind of claim that they share
+    first: int  # position of the earlier one
+
+
+def _touched(claims: pl.DataFrame) -> pl.DataFrame:
+    """All claims of those rows of which one is held already, or is made by another row of the batch too."""
+    shared = claims["holder"].is_not_null()
+    if not (first := claims["digest"].is_first_distinct()).all():
+        shared |= claims["digest"].is_in(claims["digest"].filter(~first).implode())
+    touched = claims.filter(shared)
+    return touched if not touched.height else claims.filter(pl.col("row").is_in(touched["row"].implode()))
+
+
+def _in_turn(claims: pl.DataFrame, start: int) -> list[_Refused]:
+    """The rows of these that repeat one before them: a row claims all or nothing. `start`: position of row 0."""
+    new: dict[int, int] = {}
+    refused: list[_Refused] = []
+    by_row = groupby(claims.select("row", "kind", "digest", "holder").iter_rows(), key=itemgetter(0))
+    for row, of_row in by_row:
+        wanted = []
+        for _, kind, digest, holder in of_row:
+            if (first := new.get(digest, holder)) is not None:
+                refused.append(_Refused(row, kind, first))
+                break
+            wanted.append(digest)
+        else:
+            new.update(dict.fromkeys(wanted, start + row))
+    return refused

@@ -5,11 +5,16 @@ Ids and hashes are kept for years, by us and by the target: whatever changes her
 
 import hashlib
 from collections.abc import Mapping
+from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import polars as pl
 
 from pipeline.records import CHANNELS
+from pipeline.stages.verdicts import nothing
+
+#: The columns of CONTACTS_SCHEMA that `contents` is made of.
+SENT: Final = (*(column for channel in CHANNELS for column in (channel, f"{channel}_text")), "fields")
 
 
 def contact_id(campaign: str, wave: str | None, key: str) -> str:
@@ -24,17 +29,26 @@ def contact_id(campaign: str, wave: str | None, key: str) -> str:
 def contact_ids(campaign: str, wave: str | None, keys: pl.Series) -> pl.Series:
     """`contact_id` of each key; null where the key is null."""
     start = hashlib.sha1(_namespace(campaign, wave).bytes, usedforsecurity=False)
-
-    def one(key: str | None) -> str | None:
-        if key is None:
-            return None
+    there = keys.is_not_null()
+    digests: list[bytes] = []
+    for key in keys.filter(there).cast(pl.Binary).to_list():
         digest = start.copy()
-        digest.update(key.encode())
-        text = digest.hexdigest()
-        variant = "89ab"[int(text[16], 16) & 3]
-        return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
+        digest.update(key)
+        digests.append(digest.digest())
+    hexed = pl.col("digest")  # 40 digits, of which 32 are used
+    fields = (
+        hexed.str.slice(0, 8),
+        hexed.str.slice(8, 4),
+        pl.lit("5") + hexed.str.slice(13, 3),  # the version
+        hexed.str.slice(16, 1).replace_strict(_VARIANT) + hexed.str.slice(17, 3),
+        hexed.str.slice(20, 12),
+    )
+    ids = _hexed(digests).to_frame("digest").select(pl.concat_str(fields, separator="-")).to_series()
+    return _spread(ids, there).alias("contact_id")
 
-    return pl.Series("contact_id", [one(key) for key in keys], pl.String)
+
+#: The first two bits of the digit are 10 (RFC 9562, 4.1).
+_VARIANT: Final = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
 
 
 def destination_keys(contacts: pl.DataFrame) -> pl.Series:
@@ -48,13 +62,14 @@ def destination_keys(contacts: pl.DataFrame) -> pl.Series:
             [pl.format(f"{channel}={{}}", channel) for channel in CHANNELS], separator="\n", ignore_nulls=True
         )
     ).to_series()
-    return pl.Series("key", [_sha256(line) if line else None for line in lines], pl.String)
+    there = lines != ""
+    return _spread(_sha256(lines.filter(there)), there).alias("key")
 
 
 def contents(contacts: pl.DataFrame, retries: Mapping[str, int]) -> pl.Series:
     """Per row the hash of what is sent for it: destination, text and retries of every channel that is used.
 
-    `contacts` has the columns of CONTACTS_SCHEMA. First 32 hexadecimal digits of the SHA-256 of, channel by channel,
+    `contacts` has the columns SENT. First 32 hexadecimal digits of the SHA-256 of, channel by channel,
     `-` where it is not used, else destination, text and retries, each led by its length in bytes (`12:+14165550100`);
     `-` stands for a text that is not given. The fields follow, each led in the same way.
     """
@@ -63,9 +78,9 @@ def contents(contacts: pl.DataFrame, retries: Mapping[str, int]) -> pl.Series:
         count = str(retries.get(channel, 0))
         used = pl.concat_str(_led(channel), _led(f"{channel}_text"), pl.lit(f"{len(count)}:{count}"))
         pieces.append(pl.when(pl.col(channel).is_null()).then(pl.lit("-")).otherwise(used))
-    pieces.append(pl.col("fields").list.eval(_led("")).list.join("").fill_null(""))
-    sent = contacts.select(pl.concat_str(pieces)).to_series()
-    return pl.Series("content", [_sha256(text) for text in sent], pl.String)
+    if contacts["fields"].list.len().max():
+        pieces.append(pl.col("fields").list.eval(_led("")).list.join("").fill_null(""))
+    return _sha256(contacts.select(pl.concat_str(pieces)).to_series()).alias("content")
 
 
 def _led(column: str) -> pl.Expr:
@@ -81,5 +96,17 @@ def _namespace(campaign: str, wave: str | None) -> UUID:
     return namespace if wave is None else uuid5(namespace, wave)
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _sha256(texts: pl.Series) -> pl.Series:
+    """The first 32 hexadecimal digits of each; no text is null."""
+    return _hexed([hashlib.sha256(text).digest() for text in texts.cast(pl.Binary).to_list()]).str.head(32)
+
+
+def _hexed(digests: list[bytes]) -> pl.Series:
+    return pl.Series(digests, dtype=pl.Binary).bin.encode("hex")
+
+
+def _spread(values: pl.Series, where: pl.Series) -> pl.Series:
+    """The values in their order where `where` is true, null elsewhere."""
+    if len(values) == len(where):
+        return values
+    return nothing(len(where)).scatter(where.arg_true(), values)

@@ -1,6 +1,8 @@
 """Fields to contacts: what is invalid, duplicate or suppressed settles here, the rest can be sent."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Protocol
 
 import anyio
@@ -16,10 +18,10 @@ from pipeline.stages.columns import check_characters, check_columns, check_mappi
 from pipeline.stages.destinations.authorities import Authorities
 from pipeline.stages.destinations.phone import check_region
 from pipeline.stages.duplicates import Duplicates
-from pipeline.stages.identity import contact_ids, contents, destination_keys
+from pipeline.stages.identity import SENT, contact_ids, contents, destination_keys
 from pipeline.stages.suppression import Suppression, load_suppression
 from pipeline.stages.texts import write
-from pipeline.stages.verdicts import Verdicts, code_point, first, nothing, say
+from pipeline.stages.verdicts import Verdicts, code_point, first, nothing, only, say
 from pipeline.template import Template, blank
 
 __all__ = [
@@ -70,8 +72,11 @@ class Screener:
         carrier: Carrier,
         authorities: Authorities,
         suppression: Suppression | None = None,
+        identify: bool = True,
     ) -> None:
-        """Raises ConfigError where the mapping cannot work with any source."""
+        """`identify`: contacts get their ids and the hashes of what is sent, which take most of the time; else both are
+        null. Raises ConfigError where the mapping cannot work with any source.
+        """
         if problems := check_mapping(contacts) or check_characters(contacts, carrier.forbidden):
             raise ConfigError(problems)
         self._contacts = contacts
@@ -85,6 +90,7 @@ class Screener:
             Channel.of(name, settings, contacts.phone_type) for name, settings in contacts.channels.items()
         ]
         self._fields = [Template.parse(text) for text in contacts.fields.values()]
+        self._identifying = identify or any("contact.id" in field.columns for field in self._fields)
         self._retries = {name: settings.retries for name, settings in contacts.channels.items()}
         self._duplicates = Duplicates(contacts, self._channels)
 
@@ -109,30 +115,24 @@ class Screener:
         }
         left_out = self._judge_destinations(readings, verdicts)
         valid = {name: reading.value for name, reading in readings.items()}
-        if keys is None:
-            keys = destination_keys(_channels_of(valid, frame.height))
-        else:
-            keys = keys.zip_with(whole, nothing(frame.height))
+        keys = destination_keys(_channels_of(valid, frame.height)) if keys is None else only(keys, whole)
         self._judge_characters(frame, valid, verdicts)
         sent = self._judge_consent(frame, valid, verdicts, left_out)
         self._judge_suppression(keys, valid, verdicts)
         texts, said_of_texts = self._texts(frame, sent, verdicts)
         remarks = [
-            remark.zip_with(sent[name].is_not_null(), nothing(frame.height))
-            for name, reading in readings.items()
-            for remark in reading.remarks
+            only(remark, sent[name].is_not_null()) for name, reading in readings.items() for remark in reading.remarks
         ]
+        ids = contact_ids(self._campaign, self._wave, keys) if self._identifying else nothing(frame.height)
         made = pl.DataFrame(
             {
                 "key": keys,
-                "contact_id": contact_ids(self._campaign, self._wave, keys),
+                "contact_id": ids,
                 "content": nothing(frame.height),
                 "status": verdicts.status,
                 "reason": verdicts.reason,
                 "column": verdicts.column,
-                "warnings": pl.select(
-                    pl.concat_list([*left_out, *remarks, *said_of_texts]).list.drop_nulls()
-                ).to_series(),
+                "warnings": _lists([*left_out, *remarks, *said_of_texts], frame.height),
                 **_channels_of(sent, frame.height).to_dict(),
                 **texts,
             }
@@ -152,28 +152,29 @@ class Screener:
         empty = [blank(frame[name]) for name in names]
         for name, cells in zip(names, empty, strict=True):
             verdicts.settle(Status.INVALID, say(cells, f"column {name!r}: the key is empty"), name)
-        joined = frame.select(pl.concat_str(list(names), separator="|")).to_series()
-        return joined.zip_with(~_any(empty), nothing(frame.height))
+        if len(names) == 1:
+            return only(frame[names[0]], ~empty[0])
+        return only(frame.select(pl.concat_str(names, separator="|")).to_series(), ~_any(empty))
 
     def _judge_destinations(self, readings: dict[str, Reading], verdicts: Verdicts) -> list[pl.Series]:
         """Settles rows without a valid destination; returns the warnings of the others, a series for each channel."""
-        faults = {name: reading.fault for name, reading in readings.items()}
-        faulty = _any([fault.is_not_null() for fault in faults.values()])
         usable = _any([reading.value.is_not_null() for reading in readings.values()])
+        faults = {name: reading.fault for name, reading in readings.items() if not _none(reading.fault)}
+        faulty = _any([fault.is_not_null() for fault in faults.values()]) if faults else ~usable & usable
+        names = list(dict.fromkeys(name for channel in self._channels for name in channel.destination.columns))
+        several = len(names) > 1
+        empty = f"no destination: column{'s' * several} {', '.join(names)} {'are' if several else 'is'} empty"
+        verdicts.settle(Status.INVALID, say(~faulty & ~usable, empty), names[0] if len(names) == 1 else None)
+        if not faults:
+            return []
         every = pl.select(
             pl.concat_str([name + ": " + fault for name, fault in faults.items()], separator="; ", ignore_nulls=True)
         ).to_series()
         refused = faulty if self._contacts.on_invalid == "row" else faulty & ~usable
         columns = {channel.name: channel.column for channel in self._channels}
         at_fault = first(*(say(fault.is_not_null(), columns[name] or "") for name, fault in faults.items()))
-        verdicts.settle(Status.INVALID, every.zip_with(refused, nothing(len(refused))), at_fault.replace("", None))
-        names = list(dict.fromkeys(name for channel in self._channels for name in channel.destination.columns))
-        several = len(names) > 1
-        empty = f"no destination: column{'s' * several} {', '.join(names)} {'are' if several else 'is'} empty"
-        verdicts.settle(Status.INVALID, say(~faulty & ~usable, empty), names[0] if len(names) == 1 else None)
-        return [
-            (f"{name} left out: " + fault).zip_with(~refused, nothing(len(refused))) for name, fault in faults.items()
-        ]
+        verdicts.settle(Status.INVALID, only(every, refused), at_fault.replace("", None))
+        return [only(f"{name} left out: " + fault, ~refused) for name, fault in faults.items()]
 
     def _judge_characters(self, frame: pl.DataFrame, valid: dict[str, pl.Series], verdicts: Verdicts) -> None:
         """Refuses characters that the target cannot carry, where they would be sent."""
@@ -187,10 +188,10 @@ class Screener:
         for name in {name for field in self._fields for name in field.columns}.difference(MADE):
             sent.setdefault(name, []).append(pl.repeat(value=True, n=frame.height, dtype=pl.Boolean, eager=True))
         for name, senders in sent.items():
-            found = frame[name].str.extract(f"({forbidden})", 1)
-            if not found.is_not_null().any():
+            if not frame[name].str.contains(forbidden).any():
                 continue
-            words = found.zip_with(_any(senders), nothing(frame.height)).replace_strict(
+            found = only(frame[name].str.extract(f"({forbidden})", 1), _any(senders))
+            words = found.replace_strict(
                 {
                     text: f"column {name!r} holds a character ({code_point(text)}) that the target cannot carry"
                     for text in found.drop_nulls().unique()
@@ -209,13 +210,15 @@ class Screener:
             if channel.consent is None:
                 continue
             withheld = ~channel.consents(frame) & valid[channel.name].is_not_null()
+            if not withheld.any():
+                continue
             name = channel.consent.column
             left_out.append(say(withheld, f"{channel.name} left out: no consent in column {name!r}"))
             columns.append(say(withheld, name))
-            sent[channel.name] = valid[channel.name].zip_with(~withheld, nothing(frame.height))
-        had = _any([value.is_not_null() for value in valid.values()])
-        has = _any([value.is_not_null() for value in sent.values()])
+            sent[channel.name] = only(valid[channel.name], ~withheld)
         if columns:
+            had = _any([value.is_not_null() for value in valid.values()])
+            has = _any([value.is_not_null() for value in sent.values()])
             verdicts.settle(Status.SUPPRESSED, say(had & ~has, "no consent for any channel"), first(*columns))
         return sent
 
@@ -247,7 +250,7 @@ class Screener:
     def _filled(self, frame: pl.DataFrame, made: pl.DataFrame) -> pl.Series:
         """The values of the fields, a list for each row."""
         if not self._fields:
-            return pl.repeat([], made.height, dtype=pl.List(pl.String), eager=True)
+            return _lists([], made.height)
         names = {name: name.removeprefix("contact.").replace("id", "contact_id") for name in MADE}
         frame = frame.with_columns(made[column].alias(name) for name, column in names.items())
         return pl.select(pl.concat_list(field.fill(frame) for field in self._fields)).to_series()
@@ -255,8 +258,11 @@ class Screener:
     # --- around them --------------------------------------------------------------------------------------------
 
     def _finish(self, made: pl.DataFrame, verdicts: Verdicts) -> pl.DataFrame:
-        indices = verdicts.open.arg_true()
-        content = made["content"].scatter(indices, contents(made[indices], self._retries))
+        content = made["content"]
+        if self._identifying:
+            indices = verdicts.open.arg_true()
+            sent = made.select(column for column in made.columns if column in SENT)
+            content = content.scatter(indices, contents(sent[indices], self._retries))
         finished = made.with_columns(
             content.alias("content"),
             verdicts.status.alias("status"),
@@ -274,7 +280,23 @@ async def screen(receive: ObjectReceiveStream[Batch], send: ObjectSendStream[Scr
 
 
 def _any(conditions: Sequence[pl.Series]) -> pl.Series:
-    return pl.select(pl.any_horizontal(conditions)).to_series()
+    return reduce(or_, conditions)
+
+
+def _none(values: pl.Series) -> bool:
+    return values.null_count() == len(values)
+
+
+def _lists(texts: Sequence[pl.Series], height: int) -> pl.Series:
+    """Row by row those of the texts that are not null. Nearly all of these lists are empty: the others are made."""
+    empty = pl.Series([[]], dtype=pl.List(pl.String))
+    if not (texts := [text for text in texts if not _none(text)]):
+        return empty.new_from_index(0, height)
+    rows = _any([text.is_not_null() for text in texts]).arg_true()
+    held = pl.select(pl.concat_list(text.gather(rows) for text in texts).list.drop_nulls()).to_series()
+    places = pl.Series([0], dtype=pl.UInt32).new_from_index(0, height)
+    places = places.scatter(rows, pl.int_range(1, len(rows) + 1, dtype=pl.UInt32, eager=True))
+    return pl.concat([empty, held]).gather(places)
 
 
 def _channels_of(values: dict[str, pl.Series], height: int) -> pl.DataFrame:

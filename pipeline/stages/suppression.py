@@ -1,125 +1,170 @@
-"""Do-not-contact lists: files of phones, mail addresses and keys that are never to be contacted."""
+"""Suppression: phones, mail addresses and keys of do-not-contact lists, looked up a batch at a time."""
 
-import csv
-from collections.abc import Sequence
-from io import StringIO
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
 from pipeline.config import ContactsSettings
-from pipeline.errors import SourceError
+from pipeline.logs import logger
+from pipeline.stages import lists
 from pipeline.stages.destinations.authorities import Authorities
+from pipeline.stages.digests import Digester
+from pipeline.stages.seen import Seen
+from pipeline.stages.verdicts import caseless, nothing
 
-_DELIMITERS: Final = ",;\t|"
+#: Destinations among other things in a cell.
+_NUMBERS: Final = r"\+?\(?\b\d[\d ().\-]{5,}\d\b"
+_ADDRESSES: Final = r"[^\s<>()\[\],;:\"'|/]+@[^\s<>()\[\],;:\"'|/]+"
+
+#: What a person takes for a phone: seven digits or more, and nothing but what stands between digits.
+_NUMBER: Final = r"^\+?(?:[ ().\-/]*\d){7,15}[ ().\-/]*$"
 
 
 class Suppression:
-    """What the lists hold, and the name of the list that holds it.
+    """What the lists hold, and the name of the first list that holds it: about 24 bytes for each.
 
     Mail addresses are compared without case: they reach the same person.
     """
 
     def __init__(self) -> None:
-        self._phones: dict[str, str] = {}
-        self._mails: dict[str, str] = {}
-        self._keys: dict[str, str] = {}
+        self._digester = Digester()
+        self._names: list[str] = []
+        self._phones, self._mails, self._keys = Seen(), Seen(), Seen()
 
     def __bool__(self) -> bool:
         return bool(self._phones or self._mails or self._keys)
 
     def add(self, name: str, *, phones: pl.Series, mails: pl.Series, keys: pl.Series) -> None:
-        """Take in the list `name`: E.164 phones, addresses as they are sent, keys."""
-        for held, values in ((self._phones, phones), (self._mails, mails), (self._keys, keys)):
-            for value in values.drop_nulls():
-                held.setdefault(value.strip().casefold() if held is self._mails else value.strip(), name)
+        """Take in entries of the list `name`: E.164 phones, addresses as they are sent, keys."""
+        if name not in self._names[-1:]:
+            self._names.append(name)
+        for held, values in ((self._phones, phones), (self._mails, caseless(mails)), (self._keys, keys)):
+            digests = self._digester.of(values.str.strip_chars().drop_nulls()).unique()
+            digests = digests.filter(held.holders(digests).is_null())
+            held.keep(digests, pl.Series([len(self._names) - 1], dtype=pl.UInt64).new_from_index(0, len(digests)))
 
     def phones(self, numbers: pl.Series) -> pl.Series:
         """Per number the name of the list that holds it, else null."""
-        return _looked_up(self._phones, numbers)
+        return self._looked_up(self._phones, numbers)
 
     def mails(self, addresses: pl.Series) -> pl.Series:
         """Per address the name of the list that holds it, else null."""
-        return _looked_up(self._mails, pl.Series([text and text.casefold() for text in addresses], dtype=pl.String))
+        return self._looked_up(self._mails, addresses, caseless)
 
     def keys(self, keys: pl.Series) -> pl.Series:
         """Per key the name of the list that holds it, else null."""
-        return _looked_up(self._keys, keys.str.strip_chars())
+        return self._looked_up(self._keys, keys, lambda texts: texts.str.strip_chars())
+
+    def _looked_up(
+        self, held: Seen, values: pl.Series, form: Callable[[pl.Series], pl.Series] | None = None
+    ) -> pl.Series:
+        if not held:
+            return nothing(len(values))
+        there = held.holders(self._digester.of(form(values) if form else values))
+        if (rows := there.is_not_null().arg_true()).is_empty():
+            return nothing(len(values))
+        names = pl.Series(self._names, dtype=pl.String).gather(there.gather(rows))
+        return nothing(len(values)).scatter(rows, names)
 
 
 def load_suppression(paths: Sequence[Path], contacts: ContactsSettings, authorities: Authorities) -> Suppression:
-    """Read the lists: CSV, Parquet, or text with one value per line.
+    """Read the lists: CSV, Parquet, workbooks, or text with one value per line.
 
-    Phones and mail addresses are found in every column and normalised as those of the contacts are. Keys stand in the
-    columns named as in `contacts.key`, else in the first column: a number elsewhere, say of the entry, is no key.
+    Phones and mail addresses are found in every column, several of them in a cell too, and normalised as those of the
+    contacts are. Keys stand in the columns named as in `contacts.key`, else in the first column: a number elsewhere,
+    say of the entry, is no key. What was found is logged, and a warning where entries can hold nobody back.
     A list that is missing or cannot be read raises SourceError: sending on without it would do harm.
     """
-    region = contacts.region.upper() if contacts.region else None
     suppression = Suppression()
     for path in paths:
-        columns = _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _text(path)
-        cells = pl.concat([pl.Series("value", cells, pl.String) for cells in columns.values()] or [_NOTHING])
-        texts = cells.str.strip_chars().unique(maintain_order=True)
-        suppression.add(
-            path.name,
-            # These lists may be long, and few of their entries come up in the source: the memory is for that.
-            phones=authorities.phones(texts.filter(texts.str.contains(r"\d")), region, remember=False)["value"],
-            mails=authorities.mails(texts.filter(texts.str.contains("@", literal=True)), remember=False)["value"],
-            keys=_keys(columns, contacts.key),
-        )
+        found: Counter[str] = Counter()
+        for number, frame in enumerate(lists.frames(path)):
+            cells = _cells(frame)
+            destinations = _destinations(cells["text"].unique(), contacts.region, authorities)
+            suppression.add(
+                path.name,
+                phones=destinations["phone"],
+                mails=destinations["mail"],
+                keys=_keys(frame, contacts.key),
+            )
+            found.update(_counted(cells, destinations, headed=number == 0))
+        _tell(path.name, found, contacts.region)
     return suppression
 
 
-_NOTHING: Final = pl.Series("value", [], pl.String)
+def _cells(frame: pl.DataFrame) -> pl.DataFrame:
+    """`row` and `text` of every cell that is not blank."""
+    rows = pl.int_range(frame.height, eager=True).alias("row")
+    cells = [pl.DataFrame([rows, column.str.strip_chars().alias("text")]) for column in frame]
+    return pl.concat(cells).filter(pl.col("text") != "")
 
 
-def _keys(columns: dict[str, list[str | None]], names: tuple[str, ...]) -> pl.Series:
-    if names and all(name in columns for name in names):
-        held = [columns[name] for name in names]
-    else:
-        held = list(columns.values())[:1]
-    joined = ["|".join(cell or "" for cell in cells) for cells in zip(*held, strict=True) if all(cells)]
-    return pl.Series("key", [key for key in joined if key.strip()], pl.String)
+def _destinations(texts: pl.Series, region: str | None, authorities: Authorities) -> pl.DataFrame:
+    """The destinations that are in the texts: `text`, and its `phone` or its `mail`."""
+    whole = pl.DataFrame({"text": texts, "part": texts})
+    found = _asked(whole, region, authorities)
+    rest = whole.filter(~pl.col("text").is_in(found["text"].implode()))
+    parts = [rest.with_columns(pl.col("part").str.extract_all(form)) for form in (_NUMBERS, _ADDRESSES)]
+    several = pl.concat(parts).explode("part").drop_nulls()
+    return pl.concat([found, _asked(several.filter(pl.col("part") != pl.col("text")), region, authorities)])
 
 
-def _text(path: Path) -> dict[str, list[str | None]]:
-    """A text's columns by the name in its first line. That line counts as values too: the list may have no header."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise _unreadable(path, error.strerror or "it cannot be opened") from None
-    except UnicodeDecodeError:
-        raise _unreadable(path, "it is not UTF-8 text") from None
-    delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
-    try:
-        rows = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter))
-    except csv.Error as error:
-        raise _unreadable(path, str(error)) from None
-    names = [name.strip() for name in rows[0]] if rows else []
-    width = max(map(len, rows), default=0)
-    columns: dict[str, list[str | None]] = {}
-    for index in range(width):
-        name = names[index] if index < len(names) and names[index] not in columns else f"column {index + 1}"
-        columns[name] = [row[index] if index < len(row) else None for row in rows]
-    return columns
+def _asked(parts: pl.DataFrame, region: str | None, authorities: Authorities) -> pl.DataFrame:
+    """Those of `text` and `part` whose part is a destination, as the authorities say."""
+    is_mail = pl.col("part").str.contains("@", literal=True)
+    mails = parts.filter(is_mail)
+    phones = parts.filter(~is_mail & pl.col("part").str.contains(r"\d"))
+    # Lists may be long, and few of their entries come up in the source: the authorities' memory is for that.
+    called = authorities.phones(phones["part"], region.upper() if region else None, remember=False)["value"]
+    written = authorities.mails(mails["part"], remember=False)["value"]
+    found = pl.concat([phones.select("text", phone=called), mails.select("text", mail=written)], how="diagonal")
+    return found.filter(pl.any_horizontal(pl.col("phone", "mail").is_not_null()))
 
 
-def _parquet(path: Path) -> dict[str, list[str | None]]:
-    try:
-        frame = pl.read_parquet(path, glob=False)
-    except OSError as error:
-        raise _unreadable(path, error.strerror or "it cannot be opened") from None
-    except pl.exceptions.PolarsError:
-        raise _unreadable(path, "it is not a Parquet file") from None
-    # Nested columns hold no destinations.
-    flat = [series for series in frame.get_columns() if not series.dtype.is_nested() and series.dtype != pl.Binary]
-    return {series.name: series.cast(pl.String).to_list() for series in flat}
+def _keys(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.Series:
+    held = list(names) if names and set(names) <= set(frame.columns) else frame.columns[:1]
+    keys = frame.select(pl.concat_str((pl.when(pl.col(name) != "").then(name) for name in held), separator="|"))
+    return keys.to_series().filter(keys.to_series().str.strip_chars() != "")
 
 
-def _looked_up(held: dict[str, str], values: pl.Series) -> pl.Series:
-    return pl.Series("list", [held.get(value) if value is not None else None for value in values], pl.String)
+def _counted(cells: pl.DataFrame, destinations: pl.DataFrame, *, headed: bool) -> dict[str, int]:
+    """How many cells are what, and how many rows hold no destination.
+
+    A first row without a destination, or what looks like one, is a header.
+    """
+    told = cells.join(destinations.unique("text"), on="text", how="left")
+    by_row = told.group_by("row").agg(
+        there=pl.any_horizontal(pl.col("phone", "mail").is_not_null()).any(),
+        number=pl.col("text").str.contains(_NUMBER).any(),
+    )
+    if headed:
+        by_row = by_row.filter(pl.col("there") | pl.col("number") | (pl.col("row") > 0) | (pl.len() == 1))
+    return {
+        "rows": by_row.height,
+        "phones": told["phone"].count(),
+        "mails": told["mail"].count(),
+        "neither": by_row.filter(~pl.col("there")).height,
+        "numbers": by_row.filter(~pl.col("there") & pl.col("number")).height,
+    }
 
 
-def _unreadable(path: Path, why: str) -> SourceError:
-    return SourceError(f"{path}: the do-not-contact list of contacts.suppress cannot be read: {why}")
+def _tell(name: str, found: Counter[str], region: str | None) -> None:
+    if not found["rows"]:
+        logger().warning("suppression.empty", list=name, advice="it holds nobody back: check contacts.suppress")
+        return
+    counts = {kind: found[kind] for kind in ("rows", "phones", "mails", "neither")}
+    logger().info("suppression.list", list=name, **counts)
+    if found["numbers"]:
+        why = (
+            f"no numbers of region {region.upper()}"
+            if region
+            else "without country code, and contacts.region is not set"
+        )
+        advice = f"they look like phones but are {why}: they hold nobody back, unless they are keys"
+        logger().warning("suppression.numbers", list=name, rows=found["numbers"], advice=advice)
+    elif found["neither"] == found["rows"]:
+        advice = "no phone and no mail address is in it: its entries are compared with keys alone"
+        logger().warning("suppression.keys_alone", list=name, advice=advice)

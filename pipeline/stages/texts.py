@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipeline.stages.segments import too_many
-from pipeline.stages.verdicts import nothing, say
+from pipeline.stages.verdicts import only, say
 from pipeline.template import Template, blank
 
 
@@ -23,7 +23,7 @@ def write(channel: str, template: Template, frame: pl.DataFrame, used: pl.Series
 
     The text of a mail is HTML, as the campaign's own is ("HtmlContent"), so what stands in the cells is escaped.
     """
-    text = template.fill(frame, html=channel == "email").zip_with(used, nothing(frame.height))
+    text = only(template.fill(frame, html=channel == "email"), used)
     empty = used & blank(text)
     names = ", ".join(repr(name) for name in template.columns)
     place = f"column{'s' if len(template.columns) > 1 else ''} {names}"

@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import anyio
@@ -12,7 +11,6 @@ import pytest
 from pipeline.config import ContactsSettings
 from pipeline.errors import ConfigError, SourceError
 from pipeline.records import CONTACTS_SCHEMA, Batch, Screened
-from pipeline.stages.duplicates import Seen
 from pipeline.stages.screen import Authorities, Screener, check_columns, check_mapping, load_suppression, screen
 
 CAMPAIGN = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
@@ -114,6 +112,15 @@ def test_what_else_is_sent_is_filled_in_from_columns_and_from_what_was_made_of_t
     assert other["content"] != made["content"]
     [empty] = said({"name": None, "mobile": None}, fields={"a": "{name}", "b": "{contact.sms}"})
     assert empty["fields"] == ["", ""]
+
+
+def test_an_id_that_is_sent_in_a_field_is_made_in_every_walk() -> None:
+    contacts = ContactsSettings.model_validate(MAPPING | {"fields": {"ref": "{contact.id}"}})
+    walk = Screener(
+        contacts, campaign=CAMPAIGN, wave=None, carrier=Carrier(), authorities=Authorities(), identify=False
+    )
+    [made] = walk.screen(batch({})).contacts.to_dicts()
+    assert made["fields"] == [made["contact_id"]] == [said({})[0]["contact_id"]]
 
 
 def test_fields_can_be_shifted_into_each_other_without_being_the_same_content() -> None:
@@ -341,45 +348,10 @@ def test_damage_comes_first_and_none_of_the_cells_is_read() -> None:
     assert (row["status"], row["reason"], row["key"], row["sms"]) == ("invalid", "has 3 fields", None, None)
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("no.txt", "(416) 555-0123\n"),
-        ("no.txt", "\ufeffANN@EXAMPLE.COM\r\n"),
-        ("no.csv", "note,contact\nmoved,+1 416 555 0124\n"),
-        ("no.csv", 'a;"b\nc";ann@example.com\n'),
-        ("no.csv", "id,since\n 1 ,2025-01-01\n"),
-        ("no.csv", "since,id\n2025-01-01,1\n"),
-    ],
-)
-def test_a_do_not_contact_list(tmp_path: Path, name: str, content: str) -> None:
-    (tmp_path / name).write_text(content, encoding="utf-8", newline="")
-    status, reason, _ = verdict({}, suppress=[tmp_path / name])
-    assert (status, reason) == ("suppressed", f"on the do-not-contact list {name}")
-
-
-def test_a_list_in_parquet(tmp_path: Path) -> None:
-    pl.DataFrame({"id": [1, None], "phones": [["x"], []], "added": [b"", b""]}).write_parquet(tmp_path / "no.parquet")
-    assert verdict({}, suppress=[tmp_path / "no.parquet"])[0] == "suppressed"
-
-
 def test_a_destination_without_consent_counts_on_a_list(tmp_path: Path) -> None:
     (tmp_path / "no.txt").write_text("+14165550123")
     sms = {"destination": "{mobile}", "when": CONSENT}
     assert verdict({"opt_in": "no"}, sms=sms, suppress=[tmp_path / "no.txt"])[0] == "suppressed"
-
-
-def test_a_number_beside_the_keys_is_no_key(tmp_path: Path) -> None:
-    (tmp_path / "no.csv").write_text("person,entry\n77,1\n")
-    assert verdict({}, suppress=[tmp_path / "no.csv"])[0] is None
-
-
-@pytest.mark.parametrize(("name", "content"), [("no.csv", b"Zo\xeb"), ("no.parquet", b"PAR1"), ("missing.csv", None)])
-def test_a_list_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(SourceError, match=r"do-not-contact list of contacts\.suppress cannot be read"):
-        said({}, suppress=[tmp_path / name])
 
 
 # --- duplicates -----------------------------------------------------------------------------------------------
@@ -495,17 +467,3 @@ def test_the_stage_keeps_the_order_and_closes_both_ends() -> None:
     screened = anyio.run(_stage, [*batches, batch({"id": "0"}, start=5, row=6)])
     assert [one.batch.start for one in screened] == [0, 1, 2, 3, 4, 5]
     assert screened[5].contacts["reason"].item() == "the same key as row 1"
-
-
-def test_what_was_claimed_is_found_however_many_claims_there_are() -> None:
-    """The tables of claims are merged as they grow; a plain dictionary says what must be found."""
-    seen, model, random = Seen(), dict[bytes, int](), Random(3)
-    for batch in range(60):
-        asked = [
-            hashlib.blake2b(bytes([random.randrange(60), random.randrange(60)]), digest_size=16).digest()
-            for _ in range(random.randrange(1, 200))
-        ]
-        assert seen.holders(asked) == [model.get(digest) for digest in asked]
-        new = {digest: batch * 1000 + at for at, digest in enumerate(asked) if digest not in model}
-        seen.keep(new)
-        model |= new

@@ -86,7 +86,7 @@ class Slow:
 
     def on_list(self, value: str) -> bool:
         for entry in self.listed:
-            if value.strip(WHITE) == entry or self.phone(entry) == value:
+            if value.strip(WHITE) == entry or any(self.phone(part) == value for part in entry.split(" / ")):
                 return True
             if "@" in value and entry.casefold() == value.casefold():
                 return True
@@ -271,7 +271,19 @@ def mappings(draw: st.DrawFn) -> ContactsSettings:
 
 
 LISTED = st.sets(
-    st.sampled_from(("+1 416 555 0123", "ANN@example.com", "2", "6", "a|b|1", "+61491570156", "nobody")), max_size=2
+    st.sampled_from(
+        (
+            "+1 416 555 0123",
+            "ANN@example.com",
+            "2",
+            "6",
+            "a|b|1",
+            "+61491570156",
+            "nobody",
+            "647 555 0188 / +33 1 99 00 12 34",
+        )
+    ),
+    max_size=2,
 )
 
 
@@ -292,7 +304,14 @@ class Screening:
     list_file: Path
 
     def __call__(
-        self, table: Any, contacts: ContactsSettings, wave: str | None, listed: set[str], cuts: list[int]
+        self,
+        table: Any,
+        contacts: ContactsSettings,
+        wave: str | None,
+        listed: set[str],
+        cuts: list[int],
+        *,
+        identify: bool = True,
     ) -> pl.DataFrame:
         self.list_file.write_text("\n".join(listed), encoding="utf-8")
         screener = Screener(
@@ -302,6 +321,7 @@ class Screening:
             carrier=Carrier(),
             authorities=self.authorities,
             suppression=load_suppression([self.list_file], contacts, self.authorities),
+            identify=identify,
         )
         return pl.concat([screener.screen(batch).contacts for batch in batches(table, cuts)])
 
@@ -346,6 +366,19 @@ def test_batch_boundaries_change_nothing(
 ) -> None:
     whole = screening(table, contacts, None, listed, [])
     assert screening(table, contacts, None, listed, cuts).equals(whole)
+
+
+@given(TABLES, mappings(), LISTED)
+@settings(max_examples=30, deadline=None)
+def test_a_walk_without_ids_says_the_same(
+    screening: Screening, table: Any, contacts: ContactsSettings, listed: set[str]
+) -> None:
+    whole = screening(table, contacts, None, listed, [])
+    made = screening(table, contacts, None, listed, [], identify=False)
+    ids = ("contact_id", "content")
+    assert made.schema == CONTACTS_SCHEMA
+    assert made.drop(ids).equals(whole.drop(ids))
+    assert made.select(ids).null_count().row(0) == (made.height, made.height)
 
 
 MARK = "Q7x\u03a9z"

@@ -1,0 +1,125 @@
+"""Do-not-contact lists as columns of text, however they are written: no entry may be lost for the form of its list.
+
+A contact list is read strictly (see `read`): a row in doubt is told and not sent. Here a row that is not read would be
+a person who is contacted. So a list needs no header, its rows may be of any length, and bytes of an unknown encoding
+are taken for what they most likely are: numbers and nearly all addresses are the same in all of them.
+"""
+
+import codecs
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from io import BufferedReader, TextIOWrapper
+from itertools import chain, islice, zip_longest
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from pipeline.errors import SourceError
+from pipeline.stages.read import batches, open_source
+
+_GZIP: Final = b"\x1f\x8b"
+_PARQUET: Final = b"PAR1"
+_WORKBOOK: Final = b"PK\x03\x04"
+
+#: The longer ones first: the mark of UTF-32 begins as that of UTF-16 does.
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_DELIMITERS: Final = ",;\t|"
+
+#: Rows of a frame.
+_ROWS: Final = 65536
+
+#: Lines that the delimiter is told by.
+_SAMPLE: Final = 100
+
+#: Line breaks in a cell, at most: a quote that is not closed would hide all that stands behind it.
+_BREAKS: Final = 50
+
+
+def frames(path: Path) -> Iterator[pl.DataFrame]:
+    """The rows of a list, every column pl.String, in frames of some ten thousand; none: it is empty.
+
+    Columns are called as in the first line, which is the first row too: it may be an entry. Cells may be null.
+    Raises SourceError: sending on without the list would do harm.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start in (_PARQUET, _WORKBOOK):
+            yield from _table(path, start)
+        elif start:
+            yield from _text(path, compressed=start.startswith(_GZIP))
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+    except (EOFError, zlib.error):
+        raise _unreadable(path, "its compression breaks off; fetch it again") from None
+    except csv.Error as error:
+        raise _unreadable(path, str(error)) from None
+    except pl.exceptions.PolarsError:
+        raise _unreadable(path, "it is not a Parquet file") from None
+    except SourceError as error:
+        raise _unreadable(path, str(error).removeprefix(f"{path}: ")) from None
+
+
+def _table(path: Path, start: bytes) -> Iterator[pl.DataFrame]:
+    if start == _PARQUET and not pl.scan_parquet(path, glob=False).select(pl.len()).collect().item():
+        return
+    for batch in batches([open_source(path)], batch_rows=_ROWS):
+        if not batch.start:
+            yield pl.DataFrame([batch.frame.columns], schema=batch.frame.schema, orient="row")
+        yield batch.frame
+
+
+def _text(path: Path, *, compressed: bool) -> Iterator[pl.DataFrame]:
+    with _opened(path, compressed=compressed) as file:
+        encoding = _encoding(file)
+    with TextIOWrapper(_opened(path, compressed=compressed), encoding, errors="replace", newline="") as lines:
+        sample = list(islice(lines, _SAMPLE))
+        first = "".join(sample[:1])
+        delimiter = max(_DELIMITERS, key=lambda mark: (sum(mark in line for line in sample), first.count(mark)))
+        reader = csv.reader(chain(sample, lines), delimiter=delimiter)
+        names: list[str] = []
+        while rows := list(islice(reader, _ROWS)):
+            names = names or [cell.strip() for cell in rows[0]]
+            columns: dict[str, tuple[str | None, ...]] = {}
+            for number, cells in enumerate(zip_longest(*rows)):
+                name = names[number] if number < len(names) else ""
+                columns[name if name and name not in columns else f"column {number + 1}"] = cells
+            frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+            if frame.select(pl.any_horizontal(pl.all().str.count_matches("\n") > _BREAKS).any()).item():
+                raise SourceError(f"before line {reader.line_num} there is a quote that is not closed")
+            yield frame
+
+
+def _opened(path: Path, *, compressed: bool) -> BufferedReader:
+    return BufferedReader(gzip.GzipFile(path)) if compressed else path.open("rb")
+
+
+def _encoding(file: BufferedReader) -> str:
+    head = file.read(1 << 16)
+    for mark, codec in _MARKS:
+        if head.startswith(mark):
+            return codec
+    if head.count(0) > len(head) // 4:
+        return "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        decoder.decode(head)
+        while data := file.read(1 << 20):
+            decoder.decode(data)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "windows-1252"
+    return "utf-8"
+
+
+def _unreadable(path: Path, why: str) -> SourceError:
+    return SourceError(f"{path}: the do-not-contact list of contacts.suppress cannot be read: {why}")
