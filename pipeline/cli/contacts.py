@@ -1,7 +1,7 @@
 """The commands that read a contact list: `import`, `check` and `resume`."""
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,11 +109,8 @@ def import_(
         )
         progress = run.Progress()
         with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display:
-            confirm = (
-                None
-                if yes or not interactive()
-                else _asking(display, settings.target.campaign, _how_read(opened, delimiter, encoding))
-            )
+            told = options.told(delimiter=delimiter, encoding=encoding)
+            confirm = None if yes or not interactive() else _asking(display, settings.target.campaign, told)
             begin = run.continue_run if continue_ else run.import_contacts
             result = run_async(partial(begin, settings, opened, chosen, progress=progress, confirm=confirm))
         _finish(result, as_json=json_)
@@ -158,7 +155,7 @@ def check(
         progress = run.Progress()
         with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON):
             result = run_async(partial(run.check_contacts, settings, opened, chosen, progress=progress))
-        _finish(result, as_json=json_, checked=_how_read(opened, delimiter, encoding))
+        _finish(result, as_json=json_, checked=options.told(delimiter=delimiter, encoding=encoding))
 
 
 def resume(
@@ -232,7 +229,7 @@ def _share(option: str, given: str | None) -> "Share | None":
         raise UsageError(f"{option}: {error}") from None
 
 
-def _asking(display: Display, campaign: str, how_read: Sequence[str]) -> "Callable[[Survey], Awaitable[bool]]":
+def _asking(display: Display, campaign: str, told: Collection[str]) -> "Callable[[Survey], Awaitable[bool]]":
     """What shows the plan and asks whether to go on."""
     from pipeline.records import Status
     from pipeline.report.plan import plan
@@ -242,28 +239,22 @@ def _asking(display: Display, campaign: str, how_read: Sequence[str]) -> "Callab
         if not survey.counts[Status.PENDING]:
             return True  # nothing is sent, so there is nothing to ask
         with display.aside():
-            complain(plan(survey, campaign, how_read))
+            complain(plan(survey, campaign, told))
             return await agreed(f"Send {rows(survey.counts[Status.PENDING])}?")
 
     return confirm
 
 
-def _how_read(sources: "Sequence[Source]", delimiter: str | None, encoding: str | None) -> list[str]:
-    from pipeline.report.plan import read
-
-    return read(sources, delimiter=delimiter, encoding=encoding)
-
-
-def _finish(result: "Result", *, as_json: bool, checked: Sequence[str] = ()) -> None:
-    """Say how it ended, and end so. `checked`: how a check has read its sources; it also shows what it found."""
+def _finish(result: "Result", *, as_json: bool, checked: Collection[str] | None = None) -> None:
+    """Say how it ended, and end so. `checked`: it was a check, and of its sources this was told (`plan.read`)."""
     from pipeline.report.summary import summary
 
     if result.error:
         complain(result.error)
     if as_json:
         say(result.summary.to_json().rstrip())
-    elif checked:
-        say(summary(result.summary, checked=True, survey=result.survey, how_read=checked))
+    elif checked is not None:
+        say(summary(result.summary, checked=True, survey=result.survey, told=checked))
     else:
         say(summary(result.summary))
     raise typer.Exit(result.summary.exit_code)

@@ -266,7 +266,7 @@ class _Import:
         progress = self._progress
         progress.phase = "surveying"
         began = monotonic()
-        survey = Survey()
+        survey = Survey(sources=self._sources)
         walk = ((screened, self._judged(screened)) for screened in self._job.screened())
         with self._stopping.cancelling():
             while (both := await anyio.to_thread.run_sync(next, walk, None)) is not None:

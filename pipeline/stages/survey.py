@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from pipeline.records import CHANNELS, Screened, Status, told_apart
+from pipeline.stages.read import Source
 from pipeline.stages.segments import segments
 
 #: So many different reasons are told apart; the rest is counted by status alone.
@@ -38,6 +39,7 @@ class Survey:
     segments: Counter[int] = field(default_factory=Counter)  # short messages that can be sent with a text of ours
     foreign: Counter[str] = field(default_factory=Counter)  # those of several that are UCS-2, by the character at fault
     channels: Counter[str] = field(default_factory=Counter)  # rows that can be sent, by channel
+    sources: Sequence[Source] = ()  # what was read
     outlook: Sequence[str] = ()  # what the campaign would not do with these, in sentences
     messages: list[dict[str, str]] = field(default_factory=list)  # channel and text of the first that have a text
 
