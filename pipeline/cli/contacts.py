@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -112,9 +112,9 @@ def import_(
         progress = run.Progress()
         with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display:
             piped = "-" in sources
-            how_read = partial(_how_read, delimiter=delimiter, encoding=encoding)
+            told = options.told(delimiter=delimiter, encoding=encoding)
             asking = interactive(piped=piped) and not yes
-            confirm = _asking(display, settings.target.campaign, how_read, piped=piped) if asking else None
+            confirm = _asking(display, settings.target.campaign, told, piped=piped) if asking else None
             begin = run.continue_run if continue_ else run.import_contacts
             result = run_async(partial(begin, settings, opened, chosen, progress=progress, confirm=confirm))
         _finish(result, as_json=json_)
@@ -160,7 +160,7 @@ def check(
         progress = run.Progress()
         with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON):
             result = run_async(partial(run.check_contacts, settings, opened, chosen, progress=progress))
-        _finish(result, as_json=json_, checked=partial(_how_read, delimiter=delimiter, encoding=encoding))
+        _finish(result, as_json=json_, checked=options.told(delimiter=delimiter, encoding=encoding))
 
 
 def resume(
@@ -248,7 +248,7 @@ def _share(option: str, given: str | None) -> "Share | None":
 
 
 def _asking(
-    display: Display, campaign: str, how_read: "Callable[[Survey], Sequence[str]]", *, piped: bool
+    display: Display, campaign: str, told: Collection[str], *, piped: bool
 ) -> "Callable[[Survey], Awaitable[bool]]":
     """What shows the plan and asks whether to go on."""
     from pipeline.records import Status
@@ -259,28 +259,22 @@ def _asking(
         if not survey.counts[Status.PENDING]:
             return True  # nothing is sent, so there is nothing to ask
         with display.aside():
-            complain(plan(survey, campaign, how_read(survey)))
+            complain(plan(survey, campaign, told))
             return await agreed(f"Send {rows(survey.counts[Status.PENDING])}?", piped=piped)
 
     return confirm
 
 
-def _how_read(survey: "Survey", *, delimiter: str | None, encoding: str | None) -> list[str]:
-    from pipeline.report.plan import read
-
-    return read(survey.sources, delimiter=delimiter, encoding=encoding)
-
-
-def _finish(result: "Result", *, as_json: bool, checked: "Callable[[Survey], Sequence[str]] | None" = None) -> None:
-    """Say how it ended, and end so. `checked`: says how a check has read its sources; it also shows what it found."""
+def _finish(result: "Result", *, as_json: bool, checked: Collection[str] | None = None) -> None:
+    """Say how it ended, and end so. `checked`: it was a check, and of its sources this was told (`plan.read`)."""
     from pipeline.report.summary import summary
 
     if result.error:
         complain(result.error)
     if as_json:
         say(result.summary.to_json().rstrip())
-    elif checked and result.survey:
-        say(summary(result.summary, checked=True, survey=result.survey, how_read=checked(result.survey)))
+    elif checked is not None:
+        say(summary(result.summary, checked=True, survey=result.survey, told=checked))
     else:
         say(summary(result.summary))
     raise typer.Exit(result.summary.exit_code)

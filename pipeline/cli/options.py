@@ -105,6 +105,11 @@ def as_given(problem: str, given: Sequence[str] | None) -> str:
     return problem
 
 
+def told(**given: str | None) -> frozenset[str]:
+    """The names of those options that were given."""
+    return frozenset(name for name, value in given.items() if value is not None)
+
+
 def delimiter(given: str | None) -> str | None:
     """The character that `--delimiter` means: a tab is hard to type."""
     return "\t" if given in ("tab", "\\t") else given

@@ -66,7 +66,7 @@ class Guessed(Protocol):
     def unnamed(self) -> Sequence[str]: ...
 
 
-def draft(source: str, columns: Sequence[str], how_read: Sequence[str], told: Sequence[str], guess: Guessed) -> str:
+def draft(source: str, columns: Sequence[str], how_read: Sequence[str], told: Mapping[str, str], guess: Guessed) -> str:
     """The configuration. `how_read` is what `plan.read` says of the source, `told` the options of reading it."""
     return "\n".join([*_head(source, columns, how_read, told, guess), *_TARGET, *_contacts(guess), ""])
 
@@ -103,15 +103,16 @@ def _escape(char: str) -> str:
 
 
 def _head(
-    source: str, columns: Sequence[str], how_read: Sequence[str], told: Sequence[str], guess: Guessed
+    source: str, columns: Sequence[str], how_read: Sequence[str], told: Mapping[str, str], guess: Guessed
 ) -> Iterator[str]:
     yield f"# Written by contact-pipeline init, which looked at {number(guess.rows)} rows of {quoted(source)}."
     for line in how_read:
         yield f"# {line}"
     if told:
-        yield f"# Give check and import the same options: {quoted(' '.join(map(shlex.quote, told)))[1:-1]}"
-    elif how_read and "found out" in how_read[0]:
-        yield "# Where that is wrong: contact-pipeline init --help; check and import take the same options."
+        options = " ".join(f"--{name} {shlex.quote(value)}" for name, value in told.items())
+        yield f"# Give check and import the same options: {quoted(options)[1:-1]}"
+    elif any("found out" in line for line in how_read):
+        yield "# Where that is wrong: --delimiter and --encoding, with init, check and import."
     yield "# All of it is a guess. `check` works with it as it stands; before `import` fill in [target]."
     yield "#"
     yield f"# Columns: {', '.join(map(quoted, columns[:COLUMNS]))}"

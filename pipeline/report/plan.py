@@ -1,7 +1,7 @@
 """The plan that is shown before the first row is sent: what would be sent, what would not, and why."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from pipeline.records import Status
@@ -15,6 +15,7 @@ WARNINGS: Final = 5
 SOURCES: Final = 5
 
 _FORMATS: Final = {"csv": "CSV", "parquet": "Parquet", "xlsx": "Excel workbook"}
+_DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
 class Place(Protocol):
@@ -28,12 +29,31 @@ class Place(Protocol):
     def line(self) -> int | None: ...
 
 
+class Read(Protocol):
+    """How a source is read."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def columns(self) -> Sequence[str]: ...
+    @property
+    def delimiter(self) -> str | None: ...
+    @property
+    def encoding(self) -> str | None: ...
+    @property
+    def sheet(self) -> str | None: ...
+
+
 class Surveyed(Protocol):
     """What the survey found out. Rows that can be sent count as pending."""
 
     rows: int
     warnings: int
 
+    @property
+    def sources(self) -> Sequence[Read]: ...
     @property
     def outlook(self) -> Sequence[str]: ...
     @property
@@ -54,47 +74,33 @@ class Surveyed(Protocol):
     def messages(self) -> Sequence[Mapping[str, str]]: ...
 
 
-class Read(Protocol):
-    """How a source is read."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def format(self) -> str: ...
-    @property
-    def columns(self) -> Sequence[str]: ...
-    @property
-    def delimiter(self) -> str | None: ...
-    @property
-    def encoding(self) -> str | None: ...
-    @property
-    def sheet(self) -> str | None: ...
-
-
-def plan(survey: Surveyed, campaign: str, how_read: Sequence[str] = ()) -> str:
-    """The plan as lines of text; `campaign` names where the rows would go, `how_read` is what `read` says."""
+def plan(survey: Surveyed, campaign: str, told: Collection[str] = ()) -> str:
+    """The plan as lines of text; `campaign` names where the rows would go, `told` is as in `read`."""
     sendable = survey.counts.get(Status.PENDING, 0)
     kept_back: dict[Status, int] = {
         status: count for status, count in survey.counts.items() if status is not Status.PENDING
     }
-    lines = [*how_read, f"{rows(survey.rows)} read, {number(sendable)} can be sent to campaign {safe(campaign)}."]
+    lines = read(survey.sources, told)
+    lines.append(f"{rows(survey.rows)} read, {number(sendable)} can be sent to campaign {safe(campaign)}.")
     if any(kept_back.values()):
         lines += [f"Not sent: {counts(kept_back)}.", *reasons(survey)]
     return "\n".join(lines + outlook(survey))
 
 
-def read(sources: Sequence[Read], *, delimiter: str | None, encoding: str | None) -> list[str]:
-    """How the sources are read, a line each: a wrong guess shows here. `delimiter`, `encoding`: what was told."""
+def read(sources: Sequence[Read], told: Collection[str] = ()) -> list[str]:
+    """How the sources are read, a line each: a wrong guess shows here. `told`: what was not found out, of "delimiter"
+    and "encoding".
+    """
     lines = []
     for source in sources[:SOURCES]:
         parts = [_FORMATS.get(source.format, source.format)]
         if source.sheet is not None:
             parts.append(f"sheet {line(source.sheet)}")
         if source.delimiter is not None:
-            name = {"\t": "tab", ",": "comma", ";": "semicolon"}.get(source.delimiter, source.delimiter)
-            parts.append(f"delimiter {name}{'' if delimiter else ' (found out)'}")
+            name = _DELIMITERS.get(source.delimiter, source.delimiter)
+            parts.append(f"delimiter {name}{'' if 'delimiter' in told else ' (found out)'}")
         if source.encoding is not None:
-            parts.append(f"encoding {source.encoding}{'' if encoding else ' (found out)'}")
+            parts.append(f"encoding {source.encoding}{'' if 'encoding' in told else ' (found out)'}")
         parts.append(f"{number(len(source.columns))} column{'' if len(source.columns) == 1 else 's'}")
         lines.append(f"Read {line(source.name)}: {', '.join(parts)}.")
     if len(sources) > SOURCES:

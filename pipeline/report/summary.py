@@ -1,7 +1,7 @@
 """How a run ended, in words: counts, reasons, speed, and where its files lie."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -67,16 +67,16 @@ def undo_summary(ended: Summary) -> str:
 
 
 def summary(
-    ended: Summary, *, checked: bool = False, survey: plan.Surveyed | None = None, how_read: Sequence[str] = ()
+    ended: Summary, *, checked: bool = False, survey: plan.Surveyed | None = None, told: Collection[str] = ()
 ) -> str:
     """The text at the end of `import` and `check` (`checked`); its last line names the run directory.
 
-    A check also shows what its `survey` has found, and how its sources were read.
+    A check also shows what its `survey` has found, and how its sources were read; `told` as in `plan.read`.
     """
     why = _reasons(ended.reasons)
     lines = [
         _headline(ended, checked=checked),
-        *how_read,
+        *(() if survey is None else plan.read(survey.sources, told)),
         *_counts(ended.counts, ended.rows),
         *_advice(ended, checked=checked),
         *(why if survey is None else [*why[:1], *plan.reasons(survey), *plan.outlook(survey)]),

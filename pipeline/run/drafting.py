@@ -39,8 +39,7 @@ def draft_config(source: Path, *, delimiter: str | None = None, encoding: str | 
     frames = [batch.frame.filter(batch.damage.is_null()) for batch in batches([opened], limit=ROWS)]
     empty = pl.DataFrame(schema=dict.fromkeys(opened.columns, pl.String))
     guessed = guess(pl.concat([empty, *frames]), Authorities())
-    options = (("--delimiter", "tab" if delimiter == "\t" else delimiter), ("--encoding", encoding))
-    told = [word for option, value in options if value is not None for word in (option, value)]
-    how_read = plan.read([opened], delimiter=delimiter, encoding=encoding)
-    text = draft.draft(opened.name, opened.columns, how_read, told, guessed)
+    given = {"delimiter": "tab" if delimiter == "\t" else delimiter, "encoding": encoding}
+    told = {name: value for name, value in given.items() if value is not None}
+    text = draft.draft(opened.name, opened.columns, plan.read([opened], told), told, guessed)
     return Draft(text, tuple(draft.doubts(guessed)), bool(guessed.channels))

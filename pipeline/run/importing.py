@@ -285,7 +285,7 @@ class _Import:
         progress = self._progress
         progress.phase = "surveying"
         began = monotonic()
-        survey = Survey(self._sources)
+        survey = Survey(sources=self._sources)
         known = self._known()
         screened_rows = self._job.screened(identify=known is not None)
         walk = ((screened, known.applied(screened) if known else screened) for screened in screened_rows)

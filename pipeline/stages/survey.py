@@ -30,7 +30,6 @@ class Example:
 class Survey:
     """Totals over the input. Rows that can be sent count as pending."""
 
-    sources: Sequence[Source] = ()
     rows: int = 0
     counts: Counter[Status] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -40,6 +39,7 @@ class Survey:
     segments: Counter[int] = field(default_factory=Counter)  # short messages that can be sent with a text of ours
     foreign: Counter[str] = field(default_factory=Counter)  # those of several that are UCS-2, by the character at fault
     channels: Counter[str] = field(default_factory=Counter)  # rows that can be sent, by channel
+    sources: Sequence[Source] = ()  # what was read
     outlook: Sequence[str] = ()  # what the campaign would not do with these, in sentences
     messages: list[dict[str, str]] = field(default_factory=list)  # channel and text of the first that have a text
 
