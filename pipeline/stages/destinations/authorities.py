@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 import polars as pl
 
 from pipeline.stages.destinations.email import Mail, read_mail
+from pipeline.stages.destinations.email_columns import surely_refused, well_formed
 from pipeline.stages.destinations.phone import Phone, read_phone
 
 Verdict = TypeVar("Verdict", Phone, Mail)
@@ -51,14 +52,29 @@ class Authorities:
 
     def mails(self, texts: pl.Series, *, remember: bool = True) -> pl.DataFrame:
         """The verdict on each text, in order: columns as in VERDICTS."""
-        distinct, verdicts = self._ask(texts, self._mails, read_mail, remember=remember)
-        return _spread(
-            texts,
+        value = well_formed(texts)
+        left = (value.is_null() & texts.is_not_null()).arg_true()
+        asked = texts.gather(left)
+        distinct, verdicts = self._ask(
+            asked, self._mails, lambda text: surely_refused(text) or read_mail(text), remember=remember
+        )
+        told = _spread(
+            asked,
             distinct,
             [verdict.address for verdict in verdicts],
             [verdict.fault for verdict in verdicts],
             [False] * len(verdicts),
-            [None] * len(verdicts),
+            [verdict.remark for verdict in verdicts],
+        )
+        fault, remark = (pl.repeat(None, len(texts), dtype=pl.String, eager=True) for _ in range(2))
+        return pl.DataFrame(
+            {
+                "value": value.scatter(left, told["value"]),
+                "fault": fault.scatter(left, told["fault"]),
+                "landline": texts.is_null().replace_strict({False: False, True: None}, return_dtype=pl.Boolean),
+                "remark": remark.scatter(left, told["remark"]),
+            },
+            schema=VERDICTS,
         )
 
     def _ask(
