@@ -99,20 +99,28 @@ def test_the_authority_is_not_asked_where_the_answer_is_plain(monkeypatch: pytes
             "ann@localhost",
             "mailto:ann@x.org",
             "a\0@x.de",
+            "Ann <ann@x.org>",
+            "ann\u200b@x.org",
         ),
     ]
-    others = [
-        "zoë@x.org",
-        "ann@münchen.de",
-        "ann@xn--a.de",
-        "Ann <ann@x.org>",
-        '"ann"@x.org',
-        "ann@[1.1.1.1]",
-        "a" * 64 + "@x.de",
-    ]
+    others = ["zoë@x.org", '"ann"@x.org', "zoë\u3002b@x.org", "a" * 64 + "@x.de"]
     valid = Authorities().mails(pl.Series(plain + others))["value"].is_not_null()
     assert set(asked) == set(others)
     assert valid.to_list() == [True] * 5 + [False] * (len(plain) - 5) + [True] * len(others)
+
+
+def test_an_international_domain_is_asked_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def ask(text: str) -> Mail:
+        asked.append(text)
+        return Mail("a@xn--mnchen-3ya.de", None)
+
+    monkeypatch.setattr(authorities, "read_mail", ask)
+    told = Authorities().mails(pl.Series([f"Ann{number}@münchen.de" for number in range(10)] + ["Info@münchen.de"]))
+    names = [*(f"Ann{number}" for number in range(10)), "info"]
+    assert told["value"].to_list() == [f"{name}@xn--mnchen-3ya.de" for name in names]
+    assert asked == ["a@münchen.de"]
 
 
 def test_reserved_domains_are_those_of_the_installed_authority(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,46 +10,44 @@ from pipeline.stages.destinations.damage import damage
 
 _BAD_BEFORE: Final = "a character before the @-sign that is not allowed there"
 _BAD_AFTER: Final = "a character after the @-sign that is not allowed there"
+_NO_PERIOD: Final = "no period after the @-sign: an ending such as .com is missing"
 
 #: How email-validator's messages begin, and what they mean. Its own words repeat parts of the address, ours never do.
-_MEANINGS: Final = (
-    ("An email address must have an @-sign", "has no @-sign"),
-    ('The email address has the "full-width" at-sign', "has another sign in place of @"),
-    ('The email address has the "small commercial at"', "has another sign in place of @"),
-    ("There must be something after the @-sign", "nothing after the @-sign"),
-    ("There must be something before the @-sign", "nothing before the @-sign"),
-    ("A display name and angle brackets", "a name or angle brackets around the address"),
-    ("The display name contains", "a name or angle brackets around the address"),
-    ("An open angle bracket", "a name or angle brackets around the address"),
-    ("There can't be anything after the email address", "a name or angle brackets around the address"),
-    ("Extra character(s) found after close quote", "quotation marks before the @-sign"),
-    ("Quoting the part before the @-sign", "quotation marks before the @-sign"),
-    ("The email address contains invalid characters in quotes", "quotation marks before the @-sign"),
-    ("The email address contains invalid characters before", _BAD_BEFORE),
-    ("The email address contains invalid characters after", "its domain is not valid"),
-    ("The email address contains unsafe characters", "an invisible or unsafe character"),
-    ("The part after the @-sign contains invalid characters", _BAD_AFTER),
-    ("An email address cannot have two periods", "two periods in a row"),
-    ("An email address cannot start with a period", "begins with a period"),
-    ("An email address cannot end with a period", "ends with a period"),
-    ("An email address cannot end with a hyphen", "ends with a hyphen"),
-    ("An email address cannot have a period immediately", "a period beside the @-sign"),
-    ("An email address cannot have a hyphen immediately", "a hyphen after the @-sign"),
-    ("An email address cannot have a period and a hyphen", "a period beside a hyphen"),
-    ("An email address cannot have two letters followed", "its domain is not valid"),
-    ("The email address is too long", "too long"),
-    ("After the @-sign, periods cannot be separated", "too long"),
-    ("The part after the @-sign is a special-use", "its domain is reserved and receives no mail"),
-    (
-        "The part after the @-sign is not valid. It should have a period",
-        "no period after the @-sign: an ending such as .com is missing",
-    ),
-    ("The part after the @-sign is not valid. It is not within", "its domain has no valid ending"),
-    ("The part after the @-sign", "its domain is not valid"),
-    ("A bracketed IP address", "an IP address in place of a domain"),
-    ("The address in brackets", "an IP address in place of a domain"),
-    ("The IPv6 address in brackets", "an IP address in place of a domain"),
-)
+_MEANINGS: Final = {
+    "An email address must have an @-sign": "has no @-sign",
+    'The email address has the "full-width" at-sign': "has another sign in place of @",
+    'The email address has the "small commercial at"': "has another sign in place of @",
+    "There must be something after the @-sign": "nothing after the @-sign",
+    "There must be something before the @-sign": "nothing before the @-sign",
+    "A display name and angle brackets": "a name or angle brackets around the address",
+    "The display name contains": "a name or angle brackets around the address",
+    "An open angle bracket": "a name or angle brackets around the address",
+    "There can't be anything after the email address": "a name or angle brackets around the address",
+    "Extra character(s) found after close quote": "quotation marks before the @-sign",
+    "Quoting the part before the @-sign": "quotation marks before the @-sign",
+    "The email address contains invalid characters in quotes": "quotation marks before the @-sign",
+    "The email address contains invalid characters before": _BAD_BEFORE,
+    "The email address contains invalid characters after": "its domain is not valid",
+    "The email address contains unsafe characters": "an invisible or unsafe character",
+    "The part after the @-sign contains invalid characters": _BAD_AFTER,
+    "An email address cannot have two periods": "two periods in a row",
+    "An email address cannot start with a period": "begins with a period",
+    "An email address cannot end with a period": "ends with a period",
+    "An email address cannot end with a hyphen": "ends with a hyphen",
+    "An email address cannot have a period immediately": "a period beside the @-sign",
+    "An email address cannot have a hyphen immediately": "a hyphen after the @-sign",
+    "An email address cannot have a period and a hyphen": "a period beside a hyphen",
+    "An email address cannot have two letters followed": "its domain is not valid",
+    "The email address is too long": "too long",
+    "After the @-sign, periods cannot be separated": "too long",
+    "The part after the @-sign is a special-use": "its domain is reserved and receives no mail",
+    "The part after the @-sign is not valid. It should have a period": _NO_PERIOD,
+    "The part after the @-sign is not valid. It is not within": "its domain has no valid ending",
+    "The part after the @-sign": "its domain is not valid",
+    "A bracketed IP address": "an IP address in place of a domain",
+    "The address in brackets": "an IP address in place of a domain",
+    "The IPv6 address in brackets": "an IP address in place of a domain",
+}
 
 #: What stands in a text for an address, to see whether there are several.
 _ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"]+@[\w-]+(?:\.[\w-]+)+")
@@ -98,7 +96,13 @@ def refused(text: str, message: str) -> Mail:
 
     What has visibly happened to the text says more to a person than what the authority says of it.
     """
-    return _refused(damage(text) or _mishap(text) or _meaning(text, message))
+    return visibly_refused(text) or _refused(_meaning(text, message))
+
+
+def visibly_refused(text: str) -> Mail | None:
+    """A text that the authority refuses, whatever it says, for what has visibly happened to it; None: nothing shows."""
+    words = damage(text) or _mishap(text)
+    return _refused(words) if words else None
 
 
 def _refused(why: str) -> Mail:
@@ -127,7 +131,9 @@ def _mishap(text: str) -> str | None:
 
 def _meaning(text: str, message: str) -> str:
     message = message.removeprefix("After Unicode normalization: ")
-    meaning = next((words for start, words in _MEANINGS if message.startswith(start)), "")
+    meaning = _MEANINGS.get(message)
+    if meaning is None:
+        meaning = next((words for start, words in _MEANINGS.items() if message.startswith(start)), "")
     if meaning in (_BAD_BEFORE, _BAD_AFTER):  # the two that people make most often deserve their name
         if text.count("@") > 1:
             return "more than one @-sign"

@@ -5,6 +5,7 @@ in brackets or near to IDNA is left to it. Its lists and limits are read from th
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import email_validator
@@ -18,19 +19,27 @@ from email_validator.rfc_constants import (
     LOCAL_PART_MAX_LENGTH,
 )
 
-from pipeline.stages.destinations.email import Mail, refused
+from pipeline.stages.destinations.email import Mail, refused, visibly_refused
 
 #: Up to so many characters no limit of any part can be passed.
 _SHORT: Final = min(DNS_LABEL_LENGTH_LIMIT, DOMAIN_MAX_LENGTH, EMAIL_MAX_LENGTH, LOCAL_PART_MAX_LENGTH)
 
+#: And with so many of a domain none of the whole: an international character takes up to four bytes.
+_SHORT_DOMAIN: Final = (EMAIL_MAX_LENGTH - 1 - _SHORT) // 4
+
+_NAME: Final = rf"[{ATEXT}]+(?:\.[{ATEXT}]+)*"
 _LABEL: Final = "(?:[A-Za-z0-9]+-)*[A-Za-z0-9]+"  # no two hyphens in a row: what has them may be IDNA
 _ENDING: Final = "(?:[A-Za-z0-9]+-)*[A-Za-z0-9]*[A-Za-z]"  # ends with a letter, as all top-level domains do
 
 #: An address that is valid if its domain is not reserved (Rust syntax).
-_WELL_FORMED: Final = rf"^[{ATEXT}]+(?:\.[{ATEXT}]+)*@(?:{_LABEL}\.)+{_ENDING}$"
+_WELL_FORMED: Final = rf"^{_NAME}@(?:{_LABEL}\.)+{_ENDING}$"
 
+_PLAIN_NAME = re.compile(_NAME)
 _BEFORE = re.compile(rf"[.{ATEXT}]*")
 _AFTER = re.compile(r"[A-Za-z0-9.-]*")
+
+#: What an address holds in quotes, in brackets or beside itself, if anywhere: none of that is taken.
+_NOWHERE = re.compile(rf"[^{ATEXT}.@\u0080-\U0010ffff]")
 
 #: Quotes, angle brackets and domain literals have rules of their own; two hyphens may be IDNA.
 _LEFT_TO_THE_AUTHORITY = re.compile(r'["<>\[\]]|--')
@@ -59,11 +68,32 @@ def _normalised(addresses: pl.Series) -> pl.Series:
 
 
 def surely_refused(text: str) -> Mail | None:
-    """What `read_mail` says of a text in a common form that is surely not valid; None where it has to be asked."""
-    if len(text) > _SHORT or not text.isascii() or _LEFT_TO_THE_AUTHORITY.search(text):
+    """What `read_mail` says of a text that is surely not valid, where that is plain; None where it has to be asked."""
+    if len(text) <= _SHORT and text.isascii() and not _LEFT_TO_THE_AUTHORITY.search(text):
+        message = _message(text)
+        return refused(text, message) if message else None
+    if len(text) <= EMAIL_MAX_LENGTH and (text.count("@") != 1 or not text.isprintable() or _NOWHERE.search(text)):
+        return visibly_refused(text)
+    return None
+
+
+def by_domain(text: str, ask: Callable[[str], Mail]) -> Mail | None:
+    """What `read_mail` says of a plain name at a valid domain; None where it has to be asked.
+
+    `ask` is given the domain and answers for an address there. Nearly all that the authority costs is international
+    domains, of which a list has few, and a plain name before the @-sign changes nothing about one.
+    """
+    before, _, after = text.partition("@")
+    if len(before) > _SHORT or len(after) > _SHORT_DOMAIN or not _PLAIN_NAME.fullmatch(before):
         return None
-    message = _message(text)
-    return refused(text, message) if message else None
+    mail = ask(after)
+    if mail.address is None:
+        return None
+    domain = mail.address.partition("@")[2]
+    if len(domain) > _SHORT_DOMAIN:
+        return None
+    name = before.lower() if before.lower() in CASE_INSENSITIVE_MAILBOX_NAMES else before
+    return mail._replace(address=f"{name}@{domain}")
 
 
 def _message(text: str) -> str | None:
