@@ -6,14 +6,31 @@ from typing import Final, NamedTuple
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberType, ValidationResult
 
-# What spreadsheets make of numbers. phonenumbers reads the digits that are left, in some countries as a valid number.
-_SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
-_DECIMAL = re.compile(r"\+?\d{7,}[.,]0+")
+from pipeline.stages.destinations.damage import damage
+
+#: What spreadsheets make of numbers, and its name. phonenumbers reads the digits that are left, in some countries as a
+#: valid number.
+CUTS: Final = (
+    (r"[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+", "a spreadsheet has cut it to scientific notation"),
+    (r"\+?[0-9]{7,}[.,]0+", "a spreadsheet or a program has made it a decimal number"),
+)
+#: What such a number is sent with, if it is valid: the authority is never overruled.
+DOUBT: Final = "the number may be another than was meant: "
+
+#: What stands between numbers where a cell has more than one that is too long to be one...
+SEPARATOR: Final = r"(?i)[/;,|\n]|\b(?:or|ou|oder|and)\b"
+#: ...and where each part has to be valid by itself. A plus begins another number too.
+PARTED: Final = r"(?i)[/\\;,|&\t\n\r]|\s{2,}|\s[-\u2013\u2014]\s|\b(?:or|ou|oder|o|u|and|und|et|e|y)\b"
+BEFORE_PLUS: Final = r"([0-9)])\s*\+"
+
+_CUTS = tuple((re.compile(pattern), words) for pattern, words in CUTS)
+_SEPARATOR = re.compile(SEPARATOR)
+_PARTED = re.compile(PARTED)
+_BEFORE_PLUS = re.compile(BEFORE_PLUS)
 
 #: A text with fewer is no number at all to phonenumbers, whatever else is in it.
 _FEWEST_DIGITS: Final = 3
 
-_SEPARATOR = re.compile(r"[/;,|\n]|\b(?:or|ou|oder|and)\b", re.IGNORECASE)
 _PLUS: Final = ("+", "\uff0b")  # the second is the full-width sign of East Asian keyboards
 
 #: Codes that people write where the ISO 3166 code is another one.
@@ -31,17 +48,17 @@ class Phone(NamedTuple):
 
 def read_phone(text: str, region: str | None) -> Phone:
     """Read one number; `region` (ISO 3166, upper case) tells the country of a number without a country code."""
-    damage = _damage(text)
+    cut = _cut(text)
     try:
         number = phonenumbers.parse(text, region)
     except NumberParseException as error:
-        return _refused(damage or _unreadable(text, region, error))
+        return _refused(_damage(text, region, cut) or _unreadable(text, region, error))
     if not phonenumbers.is_valid_number(number):
-        return _refused(damage or _not_valid(text, region, number))
-    # The authority is never overruled: what it takes is sent, with a word of doubt.
-    remark = f"the number may be another than was meant{damage}" if damage else None
+        return _refused(_damage(text, region, cut) or _not_valid(text, region, number))
+    remark = DOUBT + cut if cut else None
     if number.extension:
-        remark = "the number's extension is left out"
+        several = _are_several(text, region)  # a semicolon begins an extension too
+        remark = "more than one number: only the first is taken" if several else "the number's extension is left out"
     return Phone(
         phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
         None,
@@ -59,13 +76,33 @@ def check_region(region: str | None) -> str | None:
     return f"contacts.region: {region!r} is no region with phone numbers; {advice}"
 
 
-def _damage(text: str) -> str | None:
+def _cut(text: str) -> str | None:
     """What a spreadsheet or a program has done to a number, if that shows."""
-    if _SCIENTIFIC.fullmatch(text):
-        return ": a spreadsheet has cut it to scientific notation"
-    if _DECIMAL.fullmatch(text):
-        return ": a spreadsheet or a program has made it a decimal number"
+    return next((words for pattern, words in _CUTS if pattern.fullmatch(text)), None)
+
+
+def _damage(text: str, region: str | None, cut: str | None) -> str | None:
+    """What has happened to a text that is refused, if that shows."""
+    if cut:
+        return f": {cut}"
+    if _are_several(text, region):
+        return ": more than one number"
+    if happened := damage(text):
+        return f": {happened}"
     return None
+
+
+def _are_several(text: str, region: str | None) -> bool:
+    parts = _PARTED.split(_BEFORE_PLUS.sub(r"\1|+", text))
+    parts = [part for part in parts if part.strip()]
+    return len(parts) > 1 and all(_is_valid(part, region) for part in parts)
+
+
+def _is_valid(text: str, region: str | None) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(text, region))
+    except NumberParseException:
+        return False
 
 
 def _refused(why: str) -> Phone:
@@ -80,7 +117,7 @@ def _unreadable(text: str, region: str | None, error: NumberParseException) -> s
     if kind == NumberParseException.INVALID_COUNTRY_CODE:
         # The same error stands for a country code that does not exist and for none at all.
         if region is None and not any(plus in text for plus in _PLUS):
-            return ": no country code and contacts.region is not set"
+            return ": no country code and contacts.region is not set" + _without_plus(text, region)
         return ": no country has its country code"
     if kind == NumberParseException.TOO_LONG:
         return ": more than one number" if _SEPARATOR.search(text) else ": too long"
@@ -100,6 +137,13 @@ def _not_valid(text: str, region: str | None, number: PhoneNumber) -> str:
         return ": more than one number"
     if _has_letters(text) and not number.extension:
         return ": has letters"
+    # In some countries, as in Italy, a zero at the beginning is a part of the number. Spreadsheets drop it.
+    if _is_valid(f"+{number.country_code}0{phonenumbers.national_significant_number(number)}", None):
+        return ": its leading zero is missing"
+    return _shape(where, reason) + _without_plus(text, region)
+
+
+def _shape(where: str, reason: int) -> str:
     if reason == ValidationResult.TOO_SHORT:
         return f": too short for a number of region {where}"
     if reason == ValidationResult.TOO_LONG:
@@ -109,6 +153,19 @@ def _not_valid(text: str, region: str | None, number: PhoneNumber) -> str:
     if reason == ValidationResult.INVALID_LENGTH:
         return f": wrong length for a number of region {where}"
     return f" for its country ({where})"
+
+
+def _without_plus(text: str, region: str | None) -> str:
+    """A word on a number that is one of another country, if only it had the plus that spreadsheets drop."""
+    if any(plus in text for plus in _PLUS):
+        return ""
+    try:
+        meant = phonenumbers.parse("+" + "".join(character for character in text if character.isdecimal()), None)
+    except NumberParseException:
+        return ""
+    if not phonenumbers.is_valid_number(meant):
+        return ""
+    return f"; with a plus in front it would be one of region {_country(region, meant)}"
 
 
 def _country(region: str | None, number: PhoneNumber) -> str:
