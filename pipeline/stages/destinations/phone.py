@@ -4,7 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberType, ValidationResult
+from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumber, PhoneNumberType, ValidationResult
 
 from pipeline.stages.destinations.damage import damage
 
@@ -17,19 +17,20 @@ CUTS: Final = (
 #: What such a number is sent with, if it is valid: the authority is never overruled.
 DOUBT: Final = "the number may be another than was meant: "
 
-#: What stands between numbers where a cell has more than one that is too long to be one...
-SEPARATOR: Final = r"(?i)[/;,|\n]|\b(?:or|ou|oder|and)\b"
-#: ...and where each part has to be valid by itself. A plus begins another number too.
-PARTED: Final = r"(?i)[/\\;,|&\t\n\r]|\s{2,}|\s[-\u2013\u2014]\s|\b(?:or|ou|oder|o|u|and|und|et|e|y)\b"
-BEFORE_PLUS: Final = r"([0-9)])\s*\+"
-
 _CUTS = tuple((re.compile(pattern), words) for pattern, words in CUTS)
-_SEPARATOR = re.compile(SEPARATOR)
-_PARTED = re.compile(PARTED)
-_BEFORE_PLUS = re.compile(BEFORE_PLUS)
 
-#: A text with fewer is no number at all to phonenumbers, whatever else is in it.
+# What stands between numbers where a cell has more than one that is too long to be one...
+_SEPARATOR = re.compile(r"[/;,|\n]|\b(?:or|ou|oder|and)\b", re.IGNORECASE)
+# ...and where each part has to be valid by itself. A plus begins another number too.
+_PARTED = re.compile(
+    r"[/\\;,|&\t\n\r]|\s{2,}|\s[-\u2013\u2014]\s|\b(?:or|ou|oder|o|u|and|und|et|e|y)\b", re.IGNORECASE
+)
+_BEFORE_PLUS = re.compile(r"([0-9)])\s*\+")
+
+#: A text with fewer digits is no number at all to phonenumbers, whatever else is in it.
 _FEWEST_DIGITS: Final = 3
+#: A number with its country code has hardly ever fewer.
+_FEWEST_WITH_CODE: Final = 10
 
 _PLUS: Final = ("+", "\uff0b")  # the second is the full-width sign of East Asian keyboards
 
@@ -48,14 +49,14 @@ class Phone(NamedTuple):
 
 def read_phone(text: str, region: str | None) -> Phone:
     """Read one number; `region` (ISO 3166, upper case) tells the country of a number without a country code."""
-    cut = _cut(text)
+    done = cut(text)
     try:
         number = phonenumbers.parse(text, region)
     except NumberParseException as error:
-        return _refused(_damage(text, region, cut) or _unreadable(text, region, error))
+        return _refused(_damage(text, region, done) or _unreadable(text, region, error))
     if not phonenumbers.is_valid_number(number):
-        return _refused(_damage(text, region, cut) or _not_valid(text, region, number))
-    remark = DOUBT + cut if cut else None
+        return _refused(_damage(text, region, done) or _not_valid(text, region, number))
+    remark = DOUBT + done if done else None
     if number.extension:
         several = _are_several(text, region)  # a semicolon begins an extension too
         remark = "more than one number: only the first is taken" if several else "the number's extension is left out"
@@ -76,15 +77,15 @@ def check_region(region: str | None) -> str | None:
     return f"contacts.region: {region!r} is no region with phone numbers; {advice}"
 
 
-def _cut(text: str) -> str | None:
+def cut(text: str) -> str | None:
     """What a spreadsheet or a program has done to a number, if that shows."""
     return next((words for pattern, words in _CUTS if pattern.fullmatch(text)), None)
 
 
-def _damage(text: str, region: str | None, cut: str | None) -> str | None:
+def _damage(text: str, region: str | None, done: str | None) -> str | None:
     """What has happened to a text that is refused, if that shows."""
-    if cut:
-        return f": {cut}"
+    if done:
+        return f": {done}"
     if _are_several(text, region):
         return ": more than one number"
     if happened := damage(text):
@@ -93,9 +94,13 @@ def _damage(text: str, region: str | None, cut: str | None) -> str | None:
 
 
 def _are_several(text: str, region: str | None) -> bool:
-    parts = _PARTED.split(_BEFORE_PLUS.sub(r"\1|+", text))
-    parts = [part for part in parts if part.strip()]
-    return len(parts) > 1 and all(_is_valid(part, region) for part in parts)
+    each = parts(text)
+    return len(each) > 1 and all(_is_valid(part, region) for part in each)
+
+
+def parts(text: str) -> list[str]:
+    """What may be numbers by themselves in a text, if they all are."""
+    return [part for part in _PARTED.split(_BEFORE_PLUS.sub(r"\1|+", text)) if part.strip()]
 
 
 def _is_valid(text: str, region: str | None) -> bool:
@@ -120,7 +125,7 @@ def _unreadable(text: str, region: str | None, error: NumberParseException) -> s
             return ": no country code and contacts.region is not set" + _without_plus(text, region)
         return ": no country has its country code"
     if kind == NumberParseException.TOO_LONG:
-        return ": more than one number" if _SEPARATOR.search(text) else ": too long"
+        return ": more than one number" if has_separator(text) else ": too long"
     if _has_letters(text):
         return ": has letters"
     if kind == NumberParseException.TOO_SHORT_AFTER_IDD:
@@ -131,14 +136,13 @@ def _unreadable(text: str, region: str | None, error: NumberParseException) -> s
 
 
 def _not_valid(text: str, region: str | None, number: PhoneNumber) -> str:
-    where = _country(region, number)
+    where = _country(region, number.country_code or 0)
     reason = phonenumbers.is_possible_number_with_reason(number)
-    if reason == ValidationResult.TOO_LONG and _SEPARATOR.search(text):
+    if reason == ValidationResult.TOO_LONG and has_separator(text):
         return ": more than one number"
     if _has_letters(text) and not number.extension:
         return ": has letters"
-    # In some countries, as in Italy, a zero at the beginning is a part of the number. Spreadsheets drop it.
-    if _is_valid(f"+{number.country_code}0{phonenumbers.national_significant_number(number)}", None):
+    if lacks_zero(number.country_code or 0, phonenumbers.national_significant_number(number)):
         return ": its leading zero is missing"
     return _shape(where, reason) + _without_plus(text, region)
 
@@ -155,22 +159,49 @@ def _shape(where: str, reason: int) -> str:
     return f" for its country ({where})"
 
 
+def has_separator(text: str) -> bool:
+    """Whether a text that is too long for one number has what stands between two."""
+    return bool(_SEPARATOR.search(text))
+
+
+def lacks_zero(code: int, national: str) -> bool:
+    """Whether a refused number is valid with a zero in front.
+
+    In some countries, as in Italy, a zero at the beginning is a part of the number, and spreadsheets drop it.
+    """
+    return _is_one(code, "0" + national)
+
+
+def code_without_plus(text: str) -> int:
+    """The country code with which a refused number begins, if all it lacks is the plus before it; else 0."""
+    digits = "".join(filter(str.isdecimal, text))
+    if len(digits) < _FEWEST_WITH_CODE or any(plus in text for plus in _PLUS):
+        return 0
+    for size in (1, 2, 3):
+        code = int(digits[:size])
+        if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            return code if _is_one(code, digits[size:]) else 0
+    return 0
+
+
+def _is_one(code: int, national: str) -> bool:
+    """Whether these are the digits of a valid number, without any prefix, by the rules of the code's main country."""
+    main = phonenumbers.region_code_for_country_code(code)
+    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, main)
+    if metadata is None or not re.fullmatch(metadata.general_desc.national_number_pattern, national):
+        return False  # most are not, and this is the quick way to know
+    zeros = len(national) - len(national.lstrip("0"))
+    number = PhoneNumber(code, int(national), italian_leading_zero=zeros > 0, number_of_leading_zeros=zeros)
+    return phonenumbers.is_valid_number(number)
+
+
 def _without_plus(text: str, region: str | None) -> str:
-    """A word on a number that is one of another country, if only it had the plus that spreadsheets drop."""
-    if any(plus in text for plus in _PLUS):
-        return ""
-    try:
-        meant = phonenumbers.parse("+" + "".join(character for character in text if character.isdecimal()), None)
-    except NumberParseException:
-        return ""
-    if not phonenumbers.is_valid_number(meant):
-        return ""
-    return f"; with a plus in front it would be one of region {_country(region, meant)}"
+    code = code_without_plus(text)
+    return f"; with a plus in front it would be one of region {_country(region, code)}" if code else ""
 
 
-def _country(region: str | None, number: PhoneNumber) -> str:
-    """The country (ISO 3166) of a number. A country code may be shared: +1 is Canada to a Canadian list."""
-    code = number.country_code or 0
+def _country(region: str | None, code: int) -> str:
+    """The country (ISO 3166) of a country code, which may be shared: +1 is Canada to a Canadian list."""
     if region is not None and phonenumbers.country_code_for_region(region) == code:
         return region
     return phonenumbers.region_code_for_country_code(code)

@@ -1,180 +1,157 @@
 """Phone numbers by the column: what `parse` and `is_valid_number` of phonenumbers say, wherever that is certain.
 
-The steps are those of phonenumbers and carry its names in brackets; each does to a column what that does to a number.
-Its metadata are used as they are (phone_plans), so what is certain here is what it would say, and all else is left to it.
+The steps are those of phonenumbers (phonenumberutil.py, named in brackets); each does to a column what that does to a
+number, by the same metadata (phone_plans). A text that is neither valid nor refused here is for phonenumbers to judge.
 """
 
 import re
 from collections.abc import Iterator
-from enum import IntEnum
-from typing import Final
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, NamedTuple
 
 import polars as pl
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, country_code_for_region, region_code_for_country_code
+from phonenumbers import country_code_for_region, region_code_for_country_code
 
-from pipeline.stages.destinations.phone_forms import told_apart
-from pipeline.stages.destinations.phone_plans import INVALID, LANDLINE, LONGEST, Plan, country_codes, plan, plans
+from pipeline.stages.destinations.phone_forms import Rows, told_apart
+from pipeline.stages.destinations.phone_plans import LONGEST, Plan, country_codes, plan, plans
 
-
-class Trouble(IntEnum):
-    """Why a text is no valid number, in the words of NumberParseException or of nobody."""
-
-    NOT_A_NUMBER = 1
-    NO_COUNTRY = 2  # neither a plus nor a region
-    INVALID_COUNTRY_CODE = 3
-    TOO_SHORT_AFTER_IDD = 4
-    TOO_SHORT_NSN = 5
-    TOO_LONG = 6
-    NOT_VALID = 7  # it was read, and is not valid
+_N: Final = pl.col("n")
+_LENGTH: Final = _N.str.len_bytes()
 
 
-#: What is certain of texts, those of which nothing is certain left out.
-ANSWERS: Final = pl.Schema(
-    [
-        ("at", pl.UInt32),  # which text
-        ("number", pl.String),  # E.164; null: it is not valid
-        ("landline", pl.Boolean),
-        ("trouble", pl.UInt8),  # why it is not valid; 0: it is
-        ("code", pl.UInt16),  # country code of what was read, 0 where nothing was
-        ("national", pl.String),  # what was read, null where nothing was
-    ]
-)
+class Trouble(Enum):
+    """Why a text is no valid number: the kinds of NumberParseException, and two more."""
+
+    NOT_A_NUMBER = "not a number"
+    NO_COUNTRY = "neither a plus nor a region"
+    INVALID_COUNTRY_CODE = "invalid country code"
+    TOO_SHORT_AFTER_IDD = "too short after an international prefix"
+    TOO_SHORT = "too short"
+    TOO_LONG = "too long"
+    NOT_VALID = "read, and not valid"
 
 
-def answers(texts: pl.DataFrame, region: str | None) -> pl.DataFrame:
-    """What is certain of texts without nulls (columns at, text): columns as in ANSWERS, in any order."""
+class Refusal(NamedTuple):
+    """A text that surely is no valid number."""
+
+    at: int  # which
+    trouble: Trouble
+    code: int  # country code of what was read; 0: nothing was
+    national: str  # what was read without it; empty: nothing was
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What is certain of the texts of a column, in any order. The two never hold the same text."""
+
+    valid: list[pl.DataFrame] = field(default_factory=list)  # at, value (E.164), landline
+    refused: list[Refusal] = field(default_factory=list)
+
+    def refuse(self, rows: Rows, trouble: Trouble, code: int = 0) -> None:
+        """Take in numbers that are none."""
+        for at, text in zip(rows.at.to_list(), rows.text.to_list(), strict=True):
+            self.refused.append(Refusal(at, trouble, code, text if code else ""))
+
+
+def answers(texts: Rows, region: str | None) -> Answers:
+    """What is certain of texts without nulls. `region` is one of phonenumbers' or None."""
     forms = told_apart(texts)
-    found = [_troubled(forms.hopeless, Trouble.NOT_A_NUMBER)]
-    found += _read(forms.numbers, region)
-    return pl.concat(found)
-
-
-def international(numbers: pl.DataFrame) -> pl.DataFrame:
-    """What is certain of at least three digits after a plus (columns at, digits): columns as in ANSWERS."""
-    extracted = _extracted(numbers)
-    none = _troubled(extracted.filter(pl.col("code") == 0), Trouble.INVALID_COUNTRY_CODE)
-    return pl.concat([none, *_with_codes(extracted.filter(pl.col("code") > 0))])
-
-
-def _read(numbers: pl.DataFrame, region: str | None) -> Iterator[pl.DataFrame]:
-    """Numbers with and without a country code (_maybe_extract_country_code). Columns at, digits, plus."""
-    abroad, home = numbers.filter("plus").select("at", "digits"), numbers.filter(~pl.col("plus")).select("at", "digits")
-    extracted = _extracted(abroad)
-    yield from _with_codes(extracted.filter(pl.col("code") > 0))
-    astray = extracted.filter(pl.col("code") == 0).select("at", "digits")
+    found = Answers()
+    found.refuse(forms.hopeless, Trouble.NOT_A_NUMBER)
+    astray = _with_codes(forms.international, found)
     if region is None:
-        yield _troubled(astray, Trouble.INVALID_COUNTRY_CODE)
-        yield _troubled(home, Trouble.NO_COUNTRY)
-        return
-    dialled_in = plan(country_code_for_region(region), region)
-    if dialled_in is None:
-        return
-    # A plus before no country code is given another chance as an international prefix.
-    rest, short, dialled = _after_prefix(astray, dialled_in)
-    yield _troubled(rest, Trouble.INVALID_COUNTRY_CODE)
-    yield from _dialled(short, dialled)
-    rest, short, dialled = _after_prefix(home, dialled_in)
-    yield from _dialled(short, dialled)
-    yield from _at_home(rest, dialled_in, region)
+        found.refuse(astray, Trouble.INVALID_COUNTRY_CODE)
+        found.refuse(forms.national, Trouble.NO_COUNTRY)
+    elif (home := plan(country_code_for_region(region), region)) is not None:
+        # A plus without a country code after it may stand before an international prefix.
+        found.refuse(_dialled_abroad(astray, home, found), Trouble.INVALID_COUNTRY_CODE)
+        rest = _dialled_abroad(forms.national, home, found)
+        _national(_without_plus(rest, home, found), home, found)
+    return found
 
 
-def _dialled(short: pl.DataFrame, dialled: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    yield _troubled(short, Trouble.TOO_SHORT_AFTER_IDD)
-    extracted = _extracted(dialled)
-    yield _troubled(extracted.filter(pl.col("code") == 0), Trouble.INVALID_COUNTRY_CODE)
-    yield from _with_codes(extracted.filter(pl.col("code") > 0))
+def _with_codes(numbers: Rows, found: Answers) -> Rows:
+    """Read numbers that begin with their country code (_extract_country_code); gives those that have none."""
+    if not numbers:
+        return numbers
+    codes = country_codes()[numbers.ask(_N.str.head(3).cast(pl.UInt16))]
+    present = codes.unique().to_list()
+    for code in present:
+        main = plan(code, region_code_for_country_code(code)) if code else None
+        if main is not None:
+            of_code = numbers.where(codes == code) if len(present) > 1 else numbers
+            _national(of_code.put(of_code.ask(_N.str.slice(len(str(code))))), main, found)
+    return numbers.where(codes == 0)
 
 
-def _after_prefix(numbers: pl.DataFrame, dialled_in: Plan) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Numbers without an international prefix, and those after one: too short, and the others (_parse_prefix_as_idd)."""
-    if dialled_in.international_prefix is None or not numbers.height:
-        return numbers, numbers.clear(), numbers.clear()
-    digits = pl.col("digits")
-    begins = numbers.select(digits.str.contains(dialled_in.international_prefix)).to_series()
+def _dialled_abroad(numbers: Rows, home: Plan, found: Answers) -> Rows:
+    """Read numbers after an international prefix (_parse_prefix_as_idd); gives those that have none."""
+    prefix = home.international_prefix
+    if prefix is None or not numbers:
+        return numbers
+    begins = numbers.ask(_N.str.contains(prefix))
     if not begins.any():
-        return numbers, numbers.clear(), numbers.clear()
-    cut = numbers.filter(begins).with_columns(after=digits.str.replace(dialled_in.international_prefix, ""))
-    none = pl.col("after").str.starts_with("0")  # no country code begins with it
-    short = pl.col("after").str.len_bytes() <= 2
-    return (
-        pl.concat([numbers.filter(~begins), cut.filter(none).select("at", "digits")]),
-        cut.filter(~none & short).select("at", "digits"),
-        cut.filter(~none & ~short).select("at", digits="after"),
-    )
+        return numbers
+    written = numbers.where(begins)
+    dialled = written.put(written.ask(_N.str.replace(prefix, "")))
+    none = dialled.ask(_N.str.starts_with("0"))  # no country code does
+    short = dialled.ask(_LENGTH <= 2)
+    found.refuse(dialled.where(short & ~none), Trouble.TOO_SHORT_AFTER_IDD)
+    found.refuse(_with_codes(dialled.where(~short & ~none), found), Trouble.INVALID_COUNTRY_CODE)
+    return numbers.where(~begins) + written.where(none)
 
 
-def _extracted(numbers: pl.DataFrame) -> pl.DataFrame:
-    """Numbers of at least three digits with their country codes, 0 where they have none (_extract_country_code)."""
-    first = numbers["digits"].str.head(3).cast(pl.UInt16)
-    return numbers.with_columns(country_codes().gather(first).alias("code"))
+def _without_plus(numbers: Rows, home: Plan, found: Answers) -> Rows:
+    """Read numbers that begin with the country code of the region and make more sense without it; gives the others.
+
+    The end of _maybe_extract_country_code.
+    """
+    begins = numbers.ask(_N.str.starts_with(str(home.code)))
+    main = plan(home.code, region_code_for_country_code(home.code))
+    if not begins.any() or main is None:
+        return numbers.where(~begins)
+    written = numbers.where(begins)
+    cut = written.put(written.ask(home.without_prefix(_N.str.slice(len(str(home.code))))))
+    better = (~written.ask(home.is_viable(_N)) & cut.ask(home.is_viable(_N))) | written.ask(home.is_too_long(_N))
+    _national(cut.where(better), main, found)
+    return numbers.where(~begins) + written.where(~better)
 
 
-def _with_codes(numbers: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Numbers that begin with their country code (columns at, digits, code)."""
-    for code in numbers["code"].unique().to_list():
-        main = plan(code, region_code_for_country_code(code))
-        if main is not None:
-            of_code = numbers.filter(pl.col("code") == code).select("at", pl.col("digits").str.slice(len(str(code))))
-            yield from _national(of_code, main)
+def _national(numbers: Rows, of: Plan, found: Answers) -> None:
+    """Read numbers without a country code: the end of `parse`."""
+    if not numbers:
+        return
+    if of.national_prefix is not None and (begins := numbers.ask(_N.str.contains(of.national_prefix))).any():
+        long = begins & numbers.ask(_LENGTH >= 2)
+        cut = numbers if long.all() else numbers.where(long)
+        cut = cut.put(cut.ask(of.national(_N)))
+        numbers = cut if long.all() else cut + numbers.where(~long)
+    _judge(numbers, of.code, found)
 
 
-def _at_home(numbers: pl.DataFrame, dialled_in: Plan, region: str) -> Iterator[pl.DataFrame]:
-    """Numbers as they are dialled in a region, and those that have its country code and no plus."""
-    digits, code = pl.col("digits"), str(dialled_in.code)
-    begins = numbers.select(digits.str.starts_with(code)).to_series()
-    if begins.any():
-        cut = numbers.filter(begins).with_columns(after=digits.str.slice(len(code)))
-        cut = cut.with_columns(after=dialled_in.without_prefix(pl.col("after")))
-        better = ~dialled_in.is_viable(digits) & dialled_in.is_viable(pl.col("after"))
-        cut = cut.with_columns(coded=better | dialled_in.is_too_long(digits))
-        main = plan(dialled_in.code, region_code_for_country_code(dialled_in.code))
-        if main is not None:
-            yield from _national(cut.filter("coded").select("at", digits="after"), main)
-        numbers = pl.concat([numbers.filter(~begins), cut.filter(~pl.col("coded")).select("at", "digits")])
-    yield from _national(numbers, dialled_in)
-
-
-def _national(numbers: pl.DataFrame, of: Plan) -> Iterator[pl.DataFrame]:
-    """Numbers without their country code: the end of `parse`, and `is_valid_number`."""
-    digits = pl.col("digits")
-    prefixed = numbers.select(of.has_prefix(digits)).to_series()
-    number = pl.when(digits.str.len_bytes() < 2).then(digits).otherwise(of.national(digits)) if prefixed.any() else digits
-    numbers = numbers.select("at", national=number)
-    length = numbers["national"].str.len_bytes()
-    usual = length.is_between(2, LONGEST)
-    if not usual.all():
-        yield _troubled(numbers.filter(length < 2), Trouble.TOO_SHORT_NSN)
-        yield _troubled(numbers.filter(length > LONGEST), Trouble.TOO_LONG)
-        numbers = numbers.filter(usual)
-    if numbers.height:
-        yield from _judged(numbers, of.code)
-
-
-def _judged(numbers: pl.DataFrame, code: int) -> Iterator[pl.DataFrame]:
+def _judge(numbers: Rows, code: int, found: Answers) -> None:
     """Whether national numbers are valid, and landlines (region_code_for_number, is_valid_number, number_type)."""
     sharing = plans(code)
     if sharing is None:
         return
-    for rows, asked in _regions(numbers, sharing):
-        rest = rows
-        for region in asked:
-            if not rest.height:
-                break
-            judged = region.judged(rest)
-            valid = judged != INVALID
-            yield rest.filter(valid).select(
-                "at",
-                ("+" + str(code) + pl.col("national")).alias("number"),
-                (judged.filter(valid) == LANDLINE).alias("landline"),
-                pl.lit(0, pl.UInt8).alias("trouble"),
-                pl.lit(code, pl.UInt16).alias("code"),
-                "national",
-            )
-            rest = rest.filter(~valid)
-        yield _troubled(rest, Trouble.NOT_VALID, code)
+    for rest, regions in _by_region(numbers, sharing):
+        for region in regions:
+            if rest:
+                valid, landline = region.judged(rest.text)
+                good = rest if valid.all() else rest.where(valid)
+                number = good.ask(("+" + str(code) + _N).alias("value"))
+                landline = landline.filter(valid).alias("landline")
+                found.valid.append(pl.DataFrame([good.at, number, landline]))
+                rest = rest.where(~valid)
+        if rest:
+            length = rest.ask(_LENGTH)
+            found.refuse(rest.where(length < 2), Trouble.TOO_SHORT)
+            found.refuse(rest.where(length > LONGEST), Trouble.TOO_LONG)
+            found.refuse(rest.where(length.is_between(2, LONGEST)), Trouble.NOT_VALID, code)
 
 
-def _regions(numbers: pl.DataFrame, sharing: tuple[Plan, ...]) -> Iterator[tuple[pl.DataFrame, tuple[Plan, ...]]]:
+def _by_region(numbers: Rows, sharing: tuple[Plan, ...]) -> Iterator[tuple[Rows, tuple[Plan, ...]]]:
     """Numbers of a country code with the regions that they may be of, in the order in which those are asked.
 
     A region with leading digits has all numbers that begin with them, valid or not; the others have what is valid.
@@ -183,30 +160,21 @@ def _regions(numbers: pl.DataFrame, sharing: tuple[Plan, ...]) -> Iterator[tuple
     if not leading:
         yield numbers, sharing
         return
-    anyone = tuple(region for region in sharing if not region.leading_digits)
-    led = numbers.select(pl.col("national").str.contains("|".join(leading))).to_series()
-    yield numbers.filter(~led), anyone
-    claimed = numbers.filter(led).with_columns(head=pl.col("national").str.head(max(region.leads for region in sharing)))
-    owners: dict[int, list[str]] = {}
-    for head in claimed["head"].unique():
-        owner = next(
-            index
-            for index, region in enumerate(sharing)
-            if region.leading_digits and re.match(region.leading_digits, head)
-        )
-        owners.setdefault(owner, []).append(head)
-    for owner, heads in owners.items():
+    led = numbers.ask(_N.str.contains("|".join(leading)))
+    yield numbers.where(~led), tuple(region for region in sharing if not region.leading_digits)
+    claimed = numbers.where(led)
+    if not claimed:
+        return
+    heads = claimed.ask(_N.str.head(max(region.leads for region in sharing)))
+    owned: dict[int, list[str]] = {}
+    for head in heads.unique():
+        owned.setdefault(_owner(head, sharing), []).append(head)
+    for owner, of_owner in owned.items():
         before = tuple(region for region in sharing[:owner] if not region.leading_digits)
-        yield claimed.filter(pl.col("head").is_in(heads)).drop("head"), (*before, sharing[owner])
+        yield claimed.where(heads.is_in(of_owner)), (*before, sharing[owner])
 
 
-def _troubled(rows: pl.DataFrame, trouble: Trouble, code: int = 0) -> pl.DataFrame:
-    return rows.select(
-        "at",
-        pl.lit(None, pl.String).alias("number"),
-        pl.lit(value=False).alias("landline"),
-        pl.lit(trouble.value, pl.UInt8).alias("trouble"),
-        pl.lit(code, pl.UInt16).alias("code"),
-        ("national" if "national" in rows.columns else pl.lit(None, pl.String).alias("national")),
-    )
-
+def _owner(head: str, sharing: tuple[Plan, ...]) -> int:
+    """Which region is the first whose leading digits a number has."""
+    patterns = enumerate(region.leading_digits for region in sharing)
+    return next(index for index, pattern in patterns if pattern and re.match(pattern, head))

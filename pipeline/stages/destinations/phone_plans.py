@@ -29,9 +29,6 @@ _OTHER_TYPES: Final = (
 #: The longest national number that phonenumbers reads.
 LONGEST: Final = 17
 
-#: What `Plan.judged` says of a number.
-INVALID, VALID, LANDLINE = 0, 1, 2
-
 
 class _NotUnderstood(Exception):
     """A pattern of the metadata has more in it than we know to mean the same in Rust."""
@@ -74,7 +71,7 @@ class Plan:
     international_prefix: str | None  # pattern of what is dialled before a country code
     leading_digits: str | None  # pattern of the numbers that are of this region among those that share its country code
     leads: int  # at how many digits that pattern looks, at most
-    _national_prefix: str | None  # pattern of what is dialled before a national number, and is no part of it
+    national_prefix: str | None  # pattern of what is dialled before a national number, and is no part of it
     _transformed: str | None  # what is put in its place where the last group of the pattern takes part
     _groups: int  # of that pattern
     _lengths: tuple[int, ...]  # that national numbers have; ascending
@@ -94,20 +91,14 @@ class Plan:
         length = number.str.len_bytes()
         return (length > self._lengths[-1]) & ~length.is_in(self._local_lengths)
 
-    def has_prefix(self, number: pl.Expr) -> pl.Expr:
-        """Which numbers begin with what may be a national prefix."""
-        if self._national_prefix is None:
-            return pl.lit(value=False)
-        return number.str.contains(self._national_prefix)
-
     def without_prefix(self, number: pl.Expr) -> pl.Expr:
         """Numbers without their national prefix (_maybe_strip_national_prefix_carrier_code)."""
-        if self._national_prefix is None:
+        if self.national_prefix is None:
             return number
-        cut = number.str.replace(self._national_prefix, "")
+        cut = number.str.replace(self.national_prefix, "")
         if self._transformed:
-            taken = number.str.extract(self._national_prefix, self._groups).is_not_null()
-            cut = pl.when(taken).then(number.str.replace(self._national_prefix, self._transformed)).otherwise(cut)
+            taken = number.str.extract(self.national_prefix, self._groups).is_not_null()
+            cut = pl.when(taken).then(number.str.replace(self.national_prefix, self._transformed)).otherwise(cut)
         return pl.when(self.is_viable(number) & ~self.is_viable(cut)).then(number).otherwise(cut)
 
     def national(self, number: pl.Expr) -> pl.Expr:
@@ -117,15 +108,14 @@ class Plan:
         takes = ~length.is_in(self._local_lengths) & (length.is_in(self._lengths) | (length > self._lengths[-1]))
         return pl.when(takes).then(cut).otherwise(number)
 
-    def judged(self, numbers: pl.DataFrame) -> pl.Series:
-        """What each national number is to this region (_number_type_helper): INVALID, VALID, or surely a LANDLINE."""
-        number = pl.col("national")
-        tested = numbers.select(
+    def judged(self, numbers: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """Which national numbers are valid in this region, and which are surely landlines (_number_type_helper)."""
+        number = pl.col("n")
+        general, fixed, other = numbers.to_frame("n").select(
             general=self._general.hold(number), fixed=self._fixed.hold(number), other=self._other.hold(number)
         )
-        general, fixed, other = tested["general"], tested["fixed"], tested["other"]
-        valid = (general & (fixed | other)).cast(pl.UInt8)
-        return valid if self._one_for_both else valid + (general & fixed & ~other).cast(pl.UInt8)
+        valid = general & (fixed | other)
+        return valid, valid & ~valid if self._one_for_both else valid & fixed & ~other
 
 
 @cache

@@ -5,28 +5,50 @@ digits: its country, its length, whether there are letters. So one text of a kin
 the kind. Even bad lists have but a few hundred kinds.
 """
 
-from typing import Final
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 import polars as pl
 
-from pipeline.stages.destinations.phone import BEFORE_PLUS, CUTS, DOUBT, PARTED, SEPARATOR, read_phone
-from pipeline.stages.destinations.phone_columns import Trouble, answers, international
-from pipeline.stages.destinations.phone_forms import in_ascii
+from pipeline.stages.destinations.phone import (
+    CUTS,
+    DOUBT,
+    code_without_plus,
+    cut,
+    has_separator,
+    lacks_zero,
+    parts,
+    read_phone,
+)
+from pipeline.stages.destinations.phone_columns import Refusal, Trouble, answers
+from pipeline.stages.destinations.phone_forms import Rows, in_ascii
 
-_ASCII: Final = r"^[\x00-\x7F]*$"
-_TEXT: Final = pl.col("text")
-_IS_VALID: Final = pl.col("number").is_not_null()
+_N: Final = pl.col("n")
+_CUT: Final = _N.str.contains(f"^(?:{'|'.join(pattern for pattern, _ in CUTS)})$")
 
 # What may be damage (damage.py) is left to the authority: signs of HTML and of formulas, controls, and what has nothing
 # but zeros, crosses and punctuation in it.
-_DAMAGED: Final = r"(?i)[<&=#\x00-\x08\x0E-\x1F\x7F]|err:"
-_MEANT: Final = r"[1-9A-WYZa-wyz]"
+_MAY_BE_DAMAGED = re.compile(r"[<&=#\x00-\x08\x0e-\x1f\x7f]|err:|^[^1-9a-wyz]*$", re.IGNORECASE)
+_LETTER = re.compile("[A-Za-z]")
+_DIGIT = re.compile("[0-9]")
 
-#: Stands between the parts of a text; a control, so it is in none of those.
-_BORDER: Final = "\x1f"
+_NONE: Final = pl.DataFrame(schema={"at": pl.UInt32, "value": pl.String, "landline": pl.Boolean})
 
-#: What the fault of an invalid number depends on, all of it.
-_KIND: Final = ("trouble", "code", "length", "letters", "separated", "plus", "cut", "zero", "other", "several")
+
+class Kind(NamedTuple):
+    """All that the fault of an invalid number depends on, but for its region."""
+
+    trouble: Trouble
+    code: int  # country code of what was read
+    length: int  # of its national number
+    letters: bool
+    separator: bool
+    plus: bool
+    cut: str | None
+    lacks_zero: bool
+    without_plus: int  # country code that it has if only a plus is missing
+    several: bool  # more than one number, each valid
 
 
 class PhoneColumns:
@@ -35,94 +57,88 @@ class PhoneColumns:
     def __init__(self, region: str | None) -> None:
         """`region` is upper case, and one of those that phonenumbers knows."""
         self._region = region
-        self._faults: dict[tuple[object, ...], str] = {}
+        self._faults: dict[Kind, str] = {}
 
     def read(self, texts: pl.Series) -> pl.DataFrame:
-        """The verdicts that are certain: columns at (position in `texts`), value, fault, landline, remark, in any order.
+        """The verdicts that are certain: at (position in `texts`, u32), value, landline, fault, remark; in any order.
 
-        Nulls have none. For other texts that are missing the authority is to be asked.
+        Of a text that is missing nothing is certain: the authority is to be asked. Nulls are always missing.
         """
-        given = pl.DataFrame({"text": texts}, schema={"text": pl.String}).with_row_index("at").drop_nulls()
-        plain = given.select(_TEXT.str.contains(_ASCII)).to_series()
+        rows = Rows.of(texts)
+        plain = rows.ask(_N.str.len_bytes() == _N.str.len_chars())
         if plain.all():
-            return self._verdicts(given)
-        strange = given.filter(~plain)
-        same = strange.with_columns(in_ascii(strange["text"]).alias("text"))
+            return pl.concat(self._verdicts(rows), how="diagonal")
+        strange = rows.where(~plain)
+        same = strange.put(in_ascii(strange.text))
         # Only what is valid: the reason why the rest is not may be what has just been replaced.
-        valid = _valid(answers(same, self._region), same)
-        return pl.concat([self._verdicts(given.filter(plain)), valid])
+        valid = _valid(answers(same, self._region).valid, same)
+        return pl.concat([*self._verdicts(rows.where(plain)), valid], how="diagonal")
 
-    def _verdicts(self, texts: pl.DataFrame) -> pl.DataFrame:
-        read = answers(texts, self._region)
-        refused = read.filter(~_IS_VALID)
-        if not refused.height:
-            return _valid(read, texts)
-        return pl.concat([_valid(read, texts), self._refused(refused.join(texts, on="at"))])
+    def _verdicts(self, rows: Rows) -> list[pl.DataFrame]:
+        read = answers(rows, self._region)
+        return [_valid(read.valid, rows), self._refused(read.refused, rows)]
 
-    def _refused(self, refused: pl.DataFrame) -> pl.DataFrame:
-        kinds = self._kinds(refused)
-        of_each = kinds.group_by(_KIND).agg(_TEXT.first())
-        faults = []
-        for text, *kind in of_each.select("text", *_KIND).iter_rows():
-            fault = self._faults.get(tuple(kind)) or read_phone(text, self._region).fault
-            assert fault, "phonenumbers takes what its own metadata refuse"
-            faults.append(self._faults.setdefault(tuple(kind), fault))
-        of_each = of_each.select(_KIND).with_columns(pl.Series("fault", faults, pl.String))
-        return kinds.join(of_each, on=_KIND, nulls_equal=True).select(
-            "at",
-            pl.lit(None, pl.String).alias("value"),
-            "fault",
-            pl.lit(value=False).alias("landline"),
-            pl.lit(None, pl.String).alias("remark"),
-        )
+    def _refused(self, refused: list[Refusal], rows: Rows) -> pl.DataFrame:
+        at, faults = list[int](), list[str]()
+        for text, kind, refusal in self._kinds(refused, rows):
+            fault = self._faults.get(kind)
+            if fault is None:
+                fault = read_phone(text, self._region).fault
+                assert fault, "phonenumbers takes what its own metadata refuse"
+                self._faults[kind] = fault
+            at.append(refusal.at)
+            faults.append(fault)
+        told = {"at": at, "fault": faults, "landline": [False] * len(at)}
+        return pl.DataFrame(told, schema={"at": pl.UInt32, "fault": pl.String, "landline": pl.Boolean})
 
-    def _kinds(self, refused: pl.DataFrame) -> pl.DataFrame:
-        """Refused texts with what their fault depends on; those of which that is not certain are left out."""
-        refused = refused.filter(_TEXT.str.contains(_MEANT) & ~_TEXT.str.contains(_DAMAGED))
-        was_read = pl.col("trouble") == Trouble.NOT_VALID.value
-        kinds = refused.with_columns(
-            length=pl.when(was_read).then(pl.col("national").str.len_bytes()),
-            letters=_TEXT.str.contains("[A-Za-z]"),
-            separated=_TEXT.str.contains(SEPARATOR),
-            plus=_TEXT.str.contains("+", literal=True),
-            cut=_cut(),
-            digits=_TEXT.str.replace_all("[^0-9]", ""),
-        )
-        # Would it be valid with a zero, or with a plus?
-        zero = kinds.filter(was_read).select("at", digits=pl.format("{}0{}", "code", "national"))
-        plus = kinds.filter((was_read | (pl.col("trouble") == Trouble.NO_COUNTRY.value)) & ~pl.col("plus"))
-        for name, asked in (("zero", zero), ("other", plus.select("at", "digits"))):
-            read = international(asked).select("at", pl.when(_IS_VALID).then(pl.col("code")).otherwise(0).alias(name))
-            uncertain = asked.join(read, on="at", how="anti")
-            kinds = kinds.join(uncertain, on="at", how="anti").join(read, on="at", how="left")
-        kinds = kinds.join(self._parts(kinds), on="at", how="left")
-        return kinds.filter(pl.col("certain").fill_null(value=True))
+    def _kinds(self, refused: list[Refusal], rows: Rows) -> Iterator[tuple[str, Kind, Refusal]]:
+        """Texts that are refused, each with its kind; those whose kind is not certain are left out."""
+        positions = pl.Series([refusal.at for refusal in refused], dtype=pl.UInt32)
+        texts = rows.text.gather(rows.at.search_sorted(positions)).to_list()
+        several = self._several(texts)
+        for text, refusal, are_several in zip(texts, refused, several, strict=True):
+            if are_several is None or _MAY_BE_DAMAGED.search(text):
+                continue
+            read = refusal.trouble is Trouble.NOT_VALID
+            kind = Kind(
+                refusal.trouble,
+                refusal.code,
+                len(refusal.national),
+                letters=bool(_LETTER.search(text)),
+                separator=has_separator(text),
+                plus="+" in text,
+                cut=cut(text),
+                lacks_zero=read and lacks_zero(refusal.code, refusal.national),
+                without_plus=code_without_plus(text) if read or refusal.trouble is Trouble.NO_COUNTRY else 0,
+                several=are_several,
+            )
+            yield text, kind, refusal
 
-    def _parts(self, texts: pl.DataFrame) -> pl.DataFrame:
-        """Of texts that have parts (column at): whether each is a number (several), and whether that is certain."""
-        split = _TEXT.str.replace_all(BEFORE_PLUS, "${1}|+").str.replace_all(PARTED, _BORDER).str.split(_BORDER)
-        parted = texts.select("at", text=split).filter(_TEXT.list.len() > 1).explode("text")
-        parted = parted.filter(_TEXT.str.strip_chars() != "").with_row_index("part")
-        read = answers(parted.select(pl.col("part").alias("at"), "text"), self._region).select("at", valid=_IS_VALID)
-        valid = pl.when(_TEXT.str.contains("[0-9]")).then(pl.col("valid")).otherwise(pl.lit(value=False))
-        each = parted.join(read, left_on="part", right_on="at", how="left").with_columns(valid=valid).group_by("at")
-        # all() of null and true is true, of null and false is false
-        several = (pl.len() > 1) & pl.col("valid").all()
-        return each.agg(several=several, certain=~several | pl.col("valid").is_not_null().all())
-
-
-def _valid(read: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
-    """Verdicts on those that are valid."""
-    valid = read.filter(_IS_VALID)
-    cut = texts.filter(_TEXT.str.contains(f"^(?:{'|'.join(pattern for pattern, _ in CUTS)})$"))
-    remark = pl.lit(None, pl.String).alias("remark")
-    if cut.height:
-        valid = valid.join(cut, on="at", how="left")
-        remark = (DOUBT + _cut()).alias("remark")
-    return valid.select("at", pl.col("number").alias("value"), pl.lit(None, pl.String).alias("fault"), "landline", remark)
+    def _several(self, texts: list[str]) -> list[bool | None]:
+        """Whether texts have parts that are numbers, each by itself; None: that is not certain."""
+        split = [parts(text) for text in texts]
+        each = [part for of_text in split if len(of_text) > 1 for part in of_text]
+        if not each:
+            return [False] * len(texts)
+        read = answers(Rows.of(pl.Series(each)), self._region)
+        valid = {at for frame in read.valid for at in frame["at"].to_list()}
+        invalid = {refusal.at for refusal in read.refused}
+        found, first = list[bool | None](), 0
+        for of_text in split:
+            asked = range(first, first + len(of_text)) if len(of_text) > 1 else range(0)
+            first += len(asked)
+            if not asked or any(at in invalid or _DIGIT.search(each[at]) is None for at in asked):
+                found.append(False)
+            else:
+                found.append(True if valid.issuperset(asked) else None)
+        return found
 
 
-def _cut() -> pl.Expr:
-    """What has been done to a number by the name that CUTS gives it, else null."""
-    words = [pl.when(_TEXT.str.contains(f"^(?:{pattern})$")).then(pl.lit(words)) for pattern, words in CUTS]
-    return pl.coalesce(words)
+def _valid(valid: list[pl.DataFrame], rows: Rows) -> pl.DataFrame:
+    """Verdicts on valid numbers."""
+    told = pl.concat([_NONE, *valid])
+    doubtful = rows.where(rows.ask(_CUT))
+    if not doubtful:
+        return told
+    remarks = [DOUBT + (cut(text) or "") for text in doubtful.text]
+    return told.join(pl.DataFrame([doubtful.at, pl.Series("remark", remarks)]), on="at", how="left")
