@@ -107,27 +107,44 @@ def _without_plus(numbers: Rows, home: Plan, found: Answers) -> Rows:
 
     The end of _maybe_extract_country_code.
     """
-    begins = numbers.ask(_N.str.starts_with(str(home.code)))
+    code = str(home.code)
     main = plan(home.code, region_code_for_country_code(home.code))
+    begins = numbers.ask(_N.str.starts_with(code))
+    rest = numbers.where(~begins)
     if not begins.any() or main is None:
-        return numbers.where(~begins)
-    written = numbers.where(begins)
-    cut = written.put(written.ask(home.without_prefix(_N.str.slice(len(str(home.code))))))
-    better = (~written.ask(home.is_viable(_N)) & cut.ask(home.is_viable(_N))) | written.ask(home.is_too_long(_N))
-    _national(cut.where(better), main, found)
-    return numbers.where(~begins) + written.where(~better)
+        return rest
+    after = numbers.where(begins)
+    for written, cut in _without_prefix(after.put(after.ask(_N.str.slice(len(code)))), home):
+        whole = written.put(written.ask(code + _N))
+        better = (~whole.ask(home.viable) & cut.ask(home.viable)) | whole.ask(home.too_long)
+        _national(cut.where(better), main, found)
+        rest += whole.where(~better)
+    return rest
+
+
+def _without_prefix(numbers: Rows, of: Plan) -> Iterator[tuple[Rows, Rows]]:
+    """Numbers as they are, and the same without national prefix (_maybe_strip_national_prefix_carrier_code)."""
+    if of.national_prefix is None or not numbers.ask(_N.str.contains(of.national_prefix)).any():
+        yield numbers, numbers
+        return
+    ways = [(numbers, _N.str.replace(of.national_prefix, ""))]
+    if of.transforms is not None and of.transformed is not None:
+        begins = numbers.ask(_N.str.contains(of.transforms))
+        ways = [(numbers.where(~begins), ways[0][1]), (numbers.where(begins), of.transformed)]
+    for written, way in ways:
+        if written:
+            cut = written.put(written.ask(way))
+            better = cut.ask(of.viable)
+            if not better.all():
+                better |= ~written.ask(of.viable)
+            yield written, cut.or_else(written, better)
 
 
 def _national(numbers: Rows, of: Plan, found: Answers) -> None:
     """Read numbers without a country code: the end of `parse`."""
-    if not numbers:
-        return
-    if of.national_prefix is not None and (begins := numbers.ask(_N.str.contains(of.national_prefix))).any():
-        long = begins & numbers.ask(_LENGTH >= 2)
-        cut = numbers if long.all() else numbers.where(long)
-        cut = cut.put(cut.ask(of.national(_N)))
-        numbers = cut if long.all() else cut + numbers.where(~long)
-    _judge(numbers, of.code, found)
+    if numbers:
+        for written, cut in _without_prefix(numbers, of):
+            _judge(cut.or_else(written, cut.ask(of.possible)), of.code, found)
 
 
 def _judge(numbers: Rows, code: int, found: Answers) -> None:
@@ -138,11 +155,11 @@ def _judge(numbers: Rows, code: int, found: Answers) -> None:
     for rest, regions in _by_region(numbers, sharing):
         for region in regions:
             if rest:
-                valid, landline = region.judged(rest.text)
-                good = rest if valid.all() else rest.where(valid)
-                number = good.ask(("+" + str(code) + _N).alias("value"))
-                landline = landline.filter(valid).alias("landline")
-                found.valid.append(pl.DataFrame([good.at, number, landline]))
+                valid = rest.ask(region.valid)
+                good = rest.where(valid)
+                landline = valid ^ valid if region.landline is None else good.ask(region.landline)
+                landline = landline.head(len(good.at)).alias("landline")
+                found.valid.append(pl.DataFrame([good.at, good.ask(region.international), landline]))
                 rest = rest.where(~valid)
         if rest:
             length = rest.ask(_LENGTH)

@@ -83,6 +83,10 @@ class Rows:
         """Other texts in their place."""
         return Rows(self.at, text)
 
+    def or_else(self, others: "Rows", mask: pl.Series) -> "Rows":
+        """Those where it is true, and the others, of the same rows, where it is not."""
+        return self if mask.all() else Rows(self.at, self.text.zip_with(mask, others.text))
+
     def ask(self, expression: pl.Expr) -> pl.Series:
         """The value of an expression of column "n", which is the text, per row."""
         return self.text.to_frame("n").select(expression).to_series()

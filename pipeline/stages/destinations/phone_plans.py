@@ -30,92 +30,34 @@ _OTHER_TYPES: Final = (
 LONGEST: Final = 17
 
 
+_N: Final = pl.col("n")
+_LENGTH: Final = _N.str.len_bytes()
+
+
 class _NotUnderstood(Exception):
     """A pattern of the metadata has more in it than we know to mean the same in Rust."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
-    """A set of national numbers: those that match a pattern as a whole and have one of its lengths, if it has any."""
-
-    tests: tuple[tuple[str, tuple[int, ...]], ...]  # pattern for Rust, lengths in digits; empty: the pattern decides
-
-    @classmethod
-    def of(cls, descriptions: Iterable[PhoneNumberDesc | None]) -> "_Numbers":
-        """Those of any of the descriptions."""
-        patterns: dict[tuple[int, ...], list[str]] = {}
-        for description in descriptions:
-            if description is not None and (pattern := description.national_number_pattern):
-                lengths = tuple(description.possible_length)
-                if _lengths(pattern).issubset(lengths):
-                    lengths = ()
-                patterns.setdefault(lengths, []).append(_in_rust(pattern))
-        return cls(tuple((f"^(?:{'|'.join(held)})$", lengths) for lengths, held in patterns.items()))
-
-    def hold(self, number: pl.Expr) -> pl.Expr:
-        """Which numbers of a column are of them."""
-        found = [
-            number.str.contains(pattern) & number.str.len_bytes().is_in(lengths)
-            if lengths
-            else number.str.contains(pattern)
-            for pattern, lengths in self.tests
-        ]
-        return reduce(or_, found) if found else pl.lit(value=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """How numbers of one region, or of one country code without regions, are written and told apart."""
+    """How numbers of one region, or of one country code without regions, are written and told apart.
+
+    Expressions are of column "n", which holds digits alone.
+    """
 
     code: int  # country code
     international_prefix: str | None  # pattern of what is dialled before a country code
     leading_digits: str | None  # pattern of the numbers that are of this region among those that share its country code
     leads: int  # at how many digits that pattern looks, at most
     national_prefix: str | None  # pattern of what is dialled before a national number, and is no part of it
-    _transformed: str | None  # what is put in its place where the last group of the pattern takes part
-    _groups: int  # of that pattern
-    _lengths: tuple[int, ...]  # that national numbers have; ascending
-    _local_lengths: tuple[int, ...]  # that numbers without their area code have
-    _viable: str  # pattern of whatever may be a national number, of any length
-    _general: _Numbers
-    _fixed: _Numbers
-    _other: _Numbers
-    _one_for_both: bool  # fixed lines and mobiles have the same numbers: nobody can tell
-
-    def is_viable(self, number: pl.Expr) -> pl.Expr:
-        """Which numbers look like one of this plan at all."""
-        return number.str.contains(self._viable)
-
-    def is_too_long(self, number: pl.Expr) -> pl.Expr:
-        """Which numbers have more digits than any of this plan."""
-        length = number.str.len_bytes()
-        return (length > self._lengths[-1]) & ~length.is_in(self._local_lengths)
-
-    def without_prefix(self, number: pl.Expr) -> pl.Expr:
-        """Numbers without their national prefix (_maybe_strip_national_prefix_carrier_code)."""
-        if self.national_prefix is None:
-            return number
-        cut = number.str.replace(self.national_prefix, "")
-        if self._transformed:
-            taken = number.str.extract(self.national_prefix, self._groups).is_not_null()
-            cut = pl.when(taken).then(number.str.replace(self.national_prefix, self._transformed)).otherwise(cut)
-        return pl.when(self.is_viable(number) & ~self.is_viable(cut)).then(number).otherwise(cut)
-
-    def national(self, number: pl.Expr) -> pl.Expr:
-        """The national number of a text that has no country code any more, as `parse` makes it."""
-        cut = self.without_prefix(number)
-        length = cut.str.len_bytes()
-        takes = ~length.is_in(self._local_lengths) & (length.is_in(self._lengths) | (length > self._lengths[-1]))
-        return pl.when(takes).then(cut).otherwise(number)
-
-    def judged(self, numbers: pl.Series) -> tuple[pl.Series, pl.Series]:
-        """Which national numbers are valid in this region, and which are surely landlines (_number_type_helper)."""
-        number = pl.col("n")
-        general, fixed, other = numbers.to_frame("n").select(
-            general=self._general.hold(number), fixed=self._fixed.hold(number), other=self._other.hold(number)
-        )
-        valid = general & (fixed | other)
-        return valid, valid & ~valid if self._one_for_both else valid & fixed & ~other
+    transforms: str | None  # pattern of all numbers whose prefix may be replaced, instead of left out
+    transformed: pl.Expr | None  # such numbers without their prefix
+    viable: pl.Expr  # whether it may be a national number, of any length
+    possible: pl.Expr  # whether it is long enough, and no number without its area code, so that `parse` takes it
+    too_long: pl.Expr
+    valid: pl.Expr  # whether it is a number of any type (_number_type_helper)
+    landline: pl.Expr | None  # whether a valid number is surely a fixed line; None: none is, as far as anybody can tell
+    international: pl.Expr  # E.164
 
 
 @cache
@@ -150,28 +92,80 @@ def country_codes() -> pl.Series:
 
 def _plan(metadata: PhoneMetadata) -> Plan:
     general = metadata.general_desc
-    prefix, rule = metadata.national_prefix_for_parsing, metadata.national_prefix_transform_rule
-    groups = re.compile(prefix or "").groups
-    if not general.possible_length or not general.national_number_pattern or (rule and not groups):
-        raise _NotUnderstood  # phonenumbers itself could not read a number by it
-    if rule and not re.fullmatch(r"(?:\d|\\\d)*", rule):
+    lengths, local = tuple(general.possible_length), tuple(general.possible_length_local_only)
+    if not lengths or not general.national_number_pattern or set(lengths).intersection(local):
         raise _NotUnderstood
+    valid_types = [getattr(metadata, name) for name in _OTHER_TYPES]
+    fixed = _any_of([metadata.fixed_line])
+    other = _any_of([*valid_types, metadata.fixed_line] if metadata.same_mobile_and_fixed_line_pattern else valid_types)
+    is_general = _any_of([general])
+    assert is_general is not None
+    types = [test for test in (other, fixed) if test is not None]
+    tells = fixed is not None and not metadata.same_mobile_and_fixed_line_pattern
+    transforms, transformed = _transforming(metadata)
     return Plan(
         metadata.country_code,
         _beginning(metadata.international_prefix),
         _beginning(metadata.leading_digits),
         max(_lengths(metadata.leading_digits)) if metadata.leading_digits else 0,
-        _beginning(prefix),
-        re.sub(r"\\(\d)", r"${\1}", rule) if rule else None,
-        groups,
-        tuple(general.possible_length),
-        tuple(general.possible_length_local_only),
-        f"^(?:{_in_rust(general.national_number_pattern)})$",
-        _Numbers.of([general]),
-        _Numbers.of([metadata.fixed_line]),
-        _Numbers.of(getattr(metadata, name) for name in _OTHER_TYPES),
-        bool(metadata.same_mobile_and_fixed_line_pattern),
+        _beginning(metadata.national_prefix_for_parsing),
+        transforms,
+        transformed,
+        _N.str.contains(f"^(?:{_in_rust(general.national_number_pattern)})$"),
+        _LENGTH.is_in(lengths) | ((_LENGTH > lengths[-1]) & ~_LENGTH.is_in(local)),
+        (_LENGTH > lengths[-1]) & ~_LENGTH.is_in(local),
+        is_general & reduce(or_, types) if types else pl.lit(value=False),
+        (fixed if other is None else fixed & ~other) if tells else None,
+        ("+" + str(metadata.country_code) + _N).alias("value"),
     )
+
+
+def _any_of(descriptions: Iterable[PhoneNumberDesc | None]) -> pl.Expr | None:
+    """Whether a number is of any of the descriptions: matches its pattern and has one of its lengths, if it has any."""
+    patterns: dict[tuple[int, ...], list[str]] = {}
+    for description in descriptions:
+        if description is not None and (pattern := description.national_number_pattern):
+            lengths = tuple(description.possible_length)
+            if _lengths(pattern).issubset(lengths):
+                lengths = ()  # the pattern sees to it
+            patterns.setdefault(lengths, []).append(_in_rust(pattern))
+    tests = []
+    for lengths, held in patterns.items():
+        matches = _N.str.contains(f"^(?:{'|'.join(held)})$")
+        tests.append(matches & _LENGTH.is_in(lengths) if lengths else matches)
+    return reduce(or_, tests) if tests else None
+
+
+def _transforming(metadata: PhoneMetadata) -> tuple[str | None, pl.Expr | None]:
+    """Which numbers may have a prefix that is replaced, and how: where the last group of its pattern takes part."""
+    prefix, rule = metadata.national_prefix_for_parsing, metadata.national_prefix_transform_rule
+    if not prefix or not rule:
+        return None, None
+    pattern = re.compile(prefix)
+    if not pattern.groups or not re.fullmatch(r"(?:\d|\\\d)*", rule):
+        raise _NotUnderstood
+    if any((found := pattern.match(digit)) and found[pattern.groups] is not None for digit in "0123456789"):
+        raise _NotUnderstood  # `parse` refuses so short a number before it looks for a prefix
+    begins = _beginning(prefix)
+    assert begins is not None
+    taken = _N.str.extract(begins, pattern.groups).is_not_null()
+    put = _N.str.replace(begins, re.sub(r"\\(\d)", r"${\1}", rule))
+    # Finding groups is slow. A group at the end that may be missing takes part only where it is there.
+    last = _last_group(prefix)
+    certain = prefix[:-1] if last is not None and re.compile(last).groups else prefix
+    return _beginning(certain), pl.when(taken).then(put).otherwise(_N.str.replace(begins, ""))
+
+
+def _last_group(pattern: str) -> str | None:
+    """The group at the end of a pattern that may be missing, as in `0?(?:(11)15)?`; None: there is none."""
+    if not pattern.endswith(")?"):
+        return None
+    depth = 0
+    for at in range(len(pattern) - 2, -1, -1):
+        depth += {")": 1, "(": -1}.get(pattern[at], 0)
+        if not depth:
+            return pattern[at:-1]
+    return None
 
 
 def _beginning(pattern: str | None) -> str | None:
