@@ -1,6 +1,7 @@
 """Phone numbers: a text to E.164 or to the reason why not; phonenumbers is the authority."""
 
 import re
+from functools import cache
 from typing import Final, NamedTuple
 
 import phonenumbers
@@ -31,6 +32,7 @@ _BEFORE_PLUS = re.compile(r"([0-9)])\s*\+")
 _FEWEST_DIGITS: Final = 3
 #: A number with its country code has hardly ever fewer.
 _FEWEST_WITH_CODE: Final = 10
+_FIRST_OF_CODES: Final = frozenset("123456789")
 
 _PLUS: Final = ("+", "\uff0b")  # the second is the full-width sign of East Asian keyboards
 
@@ -173,26 +175,38 @@ def lacks_zero(code: int, national: str) -> bool:
 
 
 def code_without_plus(text: str) -> int:
-    """The country code with which a refused number begins, if all it lacks is the plus before it; else 0."""
-    digits = "".join(filter(str.isdecimal, text))
-    if len(digits) < _FEWEST_WITH_CODE or any(plus in text for plus in _PLUS):
+    """The country code with which a refused number begins, if all it lacks is the plus before it; else 0.
+
+    It is digits alone, as spreadsheets leave it, or the code stands apart. Of other numbers, too long by a digit say, many
+    would pass by chance.
+    """
+    if text[:1] not in _FIRST_OF_CODES:
         return 0
     for size in (1, 2, 3):
-        code = int(digits[:size])
-        if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
-            return code if _is_one(code, digits[size:]) else 0
+        code = text[:size]
+        if not code.isdecimal():
+            return 0
+        if int(code) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            digits = text if text.isdecimal() else "".join(filter(str.isdecimal, text))
+            apart = text.isdecimal() or not text[size].isdecimal()
+            return int(code) if apart and len(digits) >= _FEWEST_WITH_CODE and _is_one(int(code), digits[size:]) else 0
     return 0
 
 
 def _is_one(code: int, national: str) -> bool:
     """Whether these are the digits of a valid number, without any prefix, by the rules of the code's main country."""
-    main = phonenumbers.region_code_for_country_code(code)
-    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, main)
-    if metadata is None or not re.fullmatch(metadata.general_desc.national_number_pattern, national):
+    if not _general(code).fullmatch(national):
         return False  # most are not, and this is the quick way to know
     zeros = len(national) - len(national.lstrip("0"))
     number = PhoneNumber(code, int(national), italian_leading_zero=zeros > 0, number_of_leading_zeros=zeros)
     return phonenumbers.is_valid_number(number)
+
+
+@cache
+def _general(code: int) -> re.Pattern[str]:
+    main = phonenumbers.region_code_for_country_code(code)
+    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, main)
+    return re.compile(metadata.general_desc.national_number_pattern)
 
 
 def _without_plus(text: str, region: str | None) -> str:

@@ -7,29 +7,40 @@ number, by the same metadata (phone_plans). A text that is neither valid nor ref
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import IntEnum
 from typing import Final, NamedTuple
 
 import polars as pl
-from phonenumbers import country_code_for_region, region_code_for_country_code
+from phonenumbers import (
+    PhoneNumber,
+    PhoneNumberType,
+    country_code_for_region,
+    is_valid_number,
+    number_type,
+    region_code_for_country_code,
+)
 
 from pipeline.stages.destinations.phone_forms import Rows, told_apart
 from pipeline.stages.destinations.phone_plans import LONGEST, Plan, country_codes, plan, plans
+
+#: So few rows are not worth patterns that may have to be compiled anew: they are asked of phonenumbers itself.
+_HANDFUL: Final = 4  # of a country code
+_FEW: Final = 256  # of a country code, not valid in its main country
 
 _N: Final = pl.col("n")
 _LENGTH: Final = _N.str.len_bytes()
 
 
-class Trouble(Enum):
+class Trouble(IntEnum):
     """Why a text is no valid number: the kinds of NumberParseException, and two more."""
 
-    NOT_A_NUMBER = "not a number"
-    NO_COUNTRY = "neither a plus nor a region"
-    INVALID_COUNTRY_CODE = "invalid country code"
-    TOO_SHORT_AFTER_IDD = "too short after an international prefix"
-    TOO_SHORT = "too short"
-    TOO_LONG = "too long"
-    NOT_VALID = "read, and not valid"
+    NOT_A_NUMBER = 1  # not a number
+    NO_COUNTRY = 2  # neither a plus nor a region
+    INVALID_COUNTRY_CODE = 3  # invalid country code
+    TOO_SHORT_AFTER_IDD = 4  # too short after an international prefix
+    TOO_SHORT = 5  # too short
+    TOO_LONG = 6  # too long
+    NOT_VALID = 7  # read, and not valid
 
 
 class Refusal(NamedTuple):
@@ -81,6 +92,8 @@ def _with_codes(numbers: Rows, found: Answers) -> Rows:
         main = plan(code, region_code_for_country_code(code)) if code else None
         if main is not None:
             of_code = numbers.where(codes == code) if len(present) > 1 else numbers
+            if len(of_code) <= _HANDFUL:
+                continue
             _national(of_code.put(of_code.ask(_N.str.slice(len(str(code))))), main, found)
     return numbers.where(codes == 0)
 
@@ -144,7 +157,7 @@ def _national(numbers: Rows, of: Plan, found: Answers) -> None:
     """Read numbers without a country code: the end of `parse`."""
     if numbers:
         for written, cut in _without_prefix(numbers, of):
-            _judge(cut.or_else(written, cut.ask(of.possible)), of.code, found)
+            _judge(cut if cut is written else cut.or_else(written, cut.ask(of.possible)), of.code, found)
 
 
 def _judge(numbers: Rows, code: int, found: Answers) -> None:
@@ -153,12 +166,15 @@ def _judge(numbers: Rows, code: int, found: Answers) -> None:
     if sharing is None:
         return
     for rest, regions in _by_region(numbers, sharing):
-        for region in regions:
+        for index, region in enumerate(regions):
+            if index and len(rest) <= _FEW:
+                rest = _judge_few(rest, code, regions[index:], found)
+                break
             if rest:
                 valid = rest.ask(region.valid)
                 good = rest.where(valid)
                 landline = valid ^ valid if region.landline is None else good.ask(region.landline)
-                landline = landline.head(len(good.at)).alias("landline")
+                landline = landline.head(len(good)).alias("landline")
                 found.valid.append(pl.DataFrame([good.at, good.ask(region.international), landline]))
                 rest = rest.where(~valid)
         if rest:
@@ -166,6 +182,22 @@ def _judge(numbers: Rows, code: int, found: Answers) -> None:
             found.refuse(rest.where(length < 2), Trouble.TOO_SHORT)
             found.refuse(rest.where(length > LONGEST), Trouble.TOO_LONG)
             found.refuse(rest.where(length.is_between(2, LONGEST)), Trouble.NOT_VALID, code)
+
+
+def _judge_few(numbers: Rows, code: int, regions: tuple[Plan, ...], found: Answers) -> Rows:
+    """The same by phonenumbers itself: so few are not worth the patterns of further regions. Gives the invalid ones."""
+    at, values, landlines = list[int](), list[str](), list[bool]()
+    for row, national in zip(numbers.at.to_list(), numbers.text.to_list(), strict=True):
+        if any(region.general.fullmatch(national) for region in regions):
+            zeros = len(national) - len(national.lstrip("0"))
+            number = PhoneNumber(code, int(national), italian_leading_zero=zeros > 0, number_of_leading_zeros=zeros)
+            if is_valid_number(number):
+                at.append(row)
+                values.append(f"+{code}{national}")
+                landlines.append(number_type(number) == PhoneNumberType.FIXED_LINE)
+    columns = {"at": at, "value": values, "landline": landlines}
+    found.valid.append(pl.DataFrame(columns, schema={"at": pl.UInt32, "value": pl.String, "landline": pl.Boolean}))
+    return numbers.where(~numbers.at.is_in(at)) if at else numbers
 
 
 def _by_region(numbers: Rows, sharing: tuple[Plan, ...]) -> Iterator[tuple[Rows, tuple[Plan, ...]]]:

@@ -69,8 +69,8 @@ class Rows:
         rows = cls(at, texts)
         return rows.where(texts.is_not_null()) if texts.null_count() else rows
 
-    def __bool__(self) -> bool:
-        return len(self.at) > 0
+    def __len__(self) -> int:
+        return len(self.at)
 
     def __add__(self, other: "Rows") -> "Rows":
         return Rows(pl.concat([self.at, other.at]), pl.concat([self.text, other.text])) if other else self

@@ -52,7 +52,8 @@ class Plan:
     national_prefix: str | None  # pattern of what is dialled before a national number, and is no part of it
     transforms: str | None  # pattern of all numbers whose prefix may be replaced, instead of left out
     transformed: pl.Expr | None  # such numbers without their prefix
-    viable: pl.Expr  # whether it may be a national number, of any length
+    general: re.Pattern[str]  # of whatever may be a national number, of any length
+    viable: pl.Expr  # whether it matches that
     possible: pl.Expr  # whether it is long enough, and no number without its area code, so that `parse` takes it
     too_long: pl.Expr
     valid: pl.Expr  # whether it is a number of any type (_number_type_helper)
@@ -111,6 +112,7 @@ def _plan(metadata: PhoneMetadata) -> Plan:
         _beginning(metadata.national_prefix_for_parsing),
         transforms,
         transformed,
+        re.compile(general.national_number_pattern),
         _N.str.contains(f"^(?:{_in_rust(general.national_number_pattern)})$"),
         _LENGTH.is_in(lengths) | ((_LENGTH > lengths[-1]) & ~_LENGTH.is_in(local)),
         (_LENGTH > lengths[-1]) & ~_LENGTH.is_in(local),

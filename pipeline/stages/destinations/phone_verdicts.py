@@ -6,7 +6,7 @@ the kind. Even bad lists have but a few hundred kinds.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 import polars as pl
@@ -31,9 +31,30 @@ _CUT: Final = _N.str.contains(f"^(?:{'|'.join(pattern for pattern, _ in CUTS)})$
 # but zeros, crosses and punctuation in it.
 _MAY_BE_DAMAGED = re.compile(r"[<&=#\x00-\x08\x0e-\x1f\x7f]|err:|^[^1-9a-wyz]*$", re.IGNORECASE)
 _LETTER = re.compile("[A-Za-z]")
-_DIGIT = re.compile("[0-9]")
+
+#: Digits that make no difference to a shape are the same one in it.
+_SAME: Final = str.maketrans("23456789", "1" * 8)
+_MOST_SHAPES: Final = 20_000
+
 
 _NONE: Final = pl.DataFrame(schema={"at": pl.UInt32, "value": pl.String, "landline": pl.Boolean})
+
+
+class Shape(NamedTuple):
+    """What the fault of an invalid number depends on, and its digits do not matter to, but for zeros."""
+
+    letters: bool
+    separator: bool
+    plus: bool
+    cut: str | None
+    damaged: bool  # or it may be: the authority is to be asked
+    parted: bool  # has what may be numbers by themselves
+
+    @classmethod
+    def of(cls, text: str) -> "Shape":
+        """That of a text, or of another with the same shape."""
+        damaged = _MAY_BE_DAMAGED.search(text) is not None
+        return cls(bool(_LETTER.search(text)), has_separator(text), "+" in text, cut(text), damaged, len(parts(text)) > 1)
 
 
 class Kind(NamedTuple):
@@ -42,10 +63,7 @@ class Kind(NamedTuple):
     trouble: Trouble
     code: int  # country code of what was read
     length: int  # of its national number
-    letters: bool
-    separator: bool
-    plus: bool
-    cut: str | None
+    shape: Shape
     lacks_zero: bool
     without_plus: int  # country code that it has if only a plus is missing
     several: bool  # more than one number, each valid
@@ -58,6 +76,7 @@ class PhoneColumns:
         """`region` is upper case, and one of those that phonenumbers knows."""
         self._region = region
         self._faults: dict[Kind, str] = {}
+        self._shapes: dict[str, Shape] = {}
 
     def read(self, texts: pl.Series) -> pl.DataFrame:
         """The verdicts that are certain: at (position in `texts`, u32), value, landline, fault, remark; in any order.
@@ -79,6 +98,7 @@ class PhoneColumns:
         return [_valid(read.valid, rows), self._refused(read.refused, rows)]
 
     def _refused(self, refused: list[Refusal], rows: Rows) -> pl.DataFrame:
+        """Verdicts on numbers that are not valid."""
         at, faults = list[int](), list[str]()
         for text, kind, refusal in self._kinds(refused, rows):
             fault = self._faults.get(kind)
@@ -95,43 +115,43 @@ class PhoneColumns:
         """Texts that are refused, each with its kind; those whose kind is not certain are left out."""
         positions = pl.Series([refusal.at for refusal in refused], dtype=pl.UInt32)
         texts = rows.text.gather(rows.at.search_sorted(positions)).to_list()
-        several = self._several(texts)
-        for text, refusal, are_several in zip(texts, refused, several, strict=True):
-            if are_several is None or _MAY_BE_DAMAGED.search(text):
+        shapes = [self._shape(text) for text in texts]
+        several = self._several(texts, shapes)
+        for text, shape, refusal in zip(texts, shapes, refused, strict=True):
+            are_several = several.get(text, False)
+            if shape.damaged or are_several is None:
                 continue
-            read = refusal.trouble is Trouble.NOT_VALID
-            kind = Kind(
-                refusal.trouble,
-                refusal.code,
-                len(refusal.national),
-                letters=bool(_LETTER.search(text)),
-                separator=has_separator(text),
-                plus="+" in text,
-                cut=cut(text),
-                lacks_zero=read and lacks_zero(refusal.code, refusal.national),
-                without_plus=code_without_plus(text) if read or refusal.trouble is Trouble.NO_COUNTRY else 0,
-                several=are_several,
-            )
-            yield text, kind, refusal
+            read = refusal.trouble == Trouble.NOT_VALID
+            zero = read and lacks_zero(refusal.code, refusal.national)
+            plus = code_without_plus(text) if read or refusal.trouble == Trouble.NO_COUNTRY else 0
+            length = len(refusal.national)
+            yield text, Kind(refusal.trouble, refusal.code, length, shape, zero, plus, are_several), refusal
 
-    def _several(self, texts: list[str]) -> list[bool | None]:
-        """Whether texts have parts that are numbers, each by itself; None: that is not certain."""
-        split = [parts(text) for text in texts]
-        each = [part for of_text in split if len(of_text) > 1 for part in of_text]
-        if not each:
-            return [False] * len(texts)
-        read = answers(Rows.of(pl.Series(each)), self._region)
-        valid = {at for frame in read.valid for at in frame["at"].to_list()}
-        invalid = {refusal.at for refusal in read.refused}
-        found, first = list[bool | None](), 0
-        for of_text in split:
-            asked = range(first, first + len(of_text)) if len(of_text) > 1 else range(0)
-            first += len(asked)
-            if not asked or any(at in invalid or _DIGIT.search(each[at]) is None for at in asked):
-                found.append(False)
-            else:
-                found.append(True if valid.issuperset(asked) else None)
-        return found
+    def _shape(self, text: str) -> Shape:
+        same = text.translate(_SAME)
+        shape = self._shapes.get(same)
+        if shape is None:
+            shape = Shape.of(same)
+            if len(self._shapes) < _MOST_SHAPES:
+                self._shapes[same] = shape
+        return shape
+
+    def _several(self, texts: list[str], shapes: list[Shape]) -> dict[str, bool | None]:
+        """Whether texts with parts are numbers, each by itself; None: that is not certain."""
+        split = {text: parts(text) for text, shape in zip(texts, shapes, strict=True) if shape.parted}
+        each = pl.Series([part for of_text in split.values() for part in of_text], dtype=pl.String).unique()
+        read = answers(Rows.of(each), self._region)
+        known: dict[str, bool] = dict.fromkeys(each.filter(~each.str.contains("[0-9]")).to_list(), False)
+        known |= dict.fromkeys(each.gather([refusal.at for refusal in read.refused]).to_list(), False)
+        for valid in read.valid:
+            known |= dict.fromkeys(each.gather(valid["at"]).to_list(), True)
+        return {text: _all(known.get(part) for part in of_text) for text, of_text in split.items()}
+
+
+def _all(values: Iterable[bool | None]) -> bool | None:
+    """False where one is, else None where one is."""
+    held = set(values)
+    return False if False in held else None if None in held else True
 
 
 def _valid(valid: list[pl.DataFrame], rows: Rows) -> pl.DataFrame:
