@@ -143,6 +143,11 @@ def test_what_shows_no_damage(text: str) -> None:
     assert damage(text) is None
 
 
+def test_long_texts_are_not_looked_at() -> None:
+    assert damage("<a " * 1_000_000) is None
+    assert damage("-" * 1_001) is None
+
+
 @given(st.text(max_size=30))
 def test_any_text_may_be_asked_about(text: str) -> None:
     damage(text)

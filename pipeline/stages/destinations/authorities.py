@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 import polars as pl
 
 from pipeline.stages.destinations.email import Mail, read_mail
+from pipeline.stages.destinations.email_columns import by_domain, surely_refused, well_formed
 from pipeline.stages.destinations.phone import Phone, read_phone
 
 Verdict = TypeVar("Verdict", Phone, Mail)
@@ -35,6 +36,7 @@ class Authorities:
         self._limit = limit
         self._phones: dict[str | None, dict[str, Phone]] = {}  # by region: it is part of the question
         self._mails: dict[str, Mail] = {}
+        self._domains: dict[str, Mail] = {}
 
     def phones(self, texts: pl.Series, region: str | None, *, remember: bool = True) -> pl.DataFrame:
         """The verdict on each text, in order: columns as in VERDICTS. `region` is upper case."""
@@ -51,15 +53,41 @@ class Authorities:
 
     def mails(self, texts: pl.Series, *, remember: bool = True) -> pl.DataFrame:
         """The verdict on each text, in order: columns as in VERDICTS."""
-        distinct, verdicts = self._ask(texts, self._mails, read_mail, remember=remember)
-        return _spread(
-            texts,
+        value = well_formed(texts)
+        left = (value.is_null() & texts.is_not_null()).arg_true()
+        asked = texts.gather(left)
+        distinct, verdicts = self._ask(asked, self._mails, self._mail, remember=remember)
+        told = _spread(
+            asked,
             distinct,
             [verdict.address for verdict in verdicts],
             [verdict.fault for verdict in verdicts],
             [False] * len(verdicts),
-            [None] * len(verdicts),
+            [verdict.remark for verdict in verdicts],
         )
+        fault, remark = (pl.repeat(None, len(texts), dtype=pl.String, eager=True) for _ in range(2))
+        return pl.DataFrame(
+            {
+                "value": value.scatter(left, told["value"]),
+                "fault": fault.scatter(left, told["fault"]),
+                "landline": texts.is_null().replace_strict({False: False, True: None}, return_dtype=pl.Boolean),
+                "remark": remark.scatter(left, told["remark"]),
+            },
+            schema=VERDICTS,
+        )
+
+    def _mail(self, text: str) -> Mail:
+        """As `read_mail`, with less work."""
+        return surely_refused(text) or by_domain(text, self._domain) or read_mail(text)
+
+    def _domain(self, domain: str) -> Mail:
+        """What is said of an address at that domain."""
+        mail = self._domains.get(domain)
+        if mail is None:
+            mail = read_mail(f"a@{domain}")
+            if len(self._domains) < self._limit:
+                self._domains[domain] = mail
+        return mail
 
     def _ask(
         self, texts: pl.Series, known: dict[str, Verdict], read: Callable[[str], Verdict], *, remember: bool

@@ -9,7 +9,7 @@ from typing import Final
 _SIGNS: Final = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2212_.\u2026?!*/\\,;:\u00b7~=|'\"0xX()[]<>{} ")
 
 # Words for the same, by language; compared without case, accents, spaces and punctuation, so `n.v.t.` is `nvt` and
-# `#N/A` is `na`. Whole cells only: "none" is a part of many names.
+# `<NA>` is `na`. Whole cells only: "none" is a part of many names.
 _WORDS: Final = """
     n, na, n/a, none, null, nil, nan, nat, nothing, no, unknown, undefined, missing, empty, blank, void, pending, tbd,
     tba, tbc, not available, not applicable, not provided, not known, not given, none given, no data, no email, no mail,
@@ -40,10 +40,13 @@ _FORMULA_ERROR = re.compile(r"#\W?[^\W\d]+(?:/0)?[!?]|#[^\W\d_]/?[^\W\d_]!?|#+|e
 _FORMULA = re.compile(r'=\s*(?:".*"|[A-Za-z.]+\(.*\))', re.DOTALL)
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|([A-Za-z][A-Za-z0-9]{1,31}));")
-_TAG = re.compile(r"</?(?:a|b|br|div|em|font|i|li|p|span|strong|td|tr|u|ul)(?:\s[^>]*)?/?>", re.IGNORECASE)
+_TAG = re.compile(r"</?(?:a|b|br|div|em|font|i|li|p|span|strong|td|tr|u|ul)(?:\s[^<>]*)?/?>", re.IGNORECASE)
 
 # A non-breaking space of UTF-8 read as Windows-1252 whose second half has been trimmed or made a plain space.
 _HALF_SPACE = re.compile(r"\u00c2(?:\s|$)")
+
+#: No destination is nearly as long: what is longer has another fault than those here.
+_LONGEST_TEXT: Final = 1000
 
 #: Controls that are white space to people: they separate, and do not damage.
 _WHITE: Final = frozenset("\t\n\v\f\r\x85")
@@ -55,6 +58,8 @@ def damage(text: str) -> str | None:
     The words stand after "not a valid number: " and "not a valid mail address: ". An invisible character is named by
     its code point: it is the one thing about the cell that nobody can see.
     """
+    if len(text) > _LONGEST_TEXT:
+        return None
     if _FORMULA_ERROR.fullmatch(text):
         return "the error of a spreadsheet's formula"
     if _stands_for_nothing(text):
@@ -67,8 +72,9 @@ def damage(text: str) -> str | None:
         return "garbled: a character was lost (U+FFFD) when the text was read in a wrong encoding"
     if _TAG.search(text) or any(name is None or f"{name};" in html5 for name in _entities(text)):
         return "written in HTML (tags or entities)"
-    if hidden := next((character for character in text if _is_invisible(character)), None):
-        return f"has an invisible character (U+{ord(hidden):04X})"
+    if not (text.isascii() and text.isprintable()):
+        hidden = next((character for character in text if _is_invisible(character)), None)
+        return f"has an invisible character (U+{ord(hidden):04X})" if hidden else None
     return None
 
 
@@ -78,14 +84,15 @@ def _plain(text: str) -> str:
     return "".join(character for character in apart if character.isalnum())
 
 
-_NOTHING: Final = frozenset(_plain(word) for line in _WORDS.split("\n") for word in line.split(","))
-_LONGEST: Final = 2 * max(map(len, _NOTHING))  # punctuation included
+_NOTHING: Final = frozenset(_plain(word) for line in _WORDS.split("\n") for word in line.split(",")) - {""}
+_LONGEST_WORD: Final = 2 * max(map(len, _NOTHING))  # punctuation included
 
 
 def _stands_for_nothing(text: str) -> bool:
     if text and _SIGNS.issuperset(text):
         return True
-    return len(text) <= _LONGEST and bool(plain := _plain(text)) and plain in _NOTHING
+    # With an @-sign it is a made-up address, or a real one: na@example.com.
+    return len(text) <= _LONGEST_WORD and "@" not in text and _plain(text) in _NOTHING
 
 
 def _is_garbled(text: str) -> bool:
@@ -108,6 +115,4 @@ def _entities(text: str) -> list[str | None]:
 
 def _is_invisible(character: str) -> bool:
     """Zero-width and bidi characters, soft hyphens, marks of byte order, controls."""
-    if character.isascii() and character.isprintable():
-        return False
     return unicodedata.category(character) in ("Cc", "Cf") and character not in _WHITE
