@@ -23,9 +23,7 @@ _CUTS = tuple((re.compile(pattern), words) for pattern, words in CUTS)
 # What stands between numbers where a cell has more than one that is too long to be one...
 _SEPARATOR = re.compile(r"[/;,|\n]|\b(?:or|ou|oder|and)\b", re.IGNORECASE)
 # ...and where each part has to be valid by itself. A plus begins another number too.
-_PARTED = re.compile(
-    r"[/\\;,|&\t\n\r]|\s{2,}|\s[-\u2013\u2014]\s|\b(?:or|ou|oder|o|u|and|und|et|e|y)\b", re.IGNORECASE
-)
+_PARTED = re.compile(r"[/\\;,|&\t\n\r]|\s{2,}|\s[-\u2013\u2014]\s|\b(?:or|ou|oder|o|u|and|und|et|e|y)\b", re.IGNORECASE)
 _BEFORE_PLUS = re.compile(r"([0-9)])\s*\+")
 
 #: A text with fewer digits is no number at all to phonenumbers, whatever else is in it.
@@ -177,8 +175,8 @@ def lacks_zero(code: int, national: str) -> bool:
 def code_without_plus(text: str) -> int:
     """The country code with which a refused number begins, if all it lacks is the plus before it; else 0.
 
-    It is digits alone, as spreadsheets leave it, or the code stands apart. Of other numbers, too long by a digit say, many
-    would pass by chance.
+    It is digits alone, as spreadsheets leave it, or the code stands apart. Of other numbers, too long by a digit say,
+    many would pass by chance.
     """
     if text[:1] not in _FIRST_OF_CODES:
         return 0
@@ -197,16 +195,21 @@ def _is_one(code: int, national: str) -> bool:
     """Whether these are the digits of a valid number, without any prefix, by the rules of the code's main country."""
     if not _general(code).fullmatch(national):
         return False  # most are not, and this is the quick way to know
+    return phonenumbers.is_valid_number(number_of(code, national))
+
+
+def number_of(code: int, national: str) -> PhoneNumber:
+    """The number with these digits."""
     zeros = len(national) - len(national.lstrip("0"))
-    number = PhoneNumber(code, int(national), italian_leading_zero=zeros > 0, number_of_leading_zeros=zeros)
-    return phonenumbers.is_valid_number(number)
+    return PhoneNumber(code, int(national), italian_leading_zero=zeros > 0, number_of_leading_zeros=zeros)
 
 
 @cache
 def _general(code: int) -> re.Pattern[str]:
+    """What any national number of a country code matches."""
     main = phonenumbers.region_code_for_country_code(code)
     metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, main)
-    return re.compile(metadata.general_desc.national_number_pattern)
+    return re.compile((metadata and metadata.general_desc and metadata.general_desc.national_number_pattern) or r"(?!)")
 
 
 def _without_plus(text: str, region: str | None) -> str:

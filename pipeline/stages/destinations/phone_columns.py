@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 import polars as pl
 from phonenumbers import (
-    PhoneNumber,
     PhoneNumberType,
     country_code_for_region,
     is_valid_number,
@@ -20,6 +19,7 @@ from phonenumbers import (
     region_code_for_country_code,
 )
 
+from pipeline.stages.destinations.phone import number_of
 from pipeline.stages.destinations.phone_forms import Rows, told_apart
 from pipeline.stages.destinations.phone_plans import LONGEST, Plan, country_codes, plan, plans
 
@@ -189,8 +189,7 @@ def _judge_few(numbers: Rows, code: int, regions: tuple[Plan, ...], found: Answe
     at, values, landlines = list[int](), list[str](), list[bool]()
     for row, national in zip(numbers.at.to_list(), numbers.text.to_list(), strict=True):
         if any(region.general.fullmatch(national) for region in regions):
-            zeros = len(national) - len(national.lstrip("0"))
-            number = PhoneNumber(code, int(national), italian_leading_zero=zeros > 0, number_of_leading_zeros=zeros)
+            number = number_of(code, national)
             if is_valid_number(number):
                 at.append(row)
                 values.append(f"+{code}{national}")

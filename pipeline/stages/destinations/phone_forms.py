@@ -40,12 +40,9 @@ _VIABLE: Final = rf"^[^0-9+]*(\+*(?:[{_BETWEEN}~xX]*[0-9]){{3,}}[{_BETWEEN}~A-Za
 
 _THREE_DIGITS: Final = "(?:[0-9][^0-9]*){3}"
 _THREE_LETTERS: Final = r"(?:[A-Za-z][^A-Za-z]*){3}"
-_KEYS: Final = {
-    letter: key
-    for key, letters in enumerate(("ABC", "DEF", "GHI", "JKL", "MNO", "PQRS", "TUV", "WXYZ"), start=2)
-    for upper in letters
-    for letter, key in ((upper, str(key)), (upper.lower(), str(key)))
-}
+_KEYS: Final = dict(
+    zip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", 2 * "22233344455566677778889999", strict=True)
+)
 
 _NO_DIGITS: Final = [chr(code) for code in range(128) if not chr(code).isdigit()]
 
@@ -57,7 +54,7 @@ _MAY_EXTEND: Final = "\uff03\uff5e\u301c\u223c\u2053\u0301"
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some texts of a column. Series are asked and filtered, not frames: of a frame each step costs fifty times more."""
+    """Some texts of a column. Series are filtered, not frames: of a frame it costs fifty times more."""
 
     at: pl.Series  # u32: which rows of the column
     text: pl.Series
@@ -94,7 +91,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """Texts taken apart by what phonenumbers does with them first. Of what is in none of the three that is not certain."""
+    """Texts taken apart by what phonenumbers does with them first; of what is in none of the three it is uncertain."""
 
     international: Rows  # after a plus: all digits that count, in ASCII
     national: Rows  # without a plus: the same
@@ -129,7 +126,9 @@ def _others(texts: Rows, forms: Forms) -> Forms:
     plus = numbers.ask(_N.str.starts_with("+"))
     spelt = pl.when(_N.str.contains(_THREE_LETTERS)).then(_N.str.replace_many(_KEYS)).otherwise(_N)
     numbers = numbers.put(numbers.ask(spelt.str.replace_all("[^0-9]", "")))
-    return Forms(forms.international + numbers.where(plus), forms.national + numbers.where(~plus), certain.where(~viable))
+    return Forms(
+        forms.international + numbers.where(plus), forms.national + numbers.where(~plus), certain.where(~viable)
+    )
 
 
 def in_ascii(texts: pl.Series) -> pl.Series:

@@ -1,6 +1,5 @@
 """Numbering plans: the metadata of the installed phonenumbers as regular expressions that polars evaluates on columns.
 
-Each function here does to a column what one of phonenumbers (phonenumberutil.py) does to a number, by the same metadata.
 A plan whose patterns Rust's regular expressions may understand otherwise than Python's has no such form: None.
 """
 
@@ -92,9 +91,11 @@ def country_codes() -> pl.Series:
 
 
 def _plan(metadata: PhoneMetadata) -> Plan:
-    general = metadata.general_desc
+    general, code = metadata.general_desc, metadata.country_code
+    if general is None or code is None or not (pattern := general.national_number_pattern):
+        raise _NotUnderstood
     lengths, local = tuple(general.possible_length), tuple(general.possible_length_local_only)
-    if not lengths or not general.national_number_pattern or set(lengths).intersection(local):
+    if not lengths or set(lengths).intersection(local):
         raise _NotUnderstood
     valid_types = [getattr(metadata, name) for name in _OTHER_TYPES]
     fixed = _any_of([metadata.fixed_line])
@@ -102,23 +103,26 @@ def _plan(metadata: PhoneMetadata) -> Plan:
     is_general = _any_of([general])
     assert is_general is not None
     types = [test for test in (other, fixed) if test is not None]
-    tells = fixed is not None and not metadata.same_mobile_and_fixed_line_pattern
+    landline = None if fixed is None or metadata.same_mobile_and_fixed_line_pattern else fixed
+    if landline is not None and other is not None:
+        landline &= ~other
+    beyond = _LENGTH.gt(lengths[-1]) & ~_LENGTH.is_in(local)
     transforms, transformed = _transforming(metadata)
     return Plan(
-        metadata.country_code,
+        code,
         _beginning(metadata.international_prefix),
-        _beginning(metadata.leading_digits),
+        _beginning(metadata.leading_digits),  # and so they are understood
         max(_lengths(metadata.leading_digits)) if metadata.leading_digits else 0,
         _beginning(metadata.national_prefix_for_parsing),
         transforms,
         transformed,
-        re.compile(general.national_number_pattern),
-        _N.str.contains(f"^(?:{_in_rust(general.national_number_pattern)})$"),
-        _LENGTH.is_in(lengths) | ((_LENGTH > lengths[-1]) & ~_LENGTH.is_in(local)),
-        (_LENGTH > lengths[-1]) & ~_LENGTH.is_in(local),
+        re.compile(pattern),
+        _N.str.contains(f"^(?:{_in_rust(pattern)})$"),
+        _LENGTH.is_in(lengths) | beyond,
+        beyond,
         is_general & reduce(or_, types) if types else pl.lit(value=False),
-        (fixed if other is None else fixed & ~other) if tells else None,
-        ("+" + str(metadata.country_code) + _N).alias("value"),
+        landline,
+        (f"+{code}" + _N).alias("value"),
     )
 
 
@@ -127,10 +131,10 @@ def _any_of(descriptions: Iterable[PhoneNumberDesc | None]) -> pl.Expr | None:
     patterns: dict[tuple[int, ...], list[str]] = {}
     for description in descriptions:
         if description is not None and (pattern := description.national_number_pattern):
-            lengths = tuple(description.possible_length)
+            rust, lengths = _in_rust(pattern), tuple(description.possible_length)
             if _lengths(pattern).issubset(lengths):
                 lengths = ()  # the pattern sees to it
-            patterns.setdefault(lengths, []).append(_in_rust(pattern))
+            patterns.setdefault(lengths, []).append(rust)
     tests = []
     for lengths, held in patterns.items():
         matches = _N.str.contains(f"^(?:{'|'.join(held)})$")
@@ -175,7 +179,7 @@ def _beginning(pattern: str | None) -> str | None:
 
 
 def _in_rust(pattern: str) -> str:
-    """The same pattern for Rust; raises _NotUnderstood. Numbers are ASCII digits by now, and Rust's \\d is all digits."""
+    """The same pattern for Rust, to which \\d is every digit of Unicode; raises _NotUnderstood."""
     if not _UNDERSTOOD.fullmatch(pattern):
         raise _NotUnderstood
     return pattern.replace(r"\d", "[0-9]")
@@ -185,4 +189,3 @@ def _lengths(pattern: str) -> set[int]:
     """How long the numbers are that match: any digit is as good as another."""
     shape = re.compile(_ONE_DIGIT.sub(lambda found: found[1] or "1", pattern))
     return {length for length in range(LONGEST + 2) if shape.fullmatch("1" * length)}
-

@@ -1,8 +1,8 @@
 """Columns of texts to verdicts on phones: what is valid by the column, and of what is not, one of each kind.
 
 What is wrong with a text is for `read_phone` to say, in whose words it is a question of the number's kind, not of its
-digits: its country, its length, whether there are letters. So one text of a kind is read, and its fault is that of all of
-the kind. Even bad lists have but a few hundred kinds.
+digits: its country, its length, whether there are letters. So one text of a kind is read, and its fault is that of all
+of the kind. Even bad lists have but a few hundred kinds.
 """
 
 import re
@@ -37,7 +37,10 @@ _SAME: Final = str.maketrans("23456789", "1" * 8)
 _MOST_SHAPES: Final = 20_000
 
 
-_NONE: Final = pl.DataFrame(schema={"at": pl.UInt32, "value": pl.String, "landline": pl.Boolean})
+_VALID: Final = pl.Schema({"at": pl.UInt32, "value": pl.String, "landline": pl.Boolean})
+_NONE: Final = pl.DataFrame(
+    schema={"at": pl.UInt32, "value": pl.String, "fault": pl.String, "landline": pl.Boolean, "remark": pl.String}
+)
 
 
 class Shape(NamedTuple):
@@ -54,7 +57,9 @@ class Shape(NamedTuple):
     def of(cls, text: str) -> "Shape":
         """That of a text, or of another with the same shape."""
         damaged = _MAY_BE_DAMAGED.search(text) is not None
-        return cls(bool(_LETTER.search(text)), has_separator(text), "+" in text, cut(text), damaged, len(parts(text)) > 1)
+        return cls(
+            bool(_LETTER.search(text)), has_separator(text), "+" in text, cut(text), damaged, len(parts(text)) > 1
+        )
 
 
 class Kind(NamedTuple):
@@ -79,19 +84,19 @@ class PhoneColumns:
         self._shapes: dict[str, Shape] = {}
 
     def read(self, texts: pl.Series) -> pl.DataFrame:
-        """The verdicts that are certain: at (position in `texts`, u32), value, landline, fault, remark; in any order.
+        """The verdicts that are certain: at (position in `texts`, u32), value, fault, landline, remark; in any order.
 
         Of a text that is missing nothing is certain: the authority is to be asked. Nulls are always missing.
         """
         rows = Rows.of(texts)
         plain = rows.ask(_N.str.len_bytes() == _N.str.len_chars())
         if plain.all():
-            return pl.concat(self._verdicts(rows), how="diagonal")
+            return pl.concat([_NONE, *self._verdicts(rows)], how="diagonal")
         strange = rows.where(~plain)
         same = strange.put(in_ascii(strange.text))
         # Only what is valid: the reason why the rest is not may be what has just been replaced.
-        valid = _valid(answers(same, self._region).valid, same)
-        return pl.concat([*self._verdicts(rows.where(plain)), valid], how="diagonal")
+        valid = _valid(answers(same, self._region).valid, strange)
+        return pl.concat([_NONE, *self._verdicts(rows.where(plain)), valid], how="diagonal")
 
     def _verdicts(self, rows: Rows) -> list[pl.DataFrame]:
         read = answers(rows, self._region)
@@ -156,7 +161,7 @@ def _all(values: Iterable[bool | None]) -> bool | None:
 
 def _valid(valid: list[pl.DataFrame], rows: Rows) -> pl.DataFrame:
     """Verdicts on valid numbers."""
-    told = pl.concat([_NONE, *valid])
+    told = pl.concat([_VALID.to_frame(), *valid])
     doubtful = rows.where(rows.ask(_CUT))
     if not doubtful:
         return told
