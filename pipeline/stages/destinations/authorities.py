@@ -8,6 +8,7 @@ import polars as pl
 from pipeline.stages.destinations.email import Mail, read_mail
 from pipeline.stages.destinations.email_columns import by_domain, surely_refused, well_formed
 from pipeline.stages.destinations.phone import Phone, read_phone
+from pipeline.stages.destinations.phone_verdicts import PhoneColumns
 
 Verdict = TypeVar("Verdict", Phone, Mail)
 
@@ -34,22 +35,34 @@ class Authorities:
 
     def __init__(self, *, limit: int = _REMEMBERED) -> None:
         self._limit = limit
-        self._phones: dict[str | None, dict[str, Phone]] = {}  # by region: it is part of the question
+        self._phone_columns: dict[str | None, PhoneColumns] = {}  # by region: it is part of the question
+        self._phones: dict[str | None, dict[str, Phone]] = {}  # those that were not certain by the column
         self._mails: dict[str, Mail] = {}
         self._domains: dict[str, Mail] = {}
 
     def phones(self, texts: pl.Series, region: str | None, *, remember: bool = True) -> pl.DataFrame:
         """The verdict on each text, in order: columns as in VERDICTS. `region` is upper case."""
-        known = self._phones.setdefault(region, {})
-        distinct, verdicts = self._ask(texts, known, lambda text: read_phone(text, region), remember=remember)
-        return _spread(
-            texts,
-            distinct,
-            [verdict.number for verdict in verdicts],
-            [verdict.fault for verdict in verdicts],
-            [verdict.landline for verdict in verdicts],
-            [verdict.remark for verdict in verdicts],
-        )
+        columns = self._phone_columns.setdefault(region, PhoneColumns(region))
+        told = columns.read(texts)
+        rows = pl.DataFrame({"text": texts}, schema={"text": pl.String}).with_row_index("at")
+        if told.height < len(texts) - texts.null_count():
+            left = rows.join(told, on="at", how="anti").drop_nulls()
+            known = self._phones.setdefault(region, {})
+            distinct, verdicts = self._ask(
+                left["text"], known, lambda text: read_phone(text, region), remember=remember
+            )
+            asked = _spread(
+                left["text"],
+                distinct,
+                [verdict.number for verdict in verdicts],
+                [verdict.fault for verdict in verdicts],
+                [verdict.landline for verdict in verdicts],
+                [verdict.remark for verdict in verdicts],
+            )
+            told = pl.concat([told, left.select("at").hstack(asked)])
+        if told.height == len(texts):
+            return told.sort("at").select(VERDICTS.names())
+        return rows.join(told, on="at", how="left", maintain_order="left").select(VERDICTS.names())
 
     def mails(self, texts: pl.Series, *, remember: bool = True) -> pl.DataFrame:
         """The verdict on each text, in order: columns as in VERDICTS."""
