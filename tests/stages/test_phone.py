@@ -28,7 +28,9 @@ def test_valid(text: str, number: str) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("N/A", ": has no digits"),
+        ("N/A", ": a word or a sign in place of an empty cell"),
+        ("-", ": a word or a sign in place of an empty cell"),
+        ("John", ": has no digits"),
         ("4.47911E+11", ": a spreadsheet has cut it to scientific notation"),
         ("4,16555012e9", ": a spreadsheet has cut it to scientific notation"),
         ("4165550123.0", ": a spreadsheet or a program has made it a decimal number"),
@@ -44,14 +46,42 @@ def test_valid(text: str, number: str) -> None:
         ("+999 555 0123", ": no country has its country code"),
         ("+", ": has no digits"),
         ("1", ": too short"),
-        ("416\x01 555 0123", ": has a character that no number has"),
+        ("416\x01 555 0123", ": has an invisible character (U+0001)"),
+        ("416\u200e 555 0123", ": has an invisible character (U+200E)"),
+        ("416&nbsp;555&nbsp;0123", ": written in HTML (tags or entities)"),
+        ("Ã\u00a94165550", ": garbled: UTF-8 was read as Windows-1252"),
+        ("416 = 555 0123", ": has a character that no number has"),
+        ("4165550123, 6475550188", ": more than one number"),
+        ("4165550123|6475550188", ": more than one number"),
+        ("4165550123 & 6475550188", ": more than one number"),
+        ("4165550123\n6475550188", ": more than one number"),
+        ("+14165550123 +16475550188", ": more than one number"),
+        ("447911123456", ": too long for a number of region CA; with a plus in front it would be one of region GB"),
+        ("44 7911 123456", ": too long for a number of region CA; with a plus in front it would be one of region GB"),
+        ("447911-123456", ": too long for a number of region CA"),
     ],
 )
 def test_refused(text: str, fault: str) -> None:
     assert read_phone(text, "CA") == (None, "not a valid number" + fault, False, None)
 
 
+@pytest.mark.parametrize("text", ["612345678", "+39612345678", "0039 6 1234 5678", "06 1234 5678"])
+def test_a_leading_zero_that_is_part_of_the_number(text: str) -> None:
+    phone = read_phone(text, "IT")
+    if text.startswith("06"):
+        assert phone.number == "+390612345678"
+    else:
+        assert phone.fault == "not a valid number: its leading zero is missing"
+
+
+@pytest.mark.parametrize("text", ["7911 123456", "07911 123456", "7911123456"])
+def test_a_leading_zero_that_is_no_part_of_the_number_may_be_missing(text: str) -> None:
+    assert read_phone(text, "GB").number == "+447911123456"
+
+
 def test_without_region() -> None:
+    without_plus = read_phone("447911123456", None).fault or ""
+    assert without_plus.endswith("contacts.region is not set; with a plus in front it would be one of region GB")
     assert read_phone("4165550123", None).fault == "not a valid number: no country code and contacts.region is not set"
     assert read_phone("+14165550123", None).number == "+14165550123"
     assert read_phone("+999 555 0123", None).fault == "not a valid number: no country has its country code"
@@ -64,6 +94,11 @@ def test_a_cut_number_is_taken_where_the_authority_takes_it_and_doubted_aloud() 
     phone = read_phone(text, "CA")
     assert phone.number == phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     assert phone.remark == "the number may be another than was meant: a spreadsheet has cut it to scientific notation"
+
+
+def test_what_follows_a_number_is_left_out_aloud() -> None:
+    phone = read_phone("4165550123; 6475550188", "CA")  # to phonenumbers a semicolon begins an extension
+    assert phone == ("+14165550123", None, False, "more than one number: only the first is taken")
 
 
 def test_extension() -> None:

@@ -1,19 +1,37 @@
 """Phone numbers: a text to E.164 or to the reason why not; phonenumbers is the authority."""
 
 import re
+from functools import cache
 from typing import Final, NamedTuple
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberType, ValidationResult
+from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumber, PhoneNumberType, ValidationResult
 
-# What spreadsheets make of numbers. phonenumbers reads the digits that are left, in some countries as a valid number.
-_SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
-_DECIMAL = re.compile(r"\+?\d{7,}[.,]0+")
+from pipeline.stages.destinations.damage import damage
 
-#: A text with fewer is no number at all to phonenumbers, whatever else is in it.
-_FEWEST_DIGITS: Final = 3
+#: What spreadsheets make of numbers, and its name. phonenumbers reads the digits that are left, in some countries as a
+#: valid number.
+CUTS: Final = (
+    (r"[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+", "a spreadsheet has cut it to scientific notation"),
+    (r"\+?[0-9]{7,}[.,]0+", "a spreadsheet or a program has made it a decimal number"),
+)
+#: What such a number is sent with, if it is valid: the authority is never overruled.
+DOUBT: Final = "the number may be another than was meant: "
 
+_CUTS = tuple((re.compile(pattern), words) for pattern, words in CUTS)
+
+# What stands between numbers where a cell has more than one that is too long to be one...
 _SEPARATOR = re.compile(r"[/;,|\n]|\b(?:or|ou|oder|and)\b", re.IGNORECASE)
+# ...and where each part has to be valid by itself. A plus begins another number too.
+_PARTED = re.compile(r"[/\\;,|&\t\n\r]|\s{2,}|\s[-\u2013\u2014]\s|\b(?:or|ou|oder|o|u|and|und|et|e|y)\b", re.IGNORECASE)
+_BEFORE_PLUS = re.compile(r"([0-9)])\s*\+")
+
+#: A text with fewer digits is no number at all to phonenumbers, whatever else is in it.
+_FEWEST_DIGITS: Final = 3
+#: A number with its country code has hardly ever fewer.
+_FEWEST_WITH_CODE: Final = 10
+_FIRST_OF_CODES: Final = frozenset("123456789")
+
 _PLUS: Final = ("+", "\uff0b")  # the second is the full-width sign of East Asian keyboards
 
 #: Codes that people write where the ISO 3166 code is another one.
@@ -31,17 +49,17 @@ class Phone(NamedTuple):
 
 def read_phone(text: str, region: str | None) -> Phone:
     """Read one number; `region` (ISO 3166, upper case) tells the country of a number without a country code."""
-    damage = _damage(text)
+    done = cut(text)
     try:
         number = phonenumbers.parse(text, region)
     except NumberParseException as error:
-        return _refused(damage or _unreadable(text, region, error))
+        return _refused(_damage(text, region, done) or _unreadable(text, region, error))
     if not phonenumbers.is_valid_number(number):
-        return _refused(damage or _not_valid(text, region, number))
-    # The authority is never overruled: what it takes is sent, with a word of doubt.
-    remark = f"the number may be another than was meant{damage}" if damage else None
+        return _refused(_damage(text, region, done) or _not_valid(text, region, number))
+    remark = DOUBT + done if done else None
     if number.extension:
-        remark = "the number's extension is left out"
+        several = _are_several(text, region)  # a semicolon begins an extension too
+        remark = "more than one number: only the first is taken" if several else "the number's extension is left out"
     return Phone(
         phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
         None,
@@ -59,13 +77,37 @@ def check_region(region: str | None) -> str | None:
     return f"contacts.region: {region!r} is no region with phone numbers; {advice}"
 
 
-def _damage(text: str) -> str | None:
+def cut(text: str) -> str | None:
     """What a spreadsheet or a program has done to a number, if that shows."""
-    if _SCIENTIFIC.fullmatch(text):
-        return ": a spreadsheet has cut it to scientific notation"
-    if _DECIMAL.fullmatch(text):
-        return ": a spreadsheet or a program has made it a decimal number"
+    return next((words for pattern, words in _CUTS if pattern.fullmatch(text)), None)
+
+
+def _damage(text: str, region: str | None, done: str | None) -> str | None:
+    """What has happened to a text that is refused, if that shows."""
+    if done:
+        return f": {done}"
+    if _are_several(text, region):
+        return ": more than one number"
+    if happened := damage(text):
+        return f": {happened}"
     return None
+
+
+def _are_several(text: str, region: str | None) -> bool:
+    each = parts(text)
+    return len(each) > 1 and all(_is_valid(part, region) for part in each)
+
+
+def parts(text: str) -> list[str]:
+    """What may be numbers by themselves in a text, if they all are."""
+    return [part for part in _PARTED.split(_BEFORE_PLUS.sub(r"\1|+", text)) if part.strip()]
+
+
+def _is_valid(text: str, region: str | None) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(text, region))
+    except NumberParseException:
+        return False
 
 
 def _refused(why: str) -> Phone:
@@ -80,10 +122,10 @@ def _unreadable(text: str, region: str | None, error: NumberParseException) -> s
     if kind == NumberParseException.INVALID_COUNTRY_CODE:
         # The same error stands for a country code that does not exist and for none at all.
         if region is None and not any(plus in text for plus in _PLUS):
-            return ": no country code and contacts.region is not set"
+            return ": no country code and contacts.region is not set" + _without_plus(text, region)
         return ": no country has its country code"
     if kind == NumberParseException.TOO_LONG:
-        return ": more than one number" if _SEPARATOR.search(text) else ": too long"
+        return ": more than one number" if has_separator(text) else ": too long"
     if _has_letters(text):
         return ": has letters"
     if kind == NumberParseException.TOO_SHORT_AFTER_IDD:
@@ -94,12 +136,18 @@ def _unreadable(text: str, region: str | None, error: NumberParseException) -> s
 
 
 def _not_valid(text: str, region: str | None, number: PhoneNumber) -> str:
-    where = _country(region, number)
+    where = _country(region, number.country_code or 0)
     reason = phonenumbers.is_possible_number_with_reason(number)
-    if reason == ValidationResult.TOO_LONG and _SEPARATOR.search(text):
+    if reason == ValidationResult.TOO_LONG and has_separator(text):
         return ": more than one number"
     if _has_letters(text) and not number.extension:
         return ": has letters"
+    if lacks_zero(number.country_code or 0, phonenumbers.national_significant_number(number)):
+        return ": its leading zero is missing"
+    return _shape(where, reason) + _without_plus(text, region)
+
+
+def _shape(where: str, reason: int) -> str:
     if reason == ValidationResult.TOO_SHORT:
         return f": too short for a number of region {where}"
     if reason == ValidationResult.TOO_LONG:
@@ -111,9 +159,66 @@ def _not_valid(text: str, region: str | None, number: PhoneNumber) -> str:
     return f" for its country ({where})"
 
 
-def _country(region: str | None, number: PhoneNumber) -> str:
-    """The country (ISO 3166) of a number. A country code may be shared: +1 is Canada to a Canadian list."""
-    code = number.country_code or 0
+def has_separator(text: str) -> bool:
+    """Whether a text that is too long for one number has what stands between two."""
+    return bool(_SEPARATOR.search(text))
+
+
+def lacks_zero(code: int, national: str) -> bool:
+    """Whether a refused number is valid with a zero in front.
+
+    In some countries, as in Italy, a zero at the beginning is a part of the number, and spreadsheets drop it.
+    """
+    return _is_one(code, "0" + national)
+
+
+def code_without_plus(text: str) -> int:
+    """The country code with which a refused number begins, if all it lacks is the plus before it; else 0.
+
+    It is digits alone, as spreadsheets leave it, or the code stands apart. Of other numbers, too long by a digit say,
+    many would pass by chance.
+    """
+    if text[:1] not in _FIRST_OF_CODES:
+        return 0
+    for size in (1, 2, 3):
+        code = text[:size]
+        if not code.isdecimal():
+            return 0
+        if int(code) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            digits = text if text.isdecimal() else "".join(filter(str.isdecimal, text))
+            apart = text.isdecimal() or not text[size].isdecimal()
+            return int(code) if apart and len(digits) >= _FEWEST_WITH_CODE and _is_one(int(code), digits[size:]) else 0
+    return 0
+
+
+def _is_one(code: int, national: str) -> bool:
+    """Whether these are the digits of a valid number, without any prefix, by the rules of the code's main country."""
+    if not _general(code).fullmatch(national):
+        return False  # most are not, and this is the quick way to know
+    return phonenumbers.is_valid_number(number_of(code, national))
+
+
+def number_of(code: int, national: str) -> PhoneNumber:
+    """The number with these digits."""
+    zeros = len(national) - len(national.lstrip("0"))
+    return PhoneNumber(code, int(national), italian_leading_zero=zeros > 0, number_of_leading_zeros=zeros)
+
+
+@cache
+def _general(code: int) -> re.Pattern[str]:
+    """What any national number of a country code matches."""
+    main = phonenumbers.region_code_for_country_code(code)
+    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, main)
+    return re.compile((metadata and metadata.general_desc and metadata.general_desc.national_number_pattern) or r"(?!)")
+
+
+def _without_plus(text: str, region: str | None) -> str:
+    code = code_without_plus(text)
+    return f"; with a plus in front it would be one of region {_country(region, code)}" if code else ""
+
+
+def _country(region: str | None, code: int) -> str:
+    """The country (ISO 3166) of a country code, which may be shared: +1 is Canada to a Canadian list."""
     if region is not None and phonenumbers.country_code_for_region(region) == code:
         return region
     return phonenumbers.region_code_for_country_code(code)
