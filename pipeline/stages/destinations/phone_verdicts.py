@@ -83,7 +83,7 @@ class PhoneColumns:
     def __init__(self, region: str | None) -> None:
         """`region` is upper case, and one of those that phonenumbers knows."""
         self._region = region
-        self._faults: dict[Kind, str] = {}
+        self._faults: dict[Kind, str | None] = {}
         self._shapes: dict[str, Shape] = {}
 
     def read(self, texts: pl.Series) -> pl.DataFrame:
@@ -108,13 +108,11 @@ class PhoneColumns:
         """Verdicts on numbers that are not valid."""
         at, faults = list[int](), list[str]()
         for text, kind, refusal in self._kinds(refused, rows):
-            fault = self._faults.get(kind)
-            if fault is None:
-                fault = read_phone(text, self._region).fault
-                assert fault, "phonenumbers takes what its own metadata refuse"
-                self._faults[kind] = fault
-            at.append(refusal.at)
-            faults.append(fault)
+            if kind not in self._faults:
+                self._faults[kind] = read_phone(text, self._region).fault
+            if fault := self._faults[kind]:  # else the authority takes it, and is to be asked about all of the kind
+                at.append(refusal.at)
+                faults.append(fault)
         told = {"at": at, "fault": faults, "landline": [False] * len(at)}
         return pl.DataFrame(told, schema={"at": pl.UInt32, "fault": pl.String, "landline": pl.Boolean})
 
