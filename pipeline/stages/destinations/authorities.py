@@ -63,28 +63,24 @@ class Authorities:
 
     def mails(self, texts: pl.Series, *, remember: bool = True) -> pl.DataFrame:
         """The verdict on each text, in order: columns as in VERDICTS."""
-        value = well_formed(texts)
-        left = (value.is_null() & texts.is_not_null()).arg_true()
+        rows = pl.DataFrame({"text": texts}, schema={"text": pl.String}).select(
+            "text",
+            value=well_formed(texts),
+            fault=pl.lit(None, pl.String),
+            landline=pl.when(pl.col("text").is_not_null()).then(pl.lit(False)),
+            remark=pl.lit(None, pl.String),
+        )
+        left = rows.select(pl.arg_where(pl.col("value").is_null() & pl.col("text").is_not_null())).to_series()
         asked = texts.gather(left)
-        distinct, verdicts = self._ask(asked, self._mails, self._mail, remember=remember)
-        told = _spread(
-            asked,
-            distinct,
-            [verdict.address for verdict in verdicts],
-            [verdict.fault for verdict in verdicts],
-            [False] * len(verdicts),
-            [verdict.remark for verdict in verdicts],
-        )
-        fault, remark = (pl.repeat(None, len(texts), dtype=pl.String, eager=True) for _ in range(2))
-        return pl.DataFrame(
-            {
-                "value": value.scatter(left, told["value"]),
-                "fault": fault.scatter(left, told["fault"]),
-                "landline": texts.is_null().replace_strict({False: False, True: None}, return_dtype=pl.Boolean),
-                "remark": remark.scatter(left, told["remark"]),
-            },
-            schema=VERDICTS,
-        )
+        told = dict(zip(*self._ask(asked, self._mails, self._mail, remember=remember), strict=True))
+        verdicts = [told[text] for text in asked]
+        for name, values in (
+            ("value", [verdict.address for verdict in verdicts]),
+            ("fault", [verdict.fault for verdict in verdicts]),
+            ("remark", [verdict.remark for verdict in verdicts]),
+        ):
+            rows = rows.with_columns(rows[name].scatter(left, pl.Series(values, dtype=pl.String)))
+        return rows.select(VERDICTS.names())
 
     def _mail(self, text: str) -> Mail:
         """As `read_mail`, with less work."""

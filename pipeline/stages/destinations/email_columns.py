@@ -47,15 +47,20 @@ _LEFT_TO_THE_AUTHORITY = re.compile(r'["<>\[\]]|--')
 
 def well_formed(texts: pl.Series) -> pl.Series:
     """The address of each text that has the common form, as `read_mail` gives it; null for every other text."""
+    text = pl.col("text")
     certain = (
-        (texts.str.len_bytes() <= _SHORT)
-        & texts.str.contains(_WELL_FORMED)
-        & ~texts.str.contains(rf"[@.](?i:{'|'.join(map(re.escape, _reserved()))})$")
+        (text.str.len_bytes() <= _SHORT)
+        & text.str.contains(_WELL_FORMED)
+        & ~text.str.contains(rf"[@.](?i:{'|'.join(map(re.escape, _reserved()))})$")
     )
-    addresses = texts.zip_with(certain, pl.repeat(None, len(texts), dtype=pl.String, eager=True))
+    rows = pl.DataFrame({"text": texts}, schema={"text": pl.String}).select(
+        address=pl.when(certain).then(text),
+        mixed=certain & text.str.contains("[A-Z]"),
+    )
+    addresses = rows["address"]
     # Most are in lower case, and then are sent as they are.
-    indices = addresses.str.contains("[A-Z]").arg_true()
-    return addresses.scatter(indices, _normalised(addresses.gather(indices)))
+    mixed = rows["mixed"].arg_true()
+    return addresses.scatter(mixed, _normalised(addresses.gather(mixed)))
 
 
 def _normalised(addresses: pl.Series) -> pl.Series:
