@@ -18,6 +18,7 @@ def init(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A contact list.")],
     delimiter: options.Delimiter = None,
     encoding: options.Encoding = None,
+    sheet: options.Sheet = None,
 ) -> None:
     """Look at a list and print a configuration for it.
 
@@ -29,7 +30,7 @@ def init(
     with ending():
         from pipeline.run.drafting import draft_config
 
-        made = draft_config(source, delimiter=options.delimiter(delimiter), encoding=encoding)
+        made = draft_config(source, delimiter=options.delimiter(delimiter), encoding=encoding, sheet=sheet)
         if not sys.stdout.isatty() and (reconfigure := getattr(sys.stdout, "reconfigure", None)):
             reconfigure(encoding="utf-8")  # it goes to a file, and TOML is UTF-8 whatever the console speaks
         say(made.toml.rstrip("\n"))

@@ -25,12 +25,14 @@ class Draft:
     mapped: bool  # False: no destinations were recognised, so a person must name a column first
 
 
-def draft_config(source: Path, *, delimiter: str | None = None, encoding: str | None = None) -> Draft:
+def draft_config(
+    source: Path, *, delimiter: str | None = None, encoding: str | None = None, sheet: str | None = None
+) -> Draft:
     """Look at a list and draft a configuration for it. No cell of the list stands in it, only names of columns.
 
     Raises SourceError.
     """
-    opened = open_source(source, delimiter=delimiter, encoding=encoding)
+    opened = open_source(source, delimiter=delimiter, encoding=encoding, sheet=sheet)
     if names_are_cells(opened.columns):
         raise SourceError(
             f"{opened.name}: its first line holds a number or an address where names of columns belong; "
@@ -39,7 +41,7 @@ def draft_config(source: Path, *, delimiter: str | None = None, encoding: str | 
     frames = [batch.frame.filter(batch.damage.is_null()) for batch in batches([opened], limit=ROWS)]
     empty = pl.DataFrame(schema=dict.fromkeys(opened.columns, pl.String))
     guessed = guess(pl.concat([empty, *frames]), Authorities())
-    given = {"delimiter": "tab" if delimiter == "\t" else delimiter, "encoding": encoding}
+    given = {"delimiter": "tab" if delimiter == "\t" else delimiter, "encoding": encoding, "sheet": sheet}
     told = {name: value for name, value in given.items() if value is not None}
     text = draft.draft(opened.name, opened.columns, plan.read([opened], told), told, guessed)
     return Draft(text, tuple(draft.doubts(guessed)), bool(guessed.channels))
