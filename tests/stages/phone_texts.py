@@ -155,7 +155,7 @@ def generated(random: Random) -> Iterator[tuple[str | None, list[str]]]:
     """For ever: a region, and texts that may stand in a list of it."""
     while True:
         region = random.choice(REGIONS)
-        yield region, [_text(random, region) for _ in range(100)]
+        yield region, [_text(random, region) for _ in range(250)]
 
 
 def _text(random: Random, region: str | None) -> str:

@@ -44,25 +44,22 @@ class Authorities:
         """The verdict on each text, in order: columns as in VERDICTS. `region` is upper case."""
         columns = self._phone_columns.setdefault(region, PhoneColumns(region))
         told = columns.read(texts)
-        rows = pl.DataFrame({"text": texts}, schema={"text": pl.String}).with_row_index("at")
-        if told.height < len(texts) - texts.null_count():
-            left = rows.join(told, on="at", how="anti").drop_nulls()
+        if told.height < len(texts):
+            at = pl.int_range(len(texts), dtype=pl.UInt32, eager=True).alias("at")
+            left = at.filter(pl.repeat(value=True, n=len(texts), eager=True).scatter(told["at"], values=False))
+            asked = texts.gather(left)
             known = self._phones.setdefault(region, {})
-            distinct, verdicts = self._ask(
-                left["text"], known, lambda text: read_phone(text, region), remember=remember
-            )
-            asked = _spread(
-                left["text"],
+            distinct, verdicts = self._ask(asked, known, lambda text: read_phone(text, region), remember=remember)
+            rest = _spread(
+                asked,
                 distinct,
                 [verdict.number for verdict in verdicts],
                 [verdict.fault for verdict in verdicts],
                 [verdict.landline for verdict in verdicts],
                 [verdict.remark for verdict in verdicts],
             )
-            told = pl.concat([told, left.select("at").hstack(asked)])
-        if told.height == len(texts):
-            return told.sort("at").select(VERDICTS.names())
-        return rows.join(told, on="at", how="left", maintain_order="left").select(VERDICTS.names())
+            told = pl.concat([told, rest.insert_column(0, left)])
+        return told.sort("at").select(VERDICTS.names())
 
     def mails(self, texts: pl.Series, *, remember: bool = True) -> pl.DataFrame:
         """The verdict on each text, in order: columns as in VERDICTS."""

@@ -22,9 +22,12 @@ _CUTS = tuple((re.compile(pattern), words) for pattern, words in CUTS)
 
 # What stands between numbers where a cell has more than one that is too long to be one...
 _SEPARATOR = re.compile(r"[/;,|\n]|\b(?:or|ou|oder|and)\b", re.IGNORECASE)
-# ...and where each part has to be valid by itself. A plus begins another number too.
-_PARTED = re.compile(r"[/\\;,|&\t\n\r]|\s{2,}|\s[-\u2013\u2014]\s|\b(?:or|ou|oder|o|u|and|und|et|e|y)\b", re.IGNORECASE)
-_BEFORE_PLUS = re.compile(r"([0-9)])\s*\+")
+# ...and where each part has to have the digits of a number. A plus begins another number too.
+_PARTED = re.compile(
+    r"[/\\;,|&\t\n\r]|\s{2,}|\s[-\u2013\u2014]\s|\b(?:or|ou|oder|o|u|and|und|et|e|y)\b|(?<=[0-9)])\s*(?=\+)",
+    re.IGNORECASE,
+)
+_FEWEST_OF_PART: Final = 6
 
 #: A text with fewer digits is no number at all to phonenumbers, whatever else is in it.
 _FEWEST_DIGITS: Final = 3
@@ -53,12 +56,12 @@ def read_phone(text: str, region: str | None) -> Phone:
     try:
         number = phonenumbers.parse(text, region)
     except NumberParseException as error:
-        return _refused(_damage(text, region, done) or _unreadable(text, region, error))
+        return _refused(_damage(text, done) or _unreadable(text, region, error))
     if not phonenumbers.is_valid_number(number):
-        return _refused(_damage(text, region, done) or _not_valid(text, region, number))
+        return _refused(_damage(text, done) or _not_valid(text, region, number))
     remark = DOUBT + done if done else None
     if number.extension:
-        several = _are_several(text, region)  # a semicolon begins an extension too
+        several = are_several(text)  # a semicolon begins an extension too
         remark = "more than one number: only the first is taken" if several else "the number's extension is left out"
     return Phone(
         phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
@@ -82,32 +85,21 @@ def cut(text: str) -> str | None:
     return next((words for pattern, words in _CUTS if pattern.fullmatch(text)), None)
 
 
-def _damage(text: str, region: str | None, done: str | None) -> str | None:
+def _damage(text: str, done: str | None) -> str | None:
     """What has happened to a text that is refused, if that shows."""
     if done:
         return f": {done}"
-    if _are_several(text, region):
+    if are_several(text):
         return ": more than one number"
     if happened := damage(text):
         return f": {happened}"
     return None
 
 
-def _are_several(text: str, region: str | None) -> bool:
-    each = parts(text)
-    return len(each) > 1 and all(_is_valid(part, region) for part in each)
-
-
-def parts(text: str) -> list[str]:
-    """What may be numbers by themselves in a text, if they all are."""
-    return [part for part in _PARTED.split(_BEFORE_PLUS.sub(r"\1|+", text)) if part.strip()]
-
-
-def _is_valid(text: str, region: str | None) -> bool:
-    try:
-        return phonenumbers.is_valid_number(phonenumbers.parse(text, region))
-    except NumberParseException:
-        return False
+def are_several(text: str) -> bool:
+    """Whether a refused text has parts that may be numbers by themselves, each of them."""
+    parts = [part for part in _PARTED.split(text) if part.strip()]
+    return len(parts) > 1 and all(sum(map(str.isdecimal, part)) >= _FEWEST_OF_PART for part in parts)
 
 
 def _refused(why: str) -> Phone:

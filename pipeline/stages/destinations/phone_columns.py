@@ -157,15 +157,18 @@ def _national(numbers: Rows, of: Plan, found: Answers) -> None:
     """Read numbers without a country code: the end of `parse`."""
     if numbers:
         for written, cut in _without_prefix(numbers, of):
-            _judge(cut if cut is written else cut.or_else(written, cut.ask(of.possible)), of.code, found)
+            _judge(cut if cut is written else cut.or_else(written, cut.ask(of.possible)), of, found)
 
 
-def _judge(numbers: Rows, code: int, found: Answers) -> None:
+def _judge(numbers: Rows, of: Plan, found: Answers) -> None:
     """Whether national numbers are valid, and landlines (region_code_for_number, is_valid_number, number_type)."""
-    sharing = plans(code)
+    code, sharing = of.code, plans(of.code)
     if sharing is None:
         return
-    for rest, regions in _by_region(numbers, sharing):
+    for rest, asked in _by_region(numbers, sharing):
+        regions = asked
+        if of in asked and all(region.landline is None for region in asked):
+            regions = (of, *(region for region in asked if region is not of))  # most likely, and the same in any order
         for index, region in enumerate(regions):
             if index and len(rest) <= _FEW:
                 rest = _judge_few(rest, code, regions[index:], found)

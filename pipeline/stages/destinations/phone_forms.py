@@ -131,14 +131,16 @@ def _others(texts: Rows, forms: Forms) -> Forms:
     )
 
 
-def in_ascii(texts: pl.Series) -> pl.Series:
+def in_ascii(texts: Rows) -> Rows:
     """The same texts with what is beyond ASCII replaced by what is the same to phonenumbers, as far as there is.
 
-    It says nothing of why a text is no number: some of what is replaced is damage.
+    Left out are those with three letters, for where letters are keys digits beyond ASCII are skipped. The texts say
+    nothing of why one is no number: some of what is replaced is damage.
     """
-    found = set("".join(texts)) - set(map(chr, range(128)))
-    same = {character: _like(character) for character in found}
-    return texts.str.replace_many({character: like for character, like in same.items() if like})
+    texts = texts.where(~texts.ask(_N.str.contains(_THREE_LETTERS)))
+    found = set("".join(texts.text.to_list())) - set(map(chr, range(128)))
+    same = {character: like for character in found if (like := _like(character))}
+    return texts.put(texts.ask(_N.str.replace_many(same))) if same else texts
 
 
 def _like(character: str) -> str | None:

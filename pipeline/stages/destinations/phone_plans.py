@@ -37,7 +37,7 @@ class _NotUnderstood(Exception):
     """A pattern of the metadata has more in it than we know to mean the same in Rust."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """How numbers of one region, or of one country code without regions, are written and told apart.
 

@@ -6,7 +6,7 @@ of the kind. Even bad lists have but a few hundred kinds.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import polars as pl
@@ -14,11 +14,11 @@ import polars as pl
 from pipeline.stages.destinations.phone import (
     CUTS,
     DOUBT,
+    are_several,
     code_without_plus,
     cut,
     has_separator,
     lacks_zero,
-    parts,
     read_phone,
 )
 from pipeline.stages.destinations.phone_columns import Refusal, Trouble, answers
@@ -51,14 +51,18 @@ class Shape(NamedTuple):
     plus: bool
     cut: str | None
     damaged: bool  # or it may be: the authority is to be asked
-    parted: bool  # has what may be numbers by themselves
+    several: bool  # more than one number
 
     @classmethod
     def of(cls, text: str) -> "Shape":
         """That of a text, or of another with the same shape."""
-        damaged = _MAY_BE_DAMAGED.search(text) is not None
         return cls(
-            bool(_LETTER.search(text)), has_separator(text), "+" in text, cut(text), damaged, len(parts(text)) > 1
+            letters=_LETTER.search(text) is not None,
+            separator=has_separator(text),
+            plus="+" in text,
+            cut=cut(text),
+            damaged=_MAY_BE_DAMAGED.search(text) is not None,
+            several=are_several(text),
         )
 
 
@@ -71,7 +75,6 @@ class Kind(NamedTuple):
     shape: Shape
     lacks_zero: bool
     without_plus: int  # country code that it has if only a plus is missing
-    several: bool  # more than one number, each valid
 
 
 class PhoneColumns:
@@ -80,7 +83,7 @@ class PhoneColumns:
     def __init__(self, region: str | None) -> None:
         """`region` is upper case, and one of those that phonenumbers knows."""
         self._region = region
-        self._faults: dict[Kind, str] = {}
+        self._faults: dict[Kind, str | None] = {}
         self._shapes: dict[str, Shape] = {}
 
     def read(self, texts: pl.Series) -> pl.DataFrame:
@@ -93,9 +96,8 @@ class PhoneColumns:
         if plain.all():
             return pl.concat([_NONE, *self._verdicts(rows)], how="diagonal")
         strange = rows.where(~plain)
-        same = strange.put(in_ascii(strange.text))
-        # Only what is valid: the reason why the rest is not may be what has just been replaced.
-        valid = _valid(answers(same, self._region).valid, strange)
+        # Only what is valid: the reason why the rest is not may be what is replaced.
+        valid = _valid(answers(in_ascii(strange), self._region).valid, strange)
         return pl.concat([_NONE, *self._verdicts(rows.where(plain)), valid], how="diagonal")
 
     def _verdicts(self, rows: Rows) -> list[pl.DataFrame]:
@@ -106,13 +108,11 @@ class PhoneColumns:
         """Verdicts on numbers that are not valid."""
         at, faults = list[int](), list[str]()
         for text, kind, refusal in self._kinds(refused, rows):
-            fault = self._faults.get(kind)
-            if fault is None:
-                fault = read_phone(text, self._region).fault
-                assert fault, "phonenumbers takes what its own metadata refuse"
-                self._faults[kind] = fault
-            at.append(refusal.at)
-            faults.append(fault)
+            if kind not in self._faults:
+                self._faults[kind] = read_phone(text, self._region).fault
+            if fault := self._faults[kind]:  # else the authority takes it, and is to be asked about all of the kind
+                at.append(refusal.at)
+                faults.append(fault)
         told = {"at": at, "fault": faults, "landline": [False] * len(at)}
         return pl.DataFrame(told, schema={"at": pl.UInt32, "fault": pl.String, "landline": pl.Boolean})
 
@@ -120,17 +120,13 @@ class PhoneColumns:
         """Texts that are refused, each with its kind; those whose kind is not certain are left out."""
         positions = pl.Series([refusal.at for refusal in refused], dtype=pl.UInt32)
         texts = rows.text.gather(rows.at.search_sorted(positions)).to_list()
-        shapes = [self._shape(text) for text in texts]
-        several = self._several(texts, shapes)
-        for text, shape, refusal in zip(texts, shapes, refused, strict=True):
-            are_several = several.get(text, False)
-            if shape.damaged or are_several is None:
-                continue
-            read = refusal.trouble == Trouble.NOT_VALID
-            zero = read and lacks_zero(refusal.code, refusal.national)
-            plus = code_without_plus(text) if read or refusal.trouble == Trouble.NO_COUNTRY else 0
-            length = len(refusal.national)
-            yield text, Kind(refusal.trouble, refusal.code, length, shape, zero, plus, are_several), refusal
+        for text, refusal in zip(texts, refused, strict=True):
+            shape = self._shape(text)
+            if not shape.damaged:
+                read = refusal.trouble == Trouble.NOT_VALID
+                zero = read and lacks_zero(refusal.code, refusal.national)
+                plus = code_without_plus(text) if read or refusal.trouble == Trouble.NO_COUNTRY else 0
+                yield text, Kind(refusal.trouble, refusal.code, len(refusal.national), shape, zero, plus), refusal
 
     def _shape(self, text: str) -> Shape:
         same = text.translate(_SAME)
@@ -140,23 +136,6 @@ class PhoneColumns:
             if len(self._shapes) < _MOST_SHAPES:
                 self._shapes[same] = shape
         return shape
-
-    def _several(self, texts: list[str], shapes: list[Shape]) -> dict[str, bool | None]:
-        """Whether texts with parts are numbers, each by itself; None: that is not certain."""
-        split = {text: parts(text) for text, shape in zip(texts, shapes, strict=True) if shape.parted}
-        each = pl.Series([part for of_text in split.values() for part in of_text], dtype=pl.String).unique()
-        read = answers(Rows.of(each), self._region)
-        known: dict[str, bool] = dict.fromkeys(each.filter(~each.str.contains("[0-9]")).to_list(), False)
-        known |= dict.fromkeys(each.gather([refusal.at for refusal in read.refused]).to_list(), False)
-        for valid in read.valid:
-            known |= dict.fromkeys(each.gather(valid["at"]).to_list(), True)
-        return {text: _all(known.get(part) for part in of_text) for text, of_text in split.items()}
-
-
-def _all(values: Iterable[bool | None]) -> bool | None:
-    """False where one is, else None where one is."""
-    held = set(values)
-    return False if False in held else None if None in held else True
 
 
 def _valid(valid: list[pl.DataFrame], rows: Rows) -> pl.DataFrame:
