@@ -328,11 +328,18 @@ class HttpSettings(Section):
         return data
 
 
+def _as_read(value: object) -> object:
+    """A value as it is read from a list, where all is text: `1`, `true`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else value
+
+
 class Condition(Section):
     """Rows whose `column` has one of the values `in` (compared without case and surrounding blanks)."""
 
     column: str
-    values: tuple[str, ...] = Field(alias="in", min_length=1)
+    values: tuple[Annotated[str, BeforeValidator(_as_read)], ...] = Field(alias="in", min_length=1)
 
 
 class ChannelSettings(Section):

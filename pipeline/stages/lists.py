@@ -87,7 +87,8 @@ def _text(path: Path, *, compressed: bool) -> Iterator[pl.DataFrame]:
         delimiter = max(_DELIMITERS, key=lambda mark: (sum(mark in line for line in sample), first.count(mark)))
         reader = csv.reader(chain(sample, lines), delimiter=delimiter)
         names: list[str] = []
-        while rows := list(islice(reader, _ROWS)):
+        records = filter(None, reader)  # blank lines are none
+        while rows := list(islice(records, _ROWS)):
             names = names or [cell.strip() for cell in rows[0]]
             columns: dict[str, tuple[str | None, ...]] = {}
             for number, cells in enumerate(zip_longest(*rows)):

@@ -38,9 +38,13 @@ MAPPING: dict[str, Any] = {
     "email": {"destination": "{email}"},
 }
 
+#: The walk of a survey that asks for no ids.
+SURVEY = "survey, without ids"
+
 #: What is left out or put in, in comparison with the whole.
 VARIANTS: dict[str, dict[str, Any]] = {
     "whole": {},
+    SURVEY: {},
     "unique = none": {"unique": "none"},
     "unique = destination": {"unique": "destination"},
     "key from destinations": {"key": []},
@@ -102,9 +106,9 @@ def batches(rows: int, repeats: int) -> Iterator[Batch]:
         yield Batch("list.csv", start, start + 1, frame, lines, pl.repeat(None, height, dtype=pl.String, eager=True))
 
 
-def screener(changes: dict[str, Any], suppress: Path, *, real: bool) -> Screener:
+def screener(variant: str, suppress: Path, *, real: bool) -> Screener:
     """One walk's screener."""
-    contacts = ContactsSettings.model_validate({**MAPPING, "suppress": [suppress], **changes})
+    contacts = ContactsSettings.model_validate({**MAPPING, "suppress": [suppress], **VARIANTS[variant]})
     authorities = Authorities() if real else Obliging()
     return Screener(
         contacts,
@@ -113,6 +117,7 @@ def screener(changes: dict[str, Any], suppress: Path, *, real: bool) -> Screener
         carrier=Carrier(),
         authorities=authorities,
         suppression=load_suppression(contacts.suppress, contacts, authorities),
+        identify=variant != SURVEY,
     )
 
 
@@ -130,7 +135,7 @@ def main() -> None:
         suppress = Path(directory) / "do-not-contact.txt"
         suppress.write_text("".join(f"{3_000_000_000 + 7 * number}\n" for number in range(options.listed)))
         began = process_time()
-        walks = {name: screener(VARIANTS[name], suppress, real=options.real) for name in chosen}
+        walks = {name: screener(name, suppress, real=options.real) for name in chosen}
         loaded = (process_time() - began) / max(1, len(chosen))
     spent = dict.fromkeys(chosen, 0.0)
     for batch in batches(options.rows, options.repeats):

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from pipeline.config import ContactsSettings
 from pipeline.errors import ConfigError, SourceError
@@ -328,6 +329,34 @@ def test_consent(value: str | None, allowed: bool) -> None:
     row = said({"opt_in": value}, sms={"destination": "{mobile}", "when": CONSENT})[0]
     assert (row["sms"] is not None) == allowed
     assert row["warnings"] == ([] if allowed else ["sms left out: no consent in column 'opt_in'"])
+
+
+@pytest.mark.parametrize(
+    ("values", "cell", "meets"),
+    [
+        (["yes"], "\u00a0Yes\u2003", True),
+        (["  yes "], "yes", True),
+        (["yes"], "yes\u200b", False),
+        (["ss"], "\u1e9e", True),
+        ([1], "1", True),
+        ([1], "01", False),
+        ([True], "TRUE", True),
+        ([False], "false", True),
+        ([""], None, True),
+        ([""], "\t", True),
+        (["yes"], None, False),
+        (["y.s"], "yes", False),
+    ],
+)
+def test_what_meets_a_condition(values: list[Any], cell: str | None, meets: bool) -> None:
+    where = {"column": "segment", "in": values}
+    assert verdict({"segment": cell}, where=where)[1] == (None if meets else "filtered")
+
+
+@pytest.mark.parametrize("values", [[], [1.5], ["yes", None], "yes"])
+def test_what_is_no_condition(values: Any) -> None:
+    with pytest.raises(ValidationError):
+        ContactsSettings.model_validate(MAPPING | {"where": {"column": "segment", "in": values}})
 
 
 def test_no_consent_for_any_channel() -> None:

@@ -46,6 +46,7 @@ def held(suppression: Suppression, *, phone: str = PHONE, mail: str = MAIL, key:
     [
         ("(416) 555-0123\n", "phone"),
         ("(416) 555-0123", "phone"),
+        ("\n\nphone;id\n\n416 555 0123;7\n", "phone"),
         ("\ufeffANN@EXAMPLE.COM\r\n", "mail"),
         ("note,contact\nmoved,+1 416 555 0123\n", "phone"),
         ('a;"b\nc";ann@example.com\n', "mail"),
@@ -187,7 +188,7 @@ def test_what_was_found_is_counted(load: Callable[..., Suppression], caplog: pyt
     }
 
 
-@pytest.mark.parametrize("empty", ["", "\n \n", "\ufeff"])
+@pytest.mark.parametrize("empty", ["", "\n", "\n \n", "\ufeff"])
 def test_an_empty_list(load: Callable[..., Suppression], caplog: pytest.LogCaptureFixture, empty: str) -> None:
     assert not load(empty)
     assert told(caplog) == {
