@@ -34,14 +34,18 @@ _IMPLAUSIBLE: Final = re.compile(
     r"""
       \ufffd                                          # a byte that it does not have
     | [ŠšŽžŸÝýÐðÞþ¤]                                  # Central European, Turkish, Baltic; an old Mac's ö, é, ü
-    | (?!(?P<twice>.)(?P=twice)|[çÇ][ãõÃÕ]|[äöü]ß)[À-ÖØ-öø-ÿŒœƒ]{2,}  # words of such letters: Cyrillic, Greek, Chinese
+    | [ÂÃ][\u00a1-¿€‚-‰‹‘-™›]                         # RenÃ©e: UTF-8
+    | (?!(?P<one>.)(?P=one)|[çÇ][ãõÃÕ]|[äöü]ß|[áéíóúÁÉÍÓÚ][ñÑ])[À-ÖØ-öø-ÿŒœƒ]{2,}  # Cyrillic, Greek, Chinese
     | (?<=[a-zß-öø-ÿ])[À-ÖØ-ÞŒ]                       # RenÈe
-    | (?<=[A-Z][A-Z])[à-öø-ÿ](?=[A-Z])                # GARCêA
-    | (?<=[A-Za-z])[‚ƒ„†‡ˆ‰‹‘“”•˜™›€\u00a1-¶¸-¿×÷](?=[A-Za-z])        # Wo¿niak, M„ller
+    | (?<=[A-Z])[à-öø-ÿ](?=[A-Z]) | (?<=[A-Za-z])ƒ    # GARCêA
+    | (?<=[A-Za-z])[‚„†‡ˆ‰‹‘“”•˜™›€\u00a1-¶¸-¿×÷](?=[A-Za-z])         # Wo¿niak, M„ller
     | (?<=[a-z])[–—\u00a0](?=[a-z])                   # Mu–oz
-    | (?<![A-Za-z])[£¥¯¬¦¼½¾³¹¢](?=[A-Za-z]{2})    # £ukasz
+    | (?<![A-Za-z])[£¥¯¬¦¼½¾³¹¢](?=[A-Za-z]{2})       # £ukasz
     | (?<=[A-Za-z]{3})[³¹¿¾½¼ºª]                      # Micha³
+    | [¢-©¬-¶¸¹»-¾×÷–—•†‡ˆ‰˜™…](?=[À-ÖØ-öø-ÿ])        # Japanese, Korean
     | [œŒ](?![acdinsuACDINSU])                        # Œwierk
+    | (?<![A-Za-zß-ÿ])[çÇ](?=[b-df-hj-np-tv-xzB-DF-HJ-NP-TV-XZ])       # çngel
+    | [ñÑ](?![aeiouáéíóúüAEIOUÁÉÍÓÚÜ])                # Gdañsk
     | [ãÃ](?=[a-df-np-rt-zA-DF-NP-RT-Z])              # Bãlescu
     | [õÕ](?![eE])                                    # Erdõs
     | [øØ](?=[aeiouáéíóúAEIOUÁÉÍÓÚ])                  # Dvoøák
@@ -124,22 +128,21 @@ def _by_evidence(window: bytes, name: str, *, line: int, complete: bool) -> str:
         lines.pop()  # it may end in the middle of a character
     proven, broken = 0, []
     for number, content in enumerate(lines, start=line):
-        if not content.isascii():
-            try:
-                content.decode()
-                proven += 1
-            except UnicodeDecodeError:
-                broken.append((number, content))
-    if len(broken) > 10 * proven and _is_western(b"\n".join(content for _, content in broken)):
+        try:
+            content.decode()
+            proven += not content.isascii()
+        except UnicodeDecodeError:
+            broken.append(number)
+    if len(broken) > proven and _is_western(window):
         return WESTERN
     # Where other lines prove that the file is UTF-8, or nearly all are ASCII, one that is not is a damaged row.
     if len(broken) <= max(1, proven, len(lines) // 10):
         return "utf-8"
-    raise SourceError(not_text(f"{name}, line {broken[0][0]}"))
+    raise SourceError(not_text(f"{name}, line {broken[0]}"))
 
 
 def _is_western(data: bytes) -> bool:
     """Whether text makes sense as Windows-1252 (and, but for the punctuation, as Latin-1)."""
-    text = data.decode(WESTERN, errors="replace")
+    text, implausible = _IMPLAUSIBLE.subn("", data.decode(WESTERN, errors="replace"))
     evidence = len(_EVIDENCE.findall(text))
-    return evidence > 0 and _BORNE * sum(1 for _ in _IMPLAUSIBLE.finditer(text)) <= evidence
+    return evidence > 0 and _BORNE * implausible <= evidence
