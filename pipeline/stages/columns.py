@@ -7,6 +7,7 @@ import polars as pl
 
 from pipeline.config import ContactsSettings, needed_columns
 from pipeline.stages.destinations.phone import check_region
+from pipeline.stages.sources.names import repeats
 from pipeline.stages.verdicts import code_point
 from pipeline.template import Template
 
@@ -47,6 +48,10 @@ def check_columns(columns: Sequence[str], contacts: ContactsSettings, source: st
     problems = []
     for name, place in needed_columns(contacts).items():
         if name in columns:
+            continue
+        if several := repeats(name, columns):
+            choice = " or ".join(repr(column) for column in several)
+            problems.append(f"{place}: {source} has {len(several)} columns called {name!r}; write which: {choice}")
             continue
         meant = _nearest(name, columns)
         advice = f"; did you mean {meant!r}?" if meant is not None else "."

@@ -15,7 +15,7 @@ from pipeline.errors import SourceError
 from pipeline.ledger.resubmit import originals, restored
 from pipeline.records import Batch
 from pipeline.stages.sources import csv_file, csv_head, excel_file, parquet_file
-from pipeline.stages.sources.csv_records import LONGEST_CELL
+from pipeline.stages.sources.csv_records import LONGEST_RECORD
 from pipeline.stages.sources.csv_text import BLOCK, Form, unreadable
 from pipeline.stages.sources.pieces import Piece, even
 
@@ -113,7 +113,7 @@ def batches(
     batch_rows: int = 8192,
     limit: int | None = None,
     block: int = BLOCK,
-    longest_cell: int = LONGEST_CELL,
+    longest_cell: int = LONGEST_RECORD,
 ) -> Iterator[Batch]:
     """The rows of all sources, in order. No batch spans two sources; all but the last of a source have `batch_rows`.
 

@@ -1,15 +1,17 @@
-"""How a CSV file is written, told from its beginning: encoding, line ends, delimiter, column names."""
+"""How a CSV file is written, told from its beginning: line ends, delimiter, column names."""
 
-import codecs
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.errors import SourceError
-from pipeline.stages.sources.csv_records import Record, Scanner
+from pipeline.logs import logger
+from pipeline.stages.sources.csv_encoding import WESTERN, not_text, recognised
+from pipeline.stages.sources.csv_records import Record, Scanner, fields, with_lf
 from pipeline.stages.sources.csv_text import CutShort, Form, raw, text
+from pipeline.stages.sources.names import column_names
 
 #: Bytes that are looked at.
 HEAD: Final = 256 << 10
@@ -20,14 +22,11 @@ _SAMPLE: Final = 100
 #: Delimiters that are recognised, in order of preference, and how messages call them.
 _DELIMITERS: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 
-#: The longer ones first: the mark of UTF-32 begins as that of UTF-16 does.
-_MARKS: Final = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
+#: As many as a spreadsheet can have.
+_MOST_COLUMNS: Final = 16384
+
+#: The first line by which Excel is told the delimiter.
+_SAID: Final = re.compile(rb'"?sep=([!#-/:-@\[-`{-~\t])"?\r*\n', re.IGNORECASE)
 
 #: What a file begins with that is no text, and what to do with it.
 _FOREIGN: Final = (
@@ -53,8 +52,11 @@ class Header(NamedTuple):
 
 def find_header(data: bytes, scanner: Scanner, *, final: bool) -> Header | None:
     """The header; None: there is none, or not all of it is in `data`."""
+    data = with_lf(data)
     start, line = 0, 1
-    while (stop := data.find(b"\n", start) + 1) and is_blank(data[start:stop]):
+    if (said := _SAID.match(data)) is not None:
+        start, line = said.end(), 2
+    while (stop := data.find(b"\n", start) + 1) and scanner.is_blank(data[start:stop]):
         start, line = stop, line + 1
     if not stop:
         return None
@@ -64,36 +66,20 @@ def find_header(data: bytes, scanner: Scanner, *, final: bool) -> Header | None:
     return Header(record, start, line, line + data.count(b"\n", start, record.end))
 
 
-def is_blank(line: bytes) -> bool:
-    """Whether a physical line stands for no row: nothing in it but spaces and its end."""
-    return not line.strip(b" \r\n")
-
-
 def header_names(header: Header, name: str) -> tuple[str, ...]:
-    """The name of each column of the file called `name`: stripped, `column_N` where it is empty.
-
-    Raises SourceError where the header cannot be relied on.
-    """
+    """The names of the columns of the file called `name`, each its own. Raises SourceError: the header is damaged."""
     place = f"{name}, line {header.line}"
     if header.record.damage is not None:
         raise SourceError(f"{place}: the header {header.record.damage}")
     try:
-        given = [cell.decode().strip() for cell in header.record.cells]
+        given = [cell.decode() for cell in header.record.cells]
     except UnicodeDecodeError:
-        raise SourceError(_not_text(place, "UTF-8")) from None
+        raise SourceError(not_text(place)) from None
     if any("\0" in cell for cell in given):
         raise SourceError(f"{place}: the header holds NUL bytes; save the file as CSV UTF-8")
-    repeated = [cell for cell, count in Counter(given).items() if cell and count > 1]
-    if repeated:
-        listed = ", ".join(f'"{cell}"' for cell in repeated)
-        raise SourceError(f"{place}: more than one column is called {listed}; give each column its own name")
-    names: list[str] = []
-    for number, cell in enumerate(given, start=1):
-        chosen = cell or f"column_{number}"
-        while not cell and (chosen in given or chosen in names):
-            chosen += "_"
-        names.append(chosen)
-    return tuple(names)
+    if len(given) > _MOST_COLUMNS:
+        raise SourceError(f"{place}: the header has {fields(len(given))}; this is no list of contacts")
+    return column_names(given)
 
 
 def inspect(
@@ -105,23 +91,24 @@ def inspect(
     """
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0 '):
         raise SourceError(f"{name}: the delimiter must be one character such as , ; | or a tab")
-    first, complete = _start(raw(path, name, compressed=compressed, block=HEAD), name)
+    first, _ = _start(raw(path, name, compressed=compressed, block=HEAD), name)
     for mark, problem in _FOREIGN:
         if first.startswith(mark):
             raise SourceError(f"{name}: {problem}")
-    codec = _encoding(first, name, told=encoding, complete=complete)
+    codec = recognised(_up_to_break(raw(path, name, compressed=compressed, block=HEAD)), name, told=encoding)
     form = Form(path, name, compressed, codec, delimiter or ",", "\n")
     data, complete = _start(text(form, block=HEAD), name)
     if not data.strip():
         raise SourceError(f"{name}: is empty; export the list again, with a header line")
     line_end = _line_end(data)
-    if line_end == "\r":
-        data = data.replace(b"\r", b"\n")
+    data = with_lf(data)
     if complete and not data.endswith(b"\n"):
         data += b"\n"
     data = data[: data.rfind(b"\n") + 1]
     if not data.strip():
         raise SourceError(f"{name}, line 1: the line does not end; this is no list of contacts")
+    if delimiter is None and (said := _SAID.match(data)) is not None:
+        delimiter = said[1].decode()
     found = _delimiter(data, name, told=delimiter, complete=complete)
     scanner = Scanner(found)
     header = find_header(data, scanner, final=True)
@@ -129,6 +116,9 @@ def inspect(
     names = header_names(header, name)
     if complete and not data[header.record.end :].strip(b" \r\n"):
         raise SourceError(f"{name}: has a header and no rows; export the list again, or check the path")
+    if codec == WESTERN and encoding is None:
+        advice = "where names look wrong, name the true one with --encoding"
+        logger().warning("source.encoding", source=name, encoding=codec, reason="told by its text", advice=advice)
     return Form(path, name, compressed, codec, found, line_end), names
 
 
@@ -143,48 +133,10 @@ def _start(blocks: Iterator[bytes], name: str) -> tuple[bytes, bool]:
         ) from error
 
 
-def _not_text(place: str, encoding: str) -> str:
-    return (
-        f"{place}: holds characters that are not {encoding}; save the file as CSV UTF-8, "
-        "or name its encoding (often windows-1252)"
-    )
-
-
-def _encoding(data: bytes, name: str, *, told: str | None, complete: bool) -> str:
-    """The codec to read with. A byte order mark is proof, even against what was told."""
-    for mark, codec in _MARKS:
-        if data.startswith(mark):
-            return codec
-    if told is not None:
-        try:
-            known = codecs.lookup(told).name
-            "a,1\n".encode(told)  # codecs that are no encoding of text are found out here
-        except (LookupError, UnicodeError, ValueError):
-            raise SourceError(
-                f"{name}: there is no encoding called {told!r}; use utf-8, utf-16, windows-1252 or latin-1"
-            ) from None
-        without_mark = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
-        return known if known == "utf-8" else without_mark.get(known, told.lower())
-    if data[:4096].count(0) > len(data[:4096]) // 4:
-        raise SourceError(
-            f"{name}: looks like UTF-16 without a byte order mark; save it as CSV UTF-8, "
-            "or name its encoding (utf-16-le or utf-16-be)"
-        )
-    lines = data.split(b"\n")
-    if not complete and len(lines) > 1:
-        lines.pop()  # it may end in the middle of a character
-    proven, broken = 0, []
-    for number, line in enumerate(lines, start=1):
-        if not line.isascii():
-            try:
-                line.decode()
-                proven += 1
-            except UnicodeDecodeError:
-                broken.append(number)
-    # Where other lines prove that the file is UTF-8, one that is not is a damaged row, not another encoding.
-    if len(broken) > proven:
-        raise SourceError(_not_text(f"{name}, line {broken[0]}", "UTF-8"))
-    return "utf-8"
+def _up_to_break(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """What can be decompressed; the reader says where it breaks."""
+    with suppress(CutShort):
+        yield from blocks
 
 
 def _line_end(data: bytes) -> str:
@@ -264,7 +216,7 @@ def _split(data: bytes, delimiter: str, *, complete: bool) -> _Split:
     rows: list[int] = []
     while at < len(data) and len(rows) < _SAMPLE:
         stop = data.index(b"\n", at) + 1
-        if is_blank(data[at:stop]):
+        if scanner.is_blank(data[at:stop]):
             at = stop
             continue
         record = scanner.record(data, at, line=1, final=complete)

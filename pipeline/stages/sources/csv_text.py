@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,12 @@ from pipeline.errors import SourceError
 
 #: Bytes read at once: large enough for the work per block to be small, small enough for flat memory.
 BLOCK = 4 << 20
+
+#: Bytes. A line that is longer is no row of a list of contacts, and is not gathered in memory.
+LONGEST_LINE = 4 << 20
+
+
+_BREAK = re.compile(rb"[\r\n]")
 
 
 class CutShort(Exception):
@@ -27,7 +34,7 @@ class Form:
     compressed: bool  # gzip
     encoding: str  # name of a Python codec
     delimiter: str
-    line_end: str  # "\n", "\r\n" or "\r": what most lines end with
+    line_end: str  # "\n", "\r\n" or "\r": what most lines end with; any may end one
 
 
 def unreadable(name: str, error: OSError) -> SourceError:
@@ -76,19 +83,15 @@ def _inflated(file: BinaryIO, block: int) -> Iterator[bytes]:
 
 
 def text(form: Form, *, block: int = BLOCK) -> Iterator[bytes]:
-    """The file in blocks of UTF-8 without BOM, its lines ending with LF or CRLF.
+    """The file in blocks of UTF-8 without BOM, in which no line is much longer than LONGEST_LINE.
 
     Bytes that the encoding does not know come out as bytes that are not UTF-8 either, so that the row they stand in can
-    be told. Raises what `raw` raises.
+    be told. Of a longer line the beginning is left, which is too long as well. Raises what `raw` raises.
     """
     blocks = raw(form.path, form.name, compressed=form.compressed, block=block)
     if form.encoding != "utf-8":
         blocks = _transcoded(blocks, form)
-    blocks = _without_bom(blocks)
-    if form.line_end == "\r":
-        # One byte for one byte. A break within a quoted cell becomes LF as well.
-        return (data.replace(b"\r", b"\n") for data in blocks)
-    return blocks
+    return _cropped(_without_bom(blocks))
 
 
 def _transcoded(blocks: Iterator[bytes], form: Form) -> Iterator[bytes]:
@@ -115,3 +118,16 @@ def _without_bom(blocks: Iterator[bytes]) -> Iterator[bytes]:
             break
     yield head.removeprefix(codecs.BOM_UTF8)
     yield from blocks
+
+
+def _cropped(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    length = 0  # bytes so far of the line that goes on
+    for data in blocks:
+        found = _BREAK.search(data)
+        room = max(0, LONGEST_LINE + 1 - length)
+        if found is None:
+            length += len(data)
+            yield data[:room]
+        else:
+            length = len(data) - 1 - max(data.rfind(b"\n"), data.rfind(b"\r"))
+            yield data if found.start() <= room else data[:room] + data[found.start() :]

@@ -1,0 +1,165 @@
+"""Lines of a CSV file that are rows by themselves, to frames of text, in vectorised steps.
+
+polars pads short rows, aborts at long ones, takes blank lines for rows and gives up at a byte that is not UTF-8. So its
+reader gets nothing but lines that are known to be whole.
+"""
+
+import io
+import re
+from typing import Final
+
+import polars as pl
+
+from pipeline.errors import SourceError
+from pipeline.stages.sources.csv_records import fields, with_lf
+from pipeline.stages.sources.csv_text import LONGEST_LINE
+
+# What a line is: its cells are what stands between the delimiters; it is whole, with quoted cells; it has to be looked
+# at with care; no row starts on it.
+PLAIN, QUOTED, ODD, NONE = range(4)
+
+# Columns of the frames beside those of the file, which are called by their numbers.
+INDEX: Final = "index"  # of the line in the chunk on which the row starts
+DAMAGE: Final = "damage"
+
+#: Columns up to which a line with quotes can be judged by one regular expression: it grows with them.
+_WIDEST: Final = 1000
+
+_WHOLE: Final = pl.lit(None, dtype=pl.String).alias(DAMAGE)
+
+
+def lines_of(chunk: bytes) -> tuple[bytes, pl.Series]:
+    """A chunk made usable, with every byte in its place, and its lines without their ends.
+
+    Every line break is an LF, which may have CRs before it, and lines that are not UTF-8 are NULs.
+    """
+    usable = chunk if _is_utf8(chunk) else _blotted(with_lf(chunk))
+    lines = _split(usable)
+    if b"\r" in usable and (usable.endswith(b"\r") or lines.str.contains("\r", literal=True).any()):
+        usable = with_lf(usable)
+        lines = _split(usable).str.strip_chars_end("\r")
+    return usable, lines
+
+
+def starts_of(usable: bytes, lines: pl.Series, index: pl.Series) -> list[int]:
+    """Where those of the lines that are at `index` start, in bytes."""
+    ends, odd = divmod(len(usable) - lines.str.len_bytes().sum(), len(lines))
+    if odd or (ends == 2 and usable.count(b"\r\n") < len(lines)):  # not all lines end alike
+        lines, ends = pl.Series([usable], dtype=pl.Binary).cast(pl.String).str.split("\n").explode(), 1
+    offsets = (lines.str.len_bytes().cast(pl.UInt64) + ends).cum_sum().shift(1, fill_value=0)
+    return offsets.gather(index).to_list()
+
+
+class LineReader:
+    """Reads lines of rows that should be `width` cells wide."""
+
+    def __init__(self, name: str, width: int, delimiter: str) -> None:
+        self._name = name  # of the file, as messages name it
+        self._width = width
+        self._delimiter = delimiter
+        self._columns = [str(number) for number in range(width)]
+        mark = re.escape(delimiter)
+        cell = rf'(?:"(?:[^"\x00]|"")*"|[^"\x00{mark}]*)'
+        self._whole = rf'^{cell}(?:{mark}{cell}){{{width - 1}}}(?:{mark}(?:"")?)*$'
+        self._opening = rf'(?:^|{mark})"'
+
+    def kinds(self, usable: bytes, lines: pl.Series) -> pl.Series:
+        """What each line is: PLAIN, QUOTED or ODD."""
+        kinds = pl.repeat(PLAIN, len(lines), dtype=pl.UInt8, eager=True)
+        if b'"' in usable:
+            index = lines.str.contains('"', literal=True).arg_true()
+            texts = lines if len(index) == len(lines) else lines.gather(index)
+            if self._width <= _WIDEST:
+                whole = texts.str.contains(self._whole)
+                kinds = kinds.scatter(index.filter(whole), QUOTED)
+                index, texts = index.filter(~whole), texts.filter(~whole)
+            # Where no cell begins with a quote, quotes are text.
+            kinds = kinds.scatter(index.filter(texts.str.contains(self._opening)), ODD)
+        if b"\0" in usable:
+            kinds = kinds.scatter(lines.str.contains("\0", literal=True).arg_true(), ODD)
+        if len(usable) > LONGEST_LINE:
+            kinds = kinds.scatter((lines.str.len_bytes() > LONGEST_LINE).arg_true(), ODD)
+        return kinds
+
+    def wrapped(self, usable: bytes, lines: pl.Series) -> pl.DataFrame | None:
+        """The rows, where each cell of each line is in quotes and holds none; None: it is not so."""
+        width = self._width
+        if usable.count(b'"') != 2 * width * len(lines) or b"\0" in usable or len(usable) > LONGEST_LINE:
+            return None
+        whole = lines.str.starts_with('"') & lines.str.ends_with('"') & (lines.str.len_bytes() > 1)
+        if not whole.all():
+            return None
+        inner = lines.str.strip_prefix('"').str.strip_suffix('"')
+        cells = inner.str.splitn(f'"{self._delimiter}"', width).struct.unnest()
+        if cells[:, -1].has_nulls():
+            return None
+        # Each line has the quotes around its cells at least, and there are no more.
+        cells.columns = self._columns
+        return cells.select(_null_if_empty(pl.all()), pl.int_range(pl.len(), dtype=pl.UInt32).alias(INDEX), _WHOLE)
+
+    def plain(self, lines: pl.Series, index: pl.Series) -> pl.DataFrame:
+        """The rows on PLAIN lines, those with too few or too many cells too; blank lines are none."""
+        width, mark, last = self._width, self._delimiter, self._columns[-1]
+        cells = lines.str.splitn(mark, width).struct.unnest()
+        cells.columns = self._columns
+        at, end = index.alias(INDEX), pl.col(last)
+        if width > 1 and not cells[last].has_nulls() and not cells[last].str.contains(mark, literal=True).any():
+            return cells.select(_null_if_empty(pl.all()), at, _WHOLE)
+        kept = end.str.strip_chars_end(mark)  # less the cells too many, where these are empty
+        ragged = end.is_null() | kept.str.contains(mark, literal=True)
+        count = pl.sum_horizontal(pl.all().is_not_null()) + end.str.count_matches(mark, literal=True).fill_null(0)
+        said = pl.when(count == 1).then(pl.lit(fields(1))).otherwise(pl.format("{} fields", count))
+        damage = pl.when(ragged).then(pl.format("has {} where the header has {}", said, pl.lit(width)))
+        blank = lines.str.strip_chars(" " if mark == "\t" else " \t") == ""
+        return (
+            cells.with_columns(pl.when(ragged).then(end).otherwise(kept).alias(last), at, damage.alias(DAMAGE))
+            .with_columns(_null_if_empty(pl.col(self._columns)))
+            .filter(~blank)
+        )
+
+    def quoted(self, records: bytes, index: pl.Series) -> pl.DataFrame:
+        """The rows of whole records one after the other, that of each at its index. Raises SourceError."""
+        first = b"x" + self._delimiter.encode() * (self._width - 1)  # tells polars how wide rows are
+        cells = pl.read_csv(
+            first + b"\n" + records,
+            has_header=False,
+            schema=dict.fromkeys(self._columns, pl.String),
+            separator=self._delimiter,
+            null_values="",
+            truncate_ragged_lines=True,  # what is too much is empty
+        ).slice(1)
+        if len(cells) != len(index):
+            # Never seen; but a row lost in silence is the one thing that must not happen.
+            raise SourceError(
+                f"{self._name}: {len(index)} rows were found and {len(cells)} were read; report this, "
+                "and write the file anew without quotes"
+            )
+        return cells.with_columns(index.alias(INDEX), _WHOLE)
+
+
+def _null_if_empty(cells: pl.Expr) -> pl.Expr:
+    return pl.when(cells != "").then(cells)
+
+
+def _split(text: bytes) -> pl.Series:
+    return pl.read_lines(io.BytesIO(text)).to_series()  # takes an LF off, or a CR and an LF
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        pl.Series([data], dtype=pl.Binary).cast(pl.String)  # many times faster than bytes.decode, and makes no copy
+    except pl.exceptions.ComputeError:
+        return False
+    return True
+
+
+def _blotted(chunk: bytes) -> bytes:
+    """The chunk with each line that is not UTF-8 replaced by as many NUL bytes."""
+    lines = chunk.split(b"\n")
+    for index, line in enumerate(lines):
+        if not line.isascii():
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                lines[index] = b"\0" * len(line)
+    return b"\n".join(lines)
