@@ -238,7 +238,7 @@ def test_yes_does_not_ask(
     def fail(question: str) -> None:
         pytest.fail(question)
 
-    monkeypatch.setattr(contacts, "interactive", lambda: True)
+    monkeypatch.setattr(contacts, "interactive", lambda *, piped: True)
     monkeypatch.setattr(contacts, "agreed", fail)
     assert command("import", "list.csv", "--config", configured(serve()), "--yes").code == 1
 

@@ -125,6 +125,7 @@ class File:
     columns: tuple[str, ...] = ("a", "b")
     delimiter: str | None = ";"
     encoding: str | None = "cp1252"
+    sheet: str | None = None
 
 
 def test_how_sources_are_read() -> None:
