@@ -381,10 +381,11 @@ def test_an_earlier_runs_lost_record_stops_nobody(tmp_path, how, own_ids):
     with running(OncSettings(latency=0.005, own_ids=own_ids)) as server:
         killed(tmp_path, server)
         server.control(latency=0)
+        answered = recover(tmp_path / "run" / "journal.jsonl").settled_counts()["accepted"]
         how(tmp_path / "run" / "run.toml")
         second = again(tmp_path, server, "second")
         assert second.summary.exit_code == (4 if own_ids else 0), second.error
-        assert second.summary.counts["duplicate"] >= 80, "the journal tells what was answered"
+        assert second.summary.counts["duplicate"] >= answered > 0, "the journal tells what was answered"
         assert second.summary.counts["pending"] == 0
         assert set(held(server).values()) == {1}
         there = held(server)

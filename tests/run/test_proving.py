@@ -177,7 +177,7 @@ def test_pending_rows_are_not_there_and_of_doubtful_ones_nothing_is_said(tmp_pat
     lost = (Fault("cut", first=10, last=12, stored=True), Fault("cut", first=13, last=14))
     face = OncSettings(null_lists=True, faults=(*lost, Fault("unavailable", first=21, retry_after=None)))
     with running(face) as server:
-        overrides = ("delivery.outage=0.5", "delivery.sessions=1", 'state.known=["state"]')
+        overrides = ("delivery.outage=4", "delivery.sessions=1", 'state.known=["state"]')
         done = imported(tmp_path, server, 30, *overrides, canary=0)
         assert done.summary.exit_code == 5
         assert counts(done) == {"accepted": 15, "in_doubt": 5, "pending": 10}
