@@ -231,7 +231,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands, TLS included."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         self._look = _look_into(transport.get_extra_info("socket"))
         self._judged = transport.get_extra_info("sslcontext") is None
 

@@ -84,7 +84,9 @@ class Reading:
     )
 
     def __init__(self, *, limit: int | None = None, to_head: bool = False) -> None:
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        parser = HttpResponseParser(self)
+        parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)  # some servers pad sizes
+        self._parser: HttpResponseParser | None = parser
         self._limit = limit
         self._to_head = to_head
         self._start: bytes | None = b""  # the first bytes, until they are enough to be judged
@@ -113,25 +115,28 @@ class Reading:
         return not (self._interim or self.sets_cookies)
 
     def feed(self, data: bytes) -> None:
-        """Take what came next; not to be called once the answer is complete. Raises Garbled."""
+        """Take what came next; not to be called once the answer is complete. Raises Garbled.
+
+        What is an answer in one piece is one in any pieces, and what is none is none.
+        """
         if self._start is not None:
             self._begin(data)
         self._fed += len(data)
         assert self._parser is not None
         try:
             self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade):
+        except (HttpParserError, HttpParserUpgrade) as error:
             if self.complete:
                 self.surplus = True
             else:
-                self._fault = self._fault or "the answer is not HTTP/1.1"
-        if self._fault is not None:
-            self._parser = None
-            raise Garbled(self._fault)
-        if self.complete:
+                self._fault = self._fault or f"the answer is not HTTP/1.1 ({error})"
+        if not self.surplus and self._fed - self._body_size > _OVERHEAD_LIMIT + _OVERHEAD_PER_BYTE * self._body_size:
+            self._fault = "the answer holds more about itself than it says"
+        if self.complete or self._fault is not None:
             self._parser = None  # it refers to us: together they would live until the next collection
-        elif self._fed - self._body_size > _OVERHEAD_LIMIT + _OVERHEAD_PER_BYTE * self._body_size:
-            raise Garbled("the answer holds more about itself than it says")
+        if self._fault is not None:
+            self.has_head = self.complete = False
+            raise Garbled(self._fault)
 
     def end(self) -> None:
         """The server has ended the connection. Raises Garbled where the answer is not whole by that."""
@@ -175,6 +180,7 @@ class Reading:
         """A header, or after the head a trailer, which is dropped."""
         if self.complete:
             return
+        value = value.rstrip(b" \t")
         self._head_size += len(name) + len(value) + _PER_HEADER
         if self._head_size > HEAD_LIMIT:
             self._fault = "the answer's head is too large"
@@ -185,7 +191,7 @@ class Reading:
         if name == b"content-length":
             self._framed = True
         elif name == b"transfer-encoding":
-            if self._framed or value.strip().lower() != b"chunked":
+            if self._framed or value.lower() != b"chunked":
                 self._fault = "the answer has a transfer encoding other than chunked"
             self._framed = True
         elif name == b"content-encoding":
