@@ -63,12 +63,17 @@ async def _first(addresses: list[Any]) -> socket.socket:
                 group.cancel_scope.cancel()
         over.set()
 
-    async with anyio.create_task_group() as group:
-        for address in addresses:
-            over = anyio.Event()
-            group.start_soon(attempt, address, over)
-            with anyio.move_on_after(_NEXT_AFTER):
-                await over.wait()
+    try:
+        async with anyio.create_task_group() as group:
+            for address in addresses:
+                over = anyio.Event()
+                group.start_soon(attempt, address, over)
+                with anyio.move_on_after(_NEXT_AFTER):
+                    await over.wait()
+    except BaseException:  # given up just when one had connected
+        for sock in connected:
+            sock.close()
+        raise
     if connected:
         return connected[0]
     number = failures[0].errno

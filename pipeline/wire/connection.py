@@ -12,6 +12,7 @@ import asyncio
 import select
 from collections.abc import Callable, Sequence
 from enum import Enum
+from math import inf
 from typing import Any, Final, TypeAlias, cast
 
 from pipeline.logs import logger
@@ -55,6 +56,7 @@ class Connection(asyncio.Protocol):
         "_answered_by",
         "_deadline",
         "_failure",
+        "_fires",
         "_full",
         "_held_back",
         "_judged",
@@ -88,6 +90,7 @@ class Connection(asyncio.Protocol):
         self._limit = 0  # bytes of the answer that is awaited
         self._deadline = 0.0  # of the answer that is awaited, on the loop's clock
         self._timer: asyncio.TimerHandle | None = None
+        self._fires = inf  # when the timer does
         self.written = False
 
     @property
@@ -128,8 +131,8 @@ class Connection(asyncio.Protocol):
         self._reading = None
         self._limit = limit
         self._deadline = loop.time() + timeout
-        if self._timer is None:
-            self._timer = loop.call_at(self._deadline, self._look_at_clock)
+        if self._deadline < self._fires:
+            self._wind(self._deadline)
         self.written = True
         if sum(map(len, parts)) <= _JOINED_LIMIT:
             self._transport.writelines(parts)
@@ -140,13 +143,19 @@ class Connection(asyncio.Protocol):
 
     def _look_at_clock(self) -> None:
         """One timer serves all requests: it is set anew only when it fires while an answer is awaited."""
-        self._timer = None
+        self._fires = inf
         if self._state is not State.ASKED:
             return
         if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._look_at_clock)
+            self._wind(self._deadline)
         else:
             self._fail(Late("no answer in time"))
+
+    def _wind(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._fires = at
+        self._timer = self._loop.call_at(at, self._look_at_clock)
 
     # --- an answer by pieces ----------------------------------------------------------------------------------------
 
