@@ -66,6 +66,8 @@ class Connection(asyncio.Protocol):
         "_look",
         "_loop",
         "_reading",
+        "_reprieved",
+        "_sent",
         "_state",
         "_timer",
         "_transport",
@@ -91,6 +93,8 @@ class Connection(asyncio.Protocol):
         self._deadline = 0.0  # of the answer that is awaited, on the loop's clock
         self._timer: asyncio.TimerHandle | None = None
         self._fires = inf  # when the timer does
+        self._reprieved = False  # whether the answer that is awaited had a further look
+        self._sent = False  # STREAMED: whether all of the request was written
         self.written = False
 
     @property
@@ -130,6 +134,7 @@ class Connection(asyncio.Protocol):
         self._answered_by = answered_by = loop.create_future()
         self._reading = None
         self._limit = limit
+        self._reprieved = False
         self._deadline = loop.time() + timeout
         if self._deadline < self._fires:
             self._wind(self._deadline)
@@ -142,12 +147,19 @@ class Connection(asyncio.Protocol):
         return answered_by
 
     def _look_at_clock(self) -> None:
-        """One timer serves all requests: it is set anew only when it fires while an answer is awaited."""
+        """One timer serves all requests: it is set anew only when it fires while an answer is awaited.
+
+        After a machine has slept, or the loop was kept from turning, an answer may lie in the socket that came in time:
+        it is read before the deadline is held against it, once.
+        """
         self._fires = inf
         if self._state is not State.ASKED:
             return
         if self._loop.time() < self._deadline:
             self._wind(self._deadline)
+        elif not self._reprieved and self._look(0):
+            self._reprieved = True
+            self._wind(self._loop.time())
         else:
             self._fail(Late("no answer in time"))
 
@@ -164,6 +176,7 @@ class Connection(asyncio.Protocol):
         assert self._state is State.IDLE
         self._state = State.STREAMED
         self._judged = True
+        self._sent = False
         self._reading = Reading(to_head=to_head)
 
     def write(self, data: bytes) -> None:
@@ -171,6 +184,10 @@ class Connection(asyncio.Protocol):
         if self._state is State.STREAMED:
             self.written = True
             self._transport.write(data)
+
+    def sent(self) -> None:
+        """All of the request was written."""
+        self._sent = True
 
     async def drain(self) -> bool:
         """Wait until little of what was written is left here; whether more of the request is wanted: not where the
@@ -210,7 +227,7 @@ class Connection(asyncio.Protocol):
         if reading.complete:
             self.written = False
         if self._state is State.STREAMED:
-            if reading.complete and not self._held_back and self._goes_on(reading):
+            if reading.complete and self._sent and not self._held_back and self._goes_on(reading):
                 self._state = State.IDLE
             else:
                 self.close()
@@ -287,6 +304,7 @@ class Connection(asyncio.Protocol):
 
     def _feed(self, reading: Reading, data: bytes) -> bool:
         """Read what has come; whether it is an answer so far."""
+        known = reading.surplus
         if reading.complete:
             reading.surplus = True
         else:
@@ -295,7 +313,7 @@ class Connection(asyncio.Protocol):
             except Garbled as error:
                 self._fail(error)
                 return False
-        if reading.surplus:
+        if reading.surplus and not known:
             self._unasked()
         return True
 

@@ -19,10 +19,10 @@ _LENGTHS: Final = 4096
 class Line:
     """A session's way for its rows: POSTs `headers` and a message to `url`, over the client's own connections.
 
-    As many calls may be in flight as the target bears: each has a connection of its own. The first call goes through
-    httpx; where it turns out to go over our wire, the others are written without httpx, byte for byte as it would, the
-    client's cookies included. Where a proxy stands between, or the client has its own way to log in, all calls go
-    through httpx.
+    As many calls may be in flight as the target bears: each has a connection of its own. Once a call of the client to
+    the same place has turned out to go over our wire (the opening of its session, else the first row), the others are
+    written without httpx, byte for byte as it would, the client's cookies included. Where a proxy stands between, or
+    the client has its own way to log in, all calls go through httpx.
     """
 
     def __init__(self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> None:
@@ -30,8 +30,8 @@ class Line:
         self._url = url
         self._headers = headers
         self._wire = client.wire if isinstance(client, WireClient) and client.auth is None else None
-        self._direct = False
         self._origin = origin_of(httpx.URL(url))
+        self._direct = self._wire is not None and self._origin in self._wire.reached
         self._timeout = client.timeout.read or 0.0
         self._prepare()
 

@@ -151,6 +151,7 @@ async def _write(connection: Connection, request: httpx.Request, head: bytes, pa
         connection.write(b"0\r\n\r\n")
     elif announced is not None and sent < int(announced):
         raise httpx.LocalProtocolError("the body is shorter than announced")
+    connection.sent()
     await _drained(connection, patience)
 
 

@@ -60,7 +60,10 @@ class Connection:
 
     def end(self) -> None:
         """Say that nothing more will come, and go on reading."""
-        self.sock.shutdown(socket.SHUT_WR)
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the client was faster
+            raise Gone from None
 
     def reset(self) -> None:
         """End the connection with a reset instead of an orderly end."""

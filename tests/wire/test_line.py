@@ -12,7 +12,7 @@ from wire.ways import by_httpx, by_line, by_wire, client_of_ours, result
 from pipeline.config import HttpSettings
 from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnusable
 from pipeline.wire import Line, client_factory, exchange, hang_up
-from pipeline.wire.transport import WireTransport
+from pipeline.wire.transport import WireTransport, origin_of
 
 pytestmark = pytest.mark.anyio
 
@@ -174,6 +174,49 @@ async def test_a_client_with_a_way_of_its_own_to_log_in_makes_the_calls_by_httpx
     assert all(b"Authorization: Basic" in request for request in requests)
 
 
+async def test_an_answer_before_all_of_a_request_was_written_is_the_connections_last():
+    """Whatever is written next would be read as the rest of that request."""
+    given = threading.Event()
+
+    async def pieces():
+        yield b"x" * 1000
+        await anyio.to_thread.run_sync(given.wait)
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+        yield b"x" * 1000
+        yield b"never written"
+
+    def play(connection: hostile.Connection) -> None:
+        connection.request()
+        if connection.number == 0:
+            connection.send(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
+            given.set()
+            connection.until_gone()
+            assert b"never" not in connection._buffer
+            assert b"POST" not in connection._buffer
+        else:
+            connection.send(OK)
+            connection.until_gone()
+
+    with hostile.serving(play) as server:
+        async with client_of_ours() as client:
+            assert (await client.post(server.url, content=pieces())).status_code == 413
+            assert (await client.post(server.url, content=b"y")).status_code == 200
+
+
+async def test_a_body_that_is_not_as_long_as_announced_ends_the_connection():
+    async def pieces():
+        yield b"four"
+
+    with hostile.serving(kept([], OK)) as server:
+        async with client_of_ours() as client:
+            for length in ("3", "5"):
+                with pytest.raises(httpx.LocalProtocolError):
+                    await client.post(server.url, content=pieces(), headers={"Content-Length": length})
+            assert (await client.post(server.url, content=b"y")).status_code == 200
+        assert len(server.over) == 3
+
+
 @pytest.mark.parametrize("way", [by_wire, by_line, by_httpx])
 async def test_a_call_that_is_given_up_ends_its_connection(way):
     """The answer to it comes late, and must not meet another request."""
@@ -228,6 +271,15 @@ async def cancel_after(scope: anyio.CancelScope, steps: int) -> None:
     scope.cancel()
 
 
+async def test_a_line_goes_its_own_way_at_once_where_the_session_was_opened_so():
+    requests: list[bytes] = []
+    with hostile.serving(kept(requests, OK)) as server:
+        async with client_of_ours() as client:
+            await client.post(server.url + "open")
+            assert Line(client, server.url + "rows", HEADERS)._direct
+            assert not Line(client, "http://127.0.0.1:1/", HEADERS)._direct
+
+
 async def test_a_closed_client_makes_no_call():
     with hostile.serving(kept([], OK)) as server:
         client = client_of_ours()
@@ -249,8 +301,9 @@ async def test_closing_a_client_tells_whoever_waits(direct):
 
     with hostile.serving(play) as server:
         client = client_of_ours()
+        if direct:
+            client.wire.reached.add(origin_of(httpx.URL(server.url)))
         line = Line(client, server.url, HEADERS)
-        line._direct = direct
         async with anyio.create_task_group() as group:
             group.start_soon(expecting_doubt, line)
             await anyio.to_thread.run_sync(asked.wait)

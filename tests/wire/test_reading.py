@@ -4,7 +4,7 @@ import gzip
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, event, given
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from pipeline.wire.reading import HEAD_LIMIT, Garbled, Reading
@@ -85,6 +85,7 @@ def cuts(draw: st.DrawFn, data: bytes) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(edges)]
 
 
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_a_valid_answer_is_read_whole_in_whatever_pieces_it_comes(data):
     sent, expected, ends = data.draw(answers())
@@ -93,6 +94,7 @@ def test_a_valid_answer_is_read_whole_in_whatever_pieces_it_comes(data):
     assert read([sent[at : at + 1] for at in range(len(sent))], ends=ends) == expected
 
 
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_an_answer_that_breaks_off_is_none(data):
     sent, _, ends = data.draw(answers())
@@ -121,6 +123,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(whole)
 
 
+@settings(max_examples=200, deadline=None)
 @given(st.one_of(damaged(), st.binary(max_size=300)), st.booleans(), st.data())
 def test_whatever_comes_means_the_same_in_whatever_pieces(sent, ends, data):
     whole = read([sent], ends=ends)
@@ -129,12 +132,14 @@ def test_whatever_comes_means_the_same_in_whatever_pieces(sent, ends, data):
     assert read([sent[at : at + 1] for at in range(len(sent))], ends=ends) == whole
 
 
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=400), st.data())
 def test_no_bytes_that_are_no_answer_make_one(sent, data):
     assume(b"HTTP/1." not in sent)
     assert read(data.draw(cuts(sent)), ends=True) == "garbled"
 
 
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_what_follows_an_answer_changes_nothing_of_it(data):
     sent, expected, ends = data.draw(answers())

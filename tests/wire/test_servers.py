@@ -20,6 +20,7 @@ from pipeline.errors import PipelineError
 from pipeline.wire import Line
 from pipeline.wire.clients import WireClient
 from pipeline.wire.exchange import told
+from pipeline.wire.transport import origin_of
 
 pytestmark = pytest.mark.anyio
 
@@ -159,8 +160,8 @@ async def test_a_server_tells_a_line_the_same(server):
 
 
 async def by_line(client: WireClient, url: str, ask: Ask) -> object:
+    client.wire.reached.add(origin_of(httpx.URL(url)))
     line = Line(client, url + ask.path, {})
-    line._direct = True
     assert ask.body is not None
     try:
         answer = await line.post([ask.body[:2], ask.body[2:]])

@@ -11,7 +11,7 @@ import httpx
 from pipeline.errors import NotDelivered, OutcomeUnknown, PipelineError, TargetUnusable
 from pipeline.wire import Answer, Line, exchange
 from pipeline.wire.clients import WireClient
-from pipeline.wire.transport import WireTransport
+from pipeline.wire.transport import WireTransport, origin_of
 
 HEADERS = {"Content-Type": "text/plain"}
 
@@ -68,9 +68,8 @@ async def by_wire(url: str, *, tls: ssl.SSLContext | None = None, timeout: float
 async def by_line(url: str, *, tls: ssl.SSLContext | None = None, timeout: float = 5.0) -> AsyncIterator[Post]:
     """A line that goes its own way from the first call."""
     async with client_of_ours(tls, timeout) as client:
+        client.wire.reached.add(origin_of(httpx.URL(url)))
         line = Line(client, url, HEADERS)
-        client.wire.reached.add(line._origin)
-        line._direct = True
 
         async def post(body: bytes) -> Answer:
             middle = len(body) // 2
