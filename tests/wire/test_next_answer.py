@@ -244,6 +244,7 @@ async def test_the_same_bytes_in_pieces_or_with_more_are_no_known_answer(way):
             connection.request()
             connection.send(data + data)
             connection.until_gone()
+            assert connection._buffer == b"", "a further request came on a connection that had said too much"
         else:
             connection.request()
             connection.send(data[:-1])
@@ -251,6 +252,7 @@ async def test_the_same_bytes_in_pieces_or_with_more_are_no_known_answer(way):
     with hostile.serving(play) as server:
         async with way(server.url) as post:
             assert await bodies(post, 5) == [*[b"answer 0"] * 4, OutcomeUnknown]
+        assert len(server.over) == 2
 
 
 @pytest.mark.parametrize("way", [*OURS, by_httpx])
