@@ -87,7 +87,9 @@ class Connection(asyncio.Protocol):
         self._full = False  # whether much of what was written waits to leave
         self._failure: Broken | None = None
         self._held_back = False  # whether reading is paused
-        self._known_bytes = b""  # the last answer that came in one piece and can come again, and what it says
+        self._known_bytes = (
+            b""  # the last answer that came in one piece, for the next may be the same, and what it says
+        )
         self._known: Answer | None = None
         self._limit = 0  # bytes of the answer that is awaited
         self._deadline = 0.0  # of the answer that is awaited, on the loop's clock
@@ -325,7 +327,7 @@ class Connection(asyncio.Protocol):
             self._fail(error)
             return
         idle = self._goes_on(reading)
-        if idle and reading.plain:
+        if idle:
             self._known_bytes, self._known = whole, answer
         self._settle(answer, idle=idle)
 

@@ -109,11 +109,6 @@ class Reading:
         self.surplus = False  # whether anything came after the answer's end
         self.keep_alive = False  # whether the server keeps the connection open
 
-    @property
-    def plain(self) -> bool:
-        """Whether the same bytes would mean the same once more: no interim answer, no cookies."""
-        return not (self._interim or self.sets_cookies)
-
     def feed(self, data: bytes) -> None:
         """Take what came next; not to be called once the answer is complete. Raises Garbled.
 

@@ -75,6 +75,20 @@ async def test_cookies_go_back_as_httpx_would_send_them():
     assert told == [b"", b"Cookie: a=1", b"Cookie: a=1; b=2", b"Cookie: a=1; b=2", b"Cookie: b=2"]
 
 
+async def test_a_cookie_is_kept_as_long_as_the_last_answer_says():
+    """Also where that answer is byte for byte the one before."""
+    requests: list[bytes] = []
+    answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Path=/\r\nContent-Length: 2\r\n\r\nok"
+    with hostile.serving(kept(requests, answer)) as server:
+        async with client_of_ours() as client:
+            line = Line(client, server.url, HEADERS)
+            for _ in range(3):
+                await line.post([b"x"])
+            client.cookies.clear()
+            await line.post([b"x"])
+            assert dict(client.cookies) == {"a": "1"}
+
+
 async def test_a_line_of_many_lengths():
     requests: list[bytes] = []
     with hostile.serving(kept(requests, OK)) as server:
