@@ -10,11 +10,13 @@ import os
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 from time import process_time
 
 os.environ["POLARS_MAX_THREADS"] = "1"  # polars reads it as it is loaded
 
+import email_validator
 import phonenumbers
 import polars as pl
 from phonenumbers import PhoneNumber, PhoneNumberFormat
@@ -89,6 +91,64 @@ def phone(text: str, name: str) -> str | None:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
+def addresses(names: tuple[str, ...], domains: tuple[str, ...]) -> Callable[[Random], Iterator[str]]:
+    """Valid addresses, no two alike."""
+
+    def made(random: Random) -> Iterator[str]:
+        for number in count():
+            yield f"{random.choice(names)}.{random.choice(names)}{number}@{random.choice(domains)}"
+
+    return made
+
+
+#: What becomes of an address in forms and in other people's scripts: its name and its domain are put in.
+SPOILT_ADDRESSES = (
+    *(
+        "{0}{1}",
+        "{0}.{1}",
+        "N/A",
+        "none",
+        "{0} @{1}",
+        "{0}@ {1}",
+        "{0}@gmail",
+        "{0}@gmail,com",
+        "{0}..x@{1}",
+        "{0}.@{1}",
+    ),
+    *(
+        "{0}@{1}.",
+        "{0}@@{1}",
+        "{0}@x@{1}",
+        "Jane Doe <{0}@{1}>",
+        "{0}@{1}; {0}@example.org",
+        "{0}@{1};",
+        "mailto:{0}@{1}",
+    ),
+    *("{0}&amp;x@{1}", "{0}&#64;{1}", "{0}\u200b@{1}", "\ufeff{0}@{1}", "{0}@x.test", "{0}@1.2.3.4", "{0} x@{1}"),
+    *(
+        "z\u00f6e.{0}@{1}",
+        "{0}@m\u00fcnchen.de",
+        "{0}@xn--mnchen-3ya.de",
+        '"{0}"@{1}',
+        "zo\u00c3\u00ab{0}@{1}",
+        "{0}\u00a0@{1}",
+    ),
+)
+
+
+def spoilt_address(random: Random, text: str) -> str:
+    """One of them."""
+    return random.choice(SPOILT_ADDRESSES).format(*text.split("@"))
+
+
+def mail(text: str, _: str) -> str | None:
+    """What email-validator says of a text: the address as it is sent."""
+    try:
+        return email_validator.validate_email(text, check_deliverability=False).ascii_email
+    except ValueError:
+        return None
+
+
 E164, INTERNATIONAL, NATIONAL = PhoneNumberFormat.E164, PhoneNumberFormat.INTERNATIONAL, PhoneNumberFormat.NATIONAL
 KINDS = {
     "phones": Kind(
@@ -104,6 +164,18 @@ KINDS = {
         spoilt_number,
         lambda authorities, texts, name: authorities.phones(texts, name[:2], remember=False),
         phone,
+    ),
+    "mails": Kind(
+        {
+            "lower case": addresses(
+                ("jane", "john", "mary-ann", "o'neil", "ali", "wei", "tremblay", "garcia", "nguyen", "smith", "b"),
+                ("gmail.com", "hotmail.com", "yahoo.co.uk", "example.org", "mail.example.net", "t-online.de"),
+            ),
+            "Names, CAPITALS": addresses(("Jane", "JOHN", "Smith", "Garcia"), ("Gmail.com", "BIGCORP.COM", "x.org")),
+        },
+        spoilt_address,
+        lambda authorities, texts, _: authorities.mails(texts, remember=False),
+        mail,
     ),
 }
 

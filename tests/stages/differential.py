@@ -4,11 +4,12 @@ import argparse
 import math
 import sys
 from collections.abc import Callable
+from itertools import islice
 from random import Random
 from time import monotonic
 from typing import Final
 
-from stages import phone_texts
+from stages import mail_texts, phone_texts
 
 #: Some texts of a kind, and what a column says of them in another way than their authority: how many, and which.
 Trial = Callable[[Random], tuple[int, list[str]]]
@@ -23,7 +24,13 @@ def phones(random: Random) -> tuple[int, list[str]]:
     return compared, found
 
 
-TRIALS: Final[dict[str, Trial]] = {"phones": phones}
+def mails(random: Random) -> tuple[int, list[str]]:
+    """A list of mail addresses."""
+    texts = list(islice(mail_texts.generated(random), 5000))
+    return len(texts), list(mail_texts.disagreements(texts))
+
+
+TRIALS: Final[dict[str, Trial]] = {"phones": phones, "mails": mails}
 
 
 def main() -> int:

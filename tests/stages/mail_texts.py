@@ -229,6 +229,10 @@ def lengths() -> Iterator[str]:
             f"x@{word}",
         )
         yield from (f"{letter * 60}@{labels}.de", f"{word}@{word}.de", f"{letter * (size - 5)}@x.de", f"x y@{word}")
+    for size in (1, 2, 12, 13, 30, 63, 64, 250, 300):
+        yield from (f"{'a' * size} @x.de", f"{'a' * size} <a@x.de>", f"{'é' * size}; a@x.de", f"{'a ' * size}@x.de")
+        # Characters that become several: of 26 characters, 251 in ASCII.
+        yield from (f"{'a' * size}@{'.'.join(['㍿㍿'] * labels)}" for labels in range(1, 11))
 
 
 def disagreements(texts: Iterable[str]) -> Iterator[str]:

@@ -70,17 +70,20 @@ class Authorities:
             landline=pl.when(pl.col("text").is_not_null()).then(pl.lit(False)),
             remark=pl.lit(None, pl.String),
         )
-        left = rows.select(pl.arg_where(pl.col("value").is_null() & pl.col("text").is_not_null())).to_series()
+        left = (rows["value"].is_null() & texts.is_not_null()).arg_true()
+        if left.is_empty():
+            return rows.select(VERDICTS.names())
         asked = texts.gather(left)
         told = dict(zip(*self._ask(asked, self._mails, self._mail, remember=remember), strict=True))
         verdicts = [told[text] for text in asked]
-        for name, values in (
-            ("value", [verdict.address for verdict in verdicts]),
-            ("fault", [verdict.fault for verdict in verdicts]),
-            ("remark", [verdict.remark for verdict in verdicts]),
-        ):
-            rows = rows.with_columns(rows[name].scatter(left, pl.Series(values, dtype=pl.String)))
-        return rows.select(VERDICTS.names())
+        answers = {
+            "value": [verdict.address for verdict in verdicts],
+            "fault": [verdict.fault for verdict in verdicts],
+            "remark": [verdict.remark for verdict in verdicts],
+        }
+        return rows.with_columns(
+            rows[name].scatter(left, pl.Series(given, dtype=pl.String)) for name, given in answers.items()
+        ).select(VERDICTS.names())
 
     def _mail(self, text: str) -> Mail:
         """As `read_mail`, with less work."""

@@ -53,13 +53,12 @@ def well_formed(texts: pl.Series) -> pl.Series:
         & text.str.contains(_WELL_FORMED)
         & ~text.str.contains(rf"[@.](?i:{'|'.join(map(re.escape, _reserved()))})$")
     )
-    rows = pl.DataFrame({"text": texts}, schema={"text": pl.String}).select(
-        address=pl.when(certain).then(text),
-        mixed=certain & text.str.contains("[A-Z]"),
-    )
-    addresses = rows["address"]
+    rows = pl.DataFrame({"text": texts}, schema={"text": pl.String})
+    addresses = texts.zip_with(rows.select(certain).to_series(), pl.Series([None], dtype=pl.String))
     # Most are in lower case, and then are sent as they are.
-    mixed = rows["mixed"].arg_true()
+    mixed = addresses.str.contains("[A-Z]").arg_true()
+    if mixed.is_empty():
+        return addresses
     return addresses.scatter(mixed, _normalised(addresses.gather(mixed)))
 
 
