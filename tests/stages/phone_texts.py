@@ -151,11 +151,11 @@ def forms(number: PhoneNumber) -> Iterator[str]:
     yield "0" + plain
 
 
-def generated(random: Random) -> Iterator[tuple[str | None, list[str]]]:
-    """For ever: a region, and texts that may stand in a list of it."""
+def generated(random: Random, size: int = 250) -> Iterator[tuple[str | None, list[str]]]:
+    """For ever: a region, and so many texts that may stand in a list of it."""
     while True:
         region = random.choice(REGIONS)
-        yield region, [_text(random, region) for _ in range(250)]
+        yield region, [_text(random, region) for _ in range(size)]
 
 
 def _text(random: Random, region: str | None) -> str:
