@@ -70,6 +70,8 @@ def test_any_text(texts: list[str], region: str | None) -> None:
         ("+800 1234 5678", None),
         ("(22) 12345678", "BR"),
         ("555-0123", "BS"),
+        ("416 555 0123/x abcd", "CA"),  # of a second number nothing is read
+        ("416 555 0123 \\ xabc 12 de", "CA"),
         ("12", "DE"),
         ("00", "DE"),
         ("00 4", "DE"),

@@ -170,16 +170,17 @@ def _judge(numbers: Rows, of: Plan, found: Answers) -> None:
         if of in asked and all(region.landline is None for region in asked):
             regions = (of, *(region for region in asked if region is not of))  # most likely, and the same in any order
         for index, region in enumerate(regions):
+            if not rest:
+                break
             if index and len(rest) <= _FEW:
                 rest = _judge_few(rest, code, regions[index:], found)
                 break
-            if rest:
-                valid = rest.ask(region.valid)
-                good = rest.where(valid)
-                landline = valid ^ valid if region.landline is None else good.ask(region.landline)
-                landline = landline.head(len(good)).alias("landline")
-                found.valid.append(pl.DataFrame([good.at, good.ask(region.international), landline]))
-                rest = rest.where(~valid)
+            valid = rest.ask(region.valid)
+            good = rest if valid.all() else rest.where(valid)
+            landline = valid ^ valid if region.landline is None else good.ask(region.landline)
+            landline = landline.head(len(good)).alias("landline")
+            found.valid.append(pl.DataFrame([good.at, good.ask(region.international), landline]))
+            rest = rest.where(~valid)
         if rest:
             length = rest.ask(_LENGTH)
             found.refuse(rest.where(length < 2), Trouble.TOO_SHORT)

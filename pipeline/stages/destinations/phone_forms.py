@@ -46,6 +46,10 @@ _KEYS: Final = dict(
 
 _NO_DIGITS: Final = [chr(code) for code in range(128) if not chr(code).isdigit()]
 
+_IS_PLAIN: Final = _N.str.contains(_PLAIN) & (_N.str.len_bytes() <= _LONGEST)
+_HAS_PLUS: Final = _N.str.contains("+", literal=True)
+_DIGITS: Final = _N.str.replace_many(_NO_DIGITS, [""])
+
 # Characters beyond ASCII that are to phonenumbers as one of ASCII is: what may stand between digits...
 _LIKE_A_HYPHEN = re.compile("[\u00a0\u00ad\u200b\u2010-\u2015\u2060\u2212\u3000\uff08\uff09\uff0d-\uff0f\uff3b\uff3d]")
 # ...and what may begin an extension.
@@ -100,10 +104,10 @@ class Forms:
 
 def told_apart(texts: Rows) -> Forms:
     """The forms of texts without nulls."""
-    plain = texts.ask(_N.str.contains(_PLAIN) & (_N.str.len_bytes() <= _LONGEST))
+    plain = texts.ask(_IS_PLAIN)
     known = texts if plain.all() else texts.where(plain)
-    plus = known.ask(_N.str.contains("+", literal=True))
-    numbers = known.put(known.ask(_N.str.replace_many(_NO_DIGITS, [""])))
+    plus = known.ask(_HAS_PLUS)
+    numbers = known.put(known.ask(_DIGITS))
     forms = Forms(numbers.where(plus), numbers.where(~plus), numbers.where(plus & ~plus))
     return forms if plain.all() else _others(texts.where(~plain), forms)
 

@@ -37,7 +37,7 @@ _SAME: Final = str.maketrans("23456789", "1" * 8)
 _MOST_SHAPES: Final = 20_000
 
 
-_VALID: Final = pl.Schema({"at": pl.UInt32, "value": pl.String, "landline": pl.Boolean})
+_VALID: Final = pl.DataFrame(schema={"at": pl.UInt32, "value": pl.String, "landline": pl.Boolean})
 _NONE: Final = pl.DataFrame(
     schema={"at": pl.UInt32, "value": pl.String, "fault": pl.String, "landline": pl.Boolean, "remark": pl.String}
 )
@@ -102,7 +102,8 @@ class PhoneColumns:
 
     def _verdicts(self, rows: Rows) -> list[pl.DataFrame]:
         read = answers(rows, self._region)
-        return [_valid(read.valid, rows), self._refused(read.refused, rows)]
+        valid = _valid(read.valid, rows)
+        return [valid, self._refused(read.refused, rows)] if read.refused else [valid]
 
     def _refused(self, refused: list[Refusal], rows: Rows) -> pl.DataFrame:
         """Verdicts on numbers that are not valid."""
@@ -140,7 +141,7 @@ class PhoneColumns:
 
 def _valid(valid: list[pl.DataFrame], rows: Rows) -> pl.DataFrame:
     """Verdicts on valid numbers."""
-    told = pl.concat([_VALID.to_frame(), *valid])
+    told = pl.concat([_VALID, *valid])
     doubtful = rows.where(rows.ask(_CUT))
     if not doubtful:
         return told
