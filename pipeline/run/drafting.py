@@ -9,8 +9,9 @@ import polars as pl
 from pipeline.errors import SourceError
 from pipeline.report import draft, plan
 from pipeline.stages.destinations.authorities import Authorities
-from pipeline.stages.guess import guess, names_are_cells
+from pipeline.stages.guess import guess
 from pipeline.stages.read import batches, open_source
+from pipeline.stages.sources.names import nameless
 
 #: Rows that are looked at.
 ROWS: Final = 4096
@@ -33,11 +34,8 @@ def draft_config(
     Raises SourceError.
     """
     opened = open_source(source, delimiter=delimiter, encoding=encoding, sheet=sheet)
-    if names_are_cells(opened.columns):
-        raise SourceError(
-            f"{opened.name}: its first line holds a number or an address where names of columns belong; "
-            "put a line with the names of the columns above it"
-        )
+    if (problem := nameless(opened.columns, opened.name)) is not None:
+        raise SourceError(problem)
     frames = [batch.frame.filter(batch.damage.is_null()) for batch in batches([opened], limit=ROWS)]
     empty = pl.DataFrame(schema=dict.fromkeys(opened.columns, pl.String))
     guessed = guess(pl.concat([empty, *frames]), Authorities())

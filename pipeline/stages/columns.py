@@ -7,7 +7,7 @@ import polars as pl
 
 from pipeline.config import ContactsSettings, needed_columns
 from pipeline.stages.destinations.phone import check_region
-from pipeline.stages.sources.names import repeats
+from pipeline.stages.sources.names import nameless, repeats
 from pipeline.stages.verdicts import code_point
 from pipeline.template import Template
 
@@ -44,11 +44,12 @@ def check_mapping(contacts: ContactsSettings) -> list[str]:
 
 def check_columns(columns: Sequence[str], contacts: ContactsSettings, source: str) -> list[str]:
     """The columns of the mapping that `source` does not have: one line each, beginning with the place in the config."""
+    lacking = {name: place for name, place in needed_columns(contacts).items() if name not in columns}
+    if lacking and (problem := nameless(columns, source)) is not None:
+        return [problem]  # what the columns are called would be what the first person's cells hold
     there = ", ".join(columns) or "none"
     problems = []
-    for name, place in needed_columns(contacts).items():
-        if name in columns:
-            continue
+    for name, place in lacking.items():
         if several := repeats(name, columns):
             choice = " or ".join(repr(column) for column in several)
             problems.append(f"{place}: {source} has {len(several)} columns called {name!r}; write which: {choice}")

@@ -1,6 +1,5 @@
 """A guess at the mapping of a list, by the names of its columns and the cells of its first rows."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -37,9 +36,6 @@ _NUMBER_LIKE: Final = r"^[+(]?[\d\s().\-/]{7,22}$"
 _DATE_LIKE: Final = r"^(\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{2,4})"
 # Plain digits are numbers of many other things.
 _DRESSED: Final = r"[\s().+-]|^0"
-
-#: What looks like a destination and stands where the name of a column belongs.
-_NO_NAME: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+|[+(]?[\d\s().\-/]{9,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +77,6 @@ class Guess:
 def guess(frame: pl.DataFrame, authorities: Authorities) -> Guess:
     """Look at the first rows of a list; all columns are text. Blocks for about a second."""
     return _Looking(frame, authorities).guess()
-
-
-def names_are_cells(columns: Sequence[str]) -> bool:
-    """Whether the first line of a list looks like a row of it: a list without a line of names."""
-    return any(_NO_NAME.fullmatch(name.strip()) for name in columns)
 
 
 def can_be_named(column: str) -> bool:

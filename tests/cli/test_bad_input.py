@@ -85,6 +85,14 @@ def test_unknown_encoding(command: Command, configured: Configured) -> None:
     refused(command("import", "list.csv", "--config", configured(), "--encoding", "klingon"), "klingon", "utf-8")
 
 
+def test_a_list_without_a_line_of_names(command: Command, configured: Configured) -> None:
+    Path("list.csv").write_text("17,Zorro,+1 416 555 0199,zorro@example.com\n18,Bea,,b@example.com\n", encoding="utf-8")
+    ended = command("check", "list.csv", "--config", configured())
+    refused(ended, "list.csv: its first line holds a number or an address where names of columns belong")
+    assert "Zorro" not in ended.err
+    assert "0199" not in ended.err
+
+
 def test_missing_mapped_column(command: Command, configured: Configured) -> None:
     Path("list.csv").write_text(LIST.replace("mobile", "mobil"), encoding="utf-8")
     refused(command("import", "list.csv", "--config", configured()), "contacts.sms.destination", "did you mean 'mobil'")

@@ -619,11 +619,11 @@ def test_an_outage_that_lasts_ends_the_run_and_it_is_resumed_later(desk, outage)
 def test_plan_and_summary_say_what_is_there_already(desk, monkeypatch):
     asked: list[str] = []
 
-    async def agreed(question: str) -> bool:
+    async def agreed(question: str, *, piped: bool) -> bool:
         asked.append(question)
         return True
 
-    monkeypatch.setattr(contacts, "interactive", lambda: True)
+    monkeypatch.setattr(contacts, "interactive", lambda *, piped: True)
     monkeypatch.setattr(contacts, "agreed", agreed)
     with running() as server:
         prepared(server, 30)

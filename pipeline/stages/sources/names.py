@@ -3,6 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
+
+#: What looks like a destination and stands where the name of a column belongs.
+_NO_NAME: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+|[+(]?(?=.*\d)[\d\s().\-/]{7,}")
 
 
 def column_names(cells: Sequence[str]) -> tuple[str, ...]:
@@ -29,3 +33,15 @@ def repeats(name: str, columns: Sequence[str]) -> list[str]:
     """The columns whose header is `name`, where more than one has it."""
     numbered = re.compile(re.escape(name) + r" \(column \d+\)_*")
     return [column for column in columns if numbered.fullmatch(column)]
+
+
+def nameless(columns: Sequence[str], source: str) -> str | None:
+    """What to do about a list whose first line looks like a row of it, in words without any of its cells; None: it
+    holds names.
+    """
+    if not any(_NO_NAME.fullmatch(name.strip()) for name in columns):
+        return None
+    return (
+        f"{source}: its first line holds a number or an address where names of columns belong; "
+        "put a line with the names of the columns above it"
+    )
