@@ -100,6 +100,8 @@ class LineReader:
     def plain(self, lines: pl.Series, index: pl.Series) -> pl.DataFrame:
         """The rows on PLAIN lines, those with too few or too many cells too; blank lines are none."""
         width, mark, last = self._width, self._delimiter, self._columns[-1]
+        if (some := lines != "").sum() < len(lines):
+            lines, index = lines.filter(some), index.filter(some)
         cells = lines.str.splitn(mark, width).struct.unnest()
         cells.columns = self._columns
         at, end = index.alias(INDEX), pl.col(last)
