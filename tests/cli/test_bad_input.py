@@ -64,13 +64,25 @@ def test_directory(command: Command, configured: Configured) -> None:
     [
         (b"", ("is empty", "export the list again")),
         (b"customer_id,first_name,mobile,email\n", ("has a header and no rows",)),
+        (b"sep=;\n\n", ("is empty", "export the list again")),
         (b"\xff\xfe\x00", ("list.csv",)),
-        (LIST.replace("Ann", "Анна").encode("windows-1251"), ("line 2", "UTF-8", "encoding")),
+        (LIST.encode("utf-32-le"), ("UTF-16", "encoding")),
+        (LIST.replace("Ann", "Ольга").encode("windows-1251"), ("line 2", "UTF-8", "encoding")),
         (b"PK\x03\x04" + bytes(60), ("list.csv",)),
         (b"PAR1" + bytes(60), ("list.csv",)),
         (b"\x1f\x8b\x08" + bytes(60), ("list.csv",)),
     ],
-    ids=["empty", "header only", "mark only", "Cyrillic", "spreadsheet", "broken parquet", "broken gzip"],
+    ids=[
+        "empty",
+        "header only",
+        "separator only",
+        "mark only",
+        "utf-32",
+        "cyrillic",
+        "spreadsheet",
+        "broken parquet",
+        "broken gzip",
+    ],
 )
 def test_unreadable_content(command: Command, configured: Configured, content: bytes, parts: tuple[str, ...]) -> None:
     Path("list.csv").write_bytes(content)
@@ -96,6 +108,16 @@ def test_a_list_without_a_line_of_names(command: Command, configured: Configured
 def test_missing_mapped_column(command: Command, configured: Configured) -> None:
     Path("list.csv").write_text(LIST.replace("mobile", "mobil"), encoding="utf-8")
     refused(command("import", "list.csv", "--config", configured()), "contacts.sms.destination", "did you mean 'mobil'")
+
+
+def test_mapped_column_that_is_there_twice(command: Command, configured: Configured) -> None:
+    Path("list.csv").write_text(LIST.replace("email", "mobile"), encoding="utf-8")
+    ended = command(
+        "import", "list.csv", "--config", configured(), "--set", "contacts.email.destination='{first_name}'"
+    )
+    refused(
+        ended, "contacts.sms.destination", "2 columns called 'mobile'", "'mobile (column 3)' or 'mobile (column 4)'"
+    )
 
 
 # --- the configuration ------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.stages.read import Source, batches, open_source
+from pipeline.stages.sources import csv_parser
 from pipeline.stages.sources.csv_head import HEAD
 from pipeline.stages.sources.csv_records import LONGEST_RECORD
 from pipeline.stages.sources.csv_text import LONGEST_LINE
@@ -289,13 +291,15 @@ hostile = st.sampled_from(
     longest=st.sampled_from([5, 20, LONGEST_RECORD]),
     packed=st.booleans(),
     end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    most_odd=st.sampled_from([1, 2, csv_parser._MOST_ODD]),
 )
 def test_any_bytes_are_read_as_the_rules_say(
-    parts: list[bytes], width: int, block: int, longest: int, packed: bool, end: bytes
+    parts: list[bytes], width: int, block: int, longest: int, packed: bool, end: bytes, most_odd: int
 ) -> None:
     columns = tuple(f"name{number}" for number in range(width))
     content = ",".join(columns).encode() + end + b"".join(parts)
-    rows = read_unseen(content, columns, block=block, longest=longest, packed=packed)
+    with patch.object(csv_parser, "_MOST_ODD", most_odd):
+        rows = read_unseen(content, columns, block=block, longest=longest, packed=packed)
 
     expected = Slow(content, width=width, delimiter=",", longest=longest).rows()
     assert [row.line for row in rows] == [line for line, _ in expected]
@@ -432,6 +436,14 @@ def test_line_ends(end: str) -> None:
         (5, ("4", "5"), None),
         (6, ("6", "7"), None),
     ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n", "\r\r\r\n"])
+@pytest.mark.parametrize("last", ['"z"', "z", '"""z"""'])
+def test_line_ends_where_all_rows_have_quotes(end: str, last: str) -> None:
+    rows = read(end.join(["a,b,c", f'"1",2,{last}', f'"3",4,{last}', ""]).encode())
+    told = '"z"' if last.startswith('"""') else "z"
+    assert [(row.cells, row.damage) for row in rows] == [(("1", "2", told), None), (("3", "4", told), None)]
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 4, 5, 4 << 20])

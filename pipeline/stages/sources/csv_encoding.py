@@ -59,6 +59,9 @@ _IMPLAUSIBLE: Final = re.compile(
 #: One implausible place in so many with evidence is borne: lists have a few words of another language.
 _BORNE: Final = 20
 
+#: Bytes of such lines that are looked at.
+_ENOUGH: Final = 64 << 10
+
 
 def recognised(blocks: Iterator[bytes], name: str, *, told: str | None) -> str:
     """The codec to read a file of these bytes with; reads on only as long as there is nothing but ASCII.
@@ -126,14 +129,16 @@ def _by_evidence(window: bytes, name: str, *, line: int, complete: bool) -> str:
     lines = window.split(b"\n")
     if not complete and len(lines) > 1:
         lines.pop()  # it may end in the middle of a character
-    proven, broken = 0, []
+    telling, broken = [], []
     for number, content in enumerate(lines, start=line):
-        try:
-            content.decode()
-            proven += not content.isascii()
-        except UnicodeDecodeError:
-            broken.append(number)
-    if len(broken) > proven and _is_western(window):
+        if not content.isascii():
+            telling.append(content)
+            try:
+                content.decode()
+            except UnicodeDecodeError:
+                broken.append(number)
+    proven = len(telling) - len(broken)
+    if len(broken) > proven and _is_western(b"\n".join(telling)[:_ENOUGH]):
         return WESTERN
     # Where other lines prove that the file is UTF-8, or nearly all are ASCII, one that is not is a damaged row.
     if len(broken) <= max(1, proven, len(lines) // 10):

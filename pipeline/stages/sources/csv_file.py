@@ -40,10 +40,11 @@ def pieces(form: Form, *, block: int = BLOCK, longest: int = LONGEST_RECORD) -> 
         if parser is None and (header := find_header(chunk, scanner, final=final)) is not None:
             parser = Parser(form, header_names(header, form.name), header.record.cells, scanner)
             at, line = header.record.end, header.next_line
-        if parser is not None and at < len(chunk):
-            parsed = parser.parse(chunk[at:], line, final=final)
-            yield parsed.piece
-            at, line = at + parsed.end, parsed.next_line
+        more = parser is not None and at < len(chunk)
+        while parser is not None and more:
+            piece, end, line, more = parser.parse(chunk[at:], line, final=final)
+            yield piece
+            at += end
         rest = chunk[at:] + tail
 
 

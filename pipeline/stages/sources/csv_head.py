@@ -107,8 +107,10 @@ def inspect(
     data = data[: data.rfind(b"\n") + 1]
     if not data.strip():
         raise SourceError(f"{name}, line 1: the line does not end; this is no list of contacts")
-    if delimiter is None and (said := _SAID.match(data)) is not None:
-        delimiter = said[1].decode()
+    if (said := _SAID.match(data)) is not None:
+        delimiter = delimiter or said[1].decode()
+        if not data[said.end() :].strip():
+            raise SourceError(f"{name}: is empty; export the list again, with a header line")
     found = _delimiter(data, name, told=delimiter, complete=complete)
     scanner = Scanner(found)
     header = find_header(data, scanner, final=True)

@@ -57,6 +57,7 @@ class LineReader:
         self._name = name  # of the file, as messages name it
         self._width = width
         self._delimiter = delimiter
+        self._blanks = " " if delimiter == "\t" else " \t"
         self._columns = [str(number) for number in range(width)]
         mark = re.escape(delimiter)
         cell = rf'(?:"(?:[^"\x00]|"")*"|[^"\x00{mark}]*)'
@@ -84,7 +85,12 @@ class LineReader:
     def wrapped(self, usable: bytes, lines: pl.Series) -> pl.DataFrame | None:
         """The rows, where each cell of each line is in quotes and holds none; None: it is not so."""
         width = self._width
-        if usable.count(b'"') != 2 * width * len(lines) or b"\0" in usable or len(usable) > LONGEST_LINE:
+        if (
+            b'"' not in usable
+            or usable.count(b'"') != 2 * width * len(lines)
+            or b"\0" in usable
+            or len(usable) > LONGEST_LINE
+        ):
             return None
         whole = lines.str.starts_with('"') & lines.str.ends_with('"') & (lines.str.len_bytes() > 1)
         if not whole.all():
@@ -100,22 +106,29 @@ class LineReader:
     def plain(self, lines: pl.Series, index: pl.Series) -> pl.DataFrame:
         """The rows on PLAIN lines, those with too few or too many cells too; blank lines are none."""
         width, mark, last = self._width, self._delimiter, self._columns[-1]
+        if (some := lines != "").sum() < len(lines):
+            lines, index = lines.filter(some), index.filter(some)
         cells = lines.str.splitn(mark, width).struct.unnest()
         cells.columns = self._columns
-        at, end = index.alias(INDEX), pl.col(last)
-        if width > 1 and not cells[last].has_nulls() and not cells[last].str.contains(mark, literal=True).any():
-            return cells.select(_null_if_empty(pl.all()), at, _WHOLE)
-        kept = end.str.strip_chars_end(mark)  # less the cells too many, where these are empty
-        ragged = end.is_null() | kept.str.contains(mark, literal=True)
-        count = pl.sum_horizontal(pl.all().is_not_null()) + end.str.count_matches(mark, literal=True).fill_null(0)
-        said = pl.when(count == 1).then(pl.lit(fields(1))).otherwise(pl.format("{} fields", count))
-        damage = pl.when(ragged).then(pl.format("has {} where the header has {}", said, pl.lit(width)))
-        blank = lines.str.strip_chars(" " if mark == "\t" else " \t") == ""
-        return (
-            cells.with_columns(pl.when(ragged).then(end).otherwise(kept).alias(last), at, damage.alias(DAMAGE))
-            .with_columns(_null_if_empty(pl.col(self._columns)))
-            .filter(~blank)
-        )
+        nothing = pl.repeat(None, len(cells), dtype=pl.String, eager=True).alias(DAMAGE)
+        rows = cells.with_columns(index.alias(INDEX), nothing)
+        odd = cells[last].is_null() | cells[last].str.contains(mark, literal=True)
+        if width == 1:
+            odd |= cells[last].str.strip_chars(self._blanks) == ""
+        if (which := odd.arg_true()).len():
+            end = pl.col(last)
+            kept = end.str.strip_chars_end(mark)  # less the cells too many, where these are empty
+            ragged = end.is_null() | kept.str.contains(mark, literal=True)
+            count = pl.sum_horizontal(pl.all().is_not_null()) + end.str.count_matches(mark, literal=True).fill_null(0)
+            said = pl.when(count == 1).then(pl.lit(fields(1))).otherwise(pl.format("{} fields", count))
+            judged = cells.filter(odd).select(
+                pl.when(ragged).then(end).otherwise(kept),
+                pl.when(ragged).then(pl.format("has {} where the header has {}", said, pl.lit(width))).alias(DAMAGE),
+            )
+            blank = lines.filter(odd).str.strip_chars(self._blanks) == ""
+            rows = rows.with_columns(rows[last].scatter(which, judged[last]), nothing.scatter(which, judged[DAMAGE]))
+            rows = rows.filter(~odd.scatter(which, blank))
+        return rows.with_columns(_null_if_empty(pl.col(self._columns)))
 
     def quoted(self, records: bytes, index: pl.Series) -> pl.DataFrame:
         """The rows of whole records one after the other, that of each at its index. Raises SourceError."""

@@ -16,6 +16,9 @@ _LF: Final = b"\n"
 #: What a header's first name may have around it where files were put together: a byte order mark makes quotes text.
 _AROUND_NAME: Final = '\ufeff"'
 
+#: Rows that are read with care before they go on: a chunk may hold a million lines that are nothing but a quote.
+_MOST_ODD: Final = 50_000
+
 
 class Parsed(NamedTuple):
     """What could be read of a chunk."""
@@ -23,6 +26,7 @@ class Parsed(NamedTuple):
     piece: Piece
     end: int  # offset of the first byte that belongs to no row of the piece
     next_line: int  # physical line of that byte
+    more: bool  # whether from there on more can be parsed before more bytes are at hand
 
 
 class _Careful(NamedTuple):
@@ -33,6 +37,7 @@ class _Careful(NamedTuple):
     absent: list[int]  # indices of the lines on which no row starts
     end: int  # offset up to which the chunk has been read
     lines: int  # lines up to there
+    more: bool  # whether what follows can be read already
 
 
 class Parser:
@@ -60,26 +65,28 @@ class Parser:
         The last record is left out if it may go on behind the chunk, which `final` denies. Raises SourceError.
         """
         usable, lines = lines_of(chunk)
-        end, count = len(chunk), len(lines)
+        end, count, more = len(chunk), len(lines), False
         rows = self._lines.wrapped(usable, lines)
         if rows is None:
-            rows, end, count = self._rows(chunk, usable, lines, line, final=final)
+            rows, end, count, more = self._rows(chunk, usable, lines, line, final=final)
         rows = self._without_headers(rows)
         numbers = (line + rows[INDEX].cast(pl.UInt64)).alias("line")
         frame = rows.select(self._columns)
         frame.columns = self._names
-        return Parsed(Piece(frame, numbers, rows[DAMAGE]), end, line + count)
+        return Parsed(Piece(frame, numbers, rows[DAMAGE]), end, line + count, more)
 
     def _rows(
         self, chunk: bytes, usable: bytes, lines: pl.Series, line: int, *, final: bool
-    ) -> tuple[pl.DataFrame, int, int]:
-        """The rows, the offset up to which the chunk has been read, and the number of lines up to there."""
+    ) -> tuple[pl.DataFrame, int, int, bool]:
+        """The rows, the offset up to which the chunk has been read, how many lines that is, and whether more can be."""
         kinds = self._lines.kinds(usable, lines)
         everywhere = pl.int_range(len(lines), dtype=pl.UInt32, eager=True)
         if (kinds == PLAIN).all():
-            return self._lines.plain(lines, everywhere), len(chunk), len(lines)
+            return self._lines.plain(lines, everywhere), len(chunk), len(lines), False
         if (kinds == QUOTED).all():
-            return self._lines.quoted(usable, everywhere), len(chunk), len(lines)
+            # polars takes one carriage return from the end of a line; the lines have lost all of them.
+            whole = usable if b"\r\r" not in usable else lines.str.join("\n").cast(pl.Binary).item()
+            return self._lines.quoted(whole, everywhere), len(chunk), len(lines), False
         odd = everywhere.filter(kinds == ODD)
         starts = starts_of(usable, lines, odd) if len(odd) else []
         careful = self._with_care(chunk, usable, odd.to_list(), starts, line, final=final)
@@ -93,7 +100,7 @@ class Parser:
         if records:
             index = pl.concat([index, pl.Series([at for at, _ in careful.records], dtype=pl.UInt32)])
             parts.append(self._lines.quoted(_LF.join(records), index))
-        return pl.concat(parts).sort(INDEX), careful.end, careful.lines
+        return pl.concat(parts).sort(INDEX), careful.end, careful.lines, careful.more
 
     def _frame(self, rows: Sequence[tuple[int, list[str | None], str | None]]) -> pl.DataFrame:
         schema: dict[str, type[pl.DataType]] = dict.fromkeys(self._columns, pl.String)
@@ -110,6 +117,8 @@ class Parser:
         for index, start in zip(odd, starts, strict=True):
             if index < beyond:
                 continue  # within a record that began earlier
+            if len(rows) + len(records) == _MOST_ODD:
+                return _Careful(rows, records, absent, start, index, more=True)
             whole = self._whole_record.match(usable, start)
             if whole is not None and whole.end() - start <= self._scanner.longest:
                 end = whole.end()
@@ -117,12 +126,12 @@ class Parser:
             else:
                 record = self._scanner.record(chunk, start, line=line + index, final=final)
                 if record is None:
-                    return _Careful(rows, records, absent, start, index)
+                    return _Careful(rows, records, absent, start, index, more=False)
                 end = record.end
                 rows.append((index, *self._read(record, chunk[start:end], line + index)))
             beyond = index + usable.count(_LF, start, end)
             absent.extend(range(index, beyond))
-        return _Careful(rows, records, absent, len(chunk), usable.count(_LF))
+        return _Careful(rows, records, absent, len(chunk), usable.count(_LF), more=False)
 
     def _read(self, record: Record, content: bytes, line: int) -> tuple[list[str | None], str | None]:
         """The cells of a record, as many as the header has, and its damage."""

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from pipeline.errors import SourceError
 
 #: Bytes read at once: large enough for the work per block to be small, small enough for flat memory.
-BLOCK = 4 << 20
+BLOCK = 2 << 20
 
 #: Bytes. A line that is longer is no row of a list of contacts, and is not gathered in memory.
 LONGEST_LINE = 4 << 20

@@ -85,6 +85,8 @@ def _broken(name: str) -> SourceError:
 def _text(column: str, dtype: pl.DataType) -> pl.Expr:
     value = pl.col(column)
     if dtype.is_float():
+        if dtype == pl.Float16:
+            value = value.cast(pl.Float32)  # polars finds all of its values whole
         whole = (value == value.floor()) & (value.abs() < _WHOLE)
         # A column of numbers with gaps is often stored as floats: a telephone number must not end in ".0".
         number = pl.when(whole).then(value.cast(pl.Int64, strict=False).cast(pl.String))
