@@ -138,6 +138,7 @@ def test_blank_rows_and_columns_are_no_part_of_the_list(tmp_path: Path) -> None:
         bold = book.add_format({"bold": True})
         sheet.write_row(3, 2, ["id", "", "name"])
         sheet.write_row(5, 2, ["1", "x", "Ann"])
+        sheet.write_row(50, 2, [" ", "", "  "])
         for row in range(6, 40):
             sheet.write_blank(row, 9, None, bold)
         sheet.write_row(40, 2, ["2", "", ""])

@@ -87,7 +87,7 @@ def pieces(path: Path, name: str, sheet: str) -> Iterator[Piece]:
     )
     frame.columns = list(names)
     rows = frame.slice(at + 1).with_columns(pl.when(pl.all() != "").then(pl.all()))
-    rows = rows.filter(~pl.all_horizontal(pl.all().is_null()))
+    rows = rows.filter(pl.any_horizontal(pl.all().str.contains(r"\S").fill_null(value=False)))
     lines = pl.repeat(None, rows.height, dtype=pl.UInt64, eager=True).alias("line")
     yield Piece(rows, lines, rows.select(WITH_NUL.alias("damage")).to_series())
 
