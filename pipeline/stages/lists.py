@@ -9,7 +9,7 @@ import codecs
 import csv
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedReader, TextIOWrapper
 from itertools import chain, islice, zip_longest
 from pathlib import Path
@@ -40,14 +40,15 @@ _ROWS: Final = 65536
 #: Lines that the delimiter is told by.
 _SAMPLE: Final = 100
 
-#: Line breaks in a cell, at most: a quote that is not closed would hide all that stands behind it.
-_BREAKS: Final = 50
+#: Lines of a row, at most: a quote that is not closed would hide all that stands behind it.
+_LINES: Final = 51
 
 
-def frames(path: Path) -> Iterator[pl.DataFrame]:
+def frames(path: Path, key: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
     """The rows of a list, every column pl.String, in frames of some ten thousand; none: it is empty.
 
     Columns are called as in the first line, which is the first row too: it may be an entry. Cells may be null.
+    `key` are the columns of `contacts.key`.
     Raises SourceError: sending on without the list would do harm.
     """
     try:
@@ -56,7 +57,7 @@ def frames(path: Path) -> Iterator[pl.DataFrame]:
         if start in (_PARQUET, _WORKBOOK):
             yield from _table(path, start)
         elif start:
-            yield from _text(path, compressed=start.startswith(_GZIP))
+            yield from _text(path, key, compressed=start.startswith(_GZIP))
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None
     except (EOFError, zlib.error):
@@ -78,26 +79,55 @@ def _table(path: Path, start: bytes) -> Iterator[pl.DataFrame]:
         yield batch.frame
 
 
-def _text(path: Path, *, compressed: bool) -> Iterator[pl.DataFrame]:
+def _text(path: Path, key: Sequence[str], *, compressed: bool) -> Iterator[pl.DataFrame]:
     with _opened(path, compressed=compressed) as file:
         encoding = _encoding(file)
     with TextIOWrapper(_opened(path, compressed=compressed), encoding, errors="replace", newline="") as lines:
         sample = list(islice(lines, _SAMPLE))
         first = "".join(sample[:1])
-        delimiter = max(_DELIMITERS, key=lambda mark: (sum(mark in line for line in sample), first.count(mark)))
-        reader = csv.reader(chain(sample, lines), delimiter=delimiter)
+        marks = _DELIMITERS
+        if len(key) > 1 and not set(key) <= {cell.strip(' "\r\n') for cell in first.split("|")}:
+            marks = marks.replace("|", "")  # it joins the parts of keys
+        delimiter = max(marks, key=lambda mark: (sum(mark in line for line in sample), first.count(mark)))
         names: list[str] = []
-        records = filter(None, reader)  # blank lines are none
+        records = filter(None, _records(chain(sample, lines), delimiter))  # blank lines are none
         while rows := list(islice(records, _ROWS)):
             names = names or [cell.strip() for cell in rows[0]]
             columns: dict[str, tuple[str | None, ...]] = {}
             for number, cells in enumerate(zip_longest(*rows)):
                 name = names[number] if number < len(names) else ""
                 columns[name if name and name not in columns else f"column {number + 1}"] = cells
-            frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
-            if frame.select(pl.any_horizontal(pl.all().str.count_matches("\n") > _BREAKS).any()).item():
-                raise SourceError(f"before line {reader.line_num} there is a quote that is not closed")
-            yield frame
+            yield pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+
+
+def _records(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """The rows; lines that only a stray quote makes one row of are rows as they stand."""
+    of_row: list[str] = []
+
+    def watched() -> Iterator[str]:
+        for line in lines:
+            of_row.append(line)
+            yield line
+
+    reader = csv.reader(watched(), delimiter=delimiter)
+    for cells in reader:
+        if len(of_row) > _LINES:
+            raise SourceError(f"before line {reader.line_num} there is a quote that is not closed")
+        if len(of_row) > 1 and not _closed(of_row, delimiter):
+            for apart in csv.reader(of_row, delimiter=delimiter, quoting=csv.QUOTE_NONE):
+                yield [cell.strip().strip('"') for cell in apart]
+        else:
+            yield cells
+        of_row.clear()
+
+
+def _closed(lines: list[str], delimiter: str) -> bool:
+    """Whether each quote of a row stands where one may begin or end a cell."""
+    try:
+        list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return False
+    return True
 
 
 def _opened(path: Path, *, compressed: bool) -> BufferedReader:

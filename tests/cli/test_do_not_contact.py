@@ -30,12 +30,14 @@ def test_lists_of_any_form_hold_people_back(command: Command, configured: Config
 
 
 def test_a_list_that_holds_nobody_back_is_warned_of(command: Command, configured: Configured) -> None:
-    Path("no.csv").write_text("number\n416 555 0101\n(123) 555-0188\n")
+    Path("no.csv").write_text("number\n416 555 0101\n(123) 555-0188\nann at @example.com\n")
     Path("empty.txt").write_text("\n")
     lists = 'contacts.suppress=["no.csv", "empty.txt"]'
     ended = command("check", "list.csv", "--config", configured(), "--run-dir", "r", "--set", lists)
     said = logged(ended)
-    assert said["suppression.list"]["phones"] == said["suppression.list"]["neither"] == 1
+    assert (said["suppression.list"]["phones"], said["suppression.list"]["neither"]) == (1, 2)
+    assert (said["suppression.unread"]["level"], said["suppression.unread"]["cells"]) == ("warning", 1)
     assert (said["suppression.numbers"]["level"], said["suppression.numbers"]["rows"]) == ("warning", 1)
     assert (said["suppression.empty"]["level"], said["suppression.empty"]["list"]) == ("warning", "empty.txt")
     assert "555" not in ended.err
+    assert "example" not in ended.err

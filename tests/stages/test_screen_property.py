@@ -85,8 +85,11 @@ class Slow:
         return number
 
     def on_list(self, value: str) -> bool:
+        def parts(key: str) -> list[str]:
+            return [part.strip(WHITE) for part in key.split("|")]
+
         for entry in self.listed:
-            if value.strip(WHITE) == entry or any(self.phone(part) == value for part in entry.split(" / ")):
+            if parts(value) == parts(entry) or any(self.phone(part) == value for part in re.split(" / |;", entry)):
                 return True
             if "@" in value and entry.casefold() == value.casefold():
                 return True
@@ -281,6 +284,8 @@ LISTED = st.sets(
             "+61491570156",
             "nobody",
             "647 555 0188 / +33 1 99 00 12 34",
+            "4165550123;+33199001234",
+            "6 | 1",
         )
     ),
     max_size=2,

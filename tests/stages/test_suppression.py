@@ -66,11 +66,52 @@ def held(suppression: Suppression, *, phone: str = PHONE, mail: str = MAIL, key:
         ('x\n"647 555 0188\n416 555 0123\n', "phone"),
         ("id,since\n 1 ,2025-01-01\n", "key"),
         ("since,id\n2025-01-01,1\n", "key"),
+        ("id,phone\n5,6475550188;4165550123\n", "phone"),
+        ("x\n6475550188 x4165550123\n", "phone"),
+        ("x\n6475550188+4165550123\n", "phone"),
+        ("x\n647-555-0188 416-555-0123\n", "phone"),
+        ("x\n647 555 0188 416 555 0123\n", "phone"),
+        ("x\n647-555-0188 - 416-555-0123\n", "phone"),
+        ("x\n(416) 555-0123 (647) 555-0188\n", "phone"),
+        ("x\n2025-01-01 4165550123\n", "phone"),
+        ("x\n4165550123 (3 times)\n", "phone"),
+        ("x\nAnn 416\u2013555\u20130123 home\n", "phone"),
+        ("x\nAnn 416\u00a0555\u00a00123 home\n", "phone"),
+        ("x\nAnn 416/555/0123 home\n", "phone"),
+        ("x\n4165550123.0\n", "phone"),
+        ("x\n4.165550123E+09\n", "phone"),
+        ("'ann@example.com\n", "mail"),
+        ("Please never ann@example.com.\n", "mail"),
+        ("never ann@example.com!\n", "mail"),
+        ("bob@example.com&ann@example.com\n", "mail"),
+        ("bob@example.com+ann@example.com\n", "mail"),
+        ("address=ann@example.com\n", "mail"),
+        ("mailto:ann@example.com?subject=x\n", "mail"),
+        ("\u200bann@example.com\n", "mail"),
+        ('id\n"oops\n1\n2\n', "key"),
+        ('id;note\n7;"oops\n1;x\n8;"y"\n', "key"),
         ("\u0664\u0661\u0666\u0665\u0665\u0665\u0660\u0661\u0662\u0663", "phone"),
     ],
 )
 def test_what_a_list_may_look_like(load: Callable[..., Suppression], content: str, kind: str) -> None:
     assert held(load(content)) == [kind]
+
+
+@pytest.mark.parametrize(
+    "entry", ["Pat O'Neil <o'neil@example.com>", "mailto:o'neil@example.com", "o'neil@example.com"]
+)
+def test_an_apostrophe_is_part_of_an_address(load: Callable[..., Suppression], entry: str) -> None:
+    suppression = load(f"{entry}\n")
+    assert held(suppression, mail="o'neil@example.com") == ["mail"]
+    assert held(suppression, mail="neil@example.com") == []  # another person
+
+
+def test_a_text_mark_may_be_a_part_of_the_address(load: Callable[..., Suppression]) -> None:
+    assert held(load("'ann@example.com\n"), mail="'ann@example.com") == ["mail"]
+
+
+def test_digits_of_a_uuid_are_no_phone(load: Callable[..., Suppression]) -> None:
+    assert held(load("id\nab7c416-5550-123a\n")) == []
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "windows-1252"])
@@ -137,6 +178,23 @@ def test_a_key_is_compared_as_a_whole(load: Callable[..., Suppression]) -> None:
     assert held(two, key="|2") == held(two, key="2") == []
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "branch,id\na,1\n",
+        "branch,id\na ,1\n",
+        "a|1\nb|2\n",
+        "since|note\na | 1\n",
+        "branch|id\na|1\n",
+        "id|branch\n1|a\n",
+    ],
+)
+def test_keys_of_several_columns(load: Callable[..., Suppression], content: str) -> None:
+    suppression = load(content, key=["branch", "id"])
+    assert held(suppression, key="a|1") == held(suppression, key=" a|1\t") == held(suppression, key="a |1") == ["key"]
+    assert held(suppression, key="a|2") == held(suppression, key="a") == []
+
+
 def test_the_first_list_that_holds_it_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("416 555 0123\n")
     (tmp_path / "b.txt").write_text("416 555 0123\nANN@example.com\n416 555 0123\n")
@@ -184,8 +242,51 @@ def _level(caplog: pytest.LogCaptureFixture) -> None:
 def test_what_was_found_is_counted(load: Callable[..., Suppression], caplog: pytest.LogCaptureFixture) -> None:
     load("phone,mail\n416 555 0123,ann@example.com\n647 555 0188 / 647 555 0189,\n,x@y\n\nmoved,\n")
     assert told(caplog) == {
-        "suppression.list": {"level": "info", "list": "no.csv", "rows": 4, "phones": 2, "mails": 1, "neither": 2}
+        "suppression.list": {"level": "info", "list": "no.csv", "rows": 4, "phones": 2, "mails": 1, "neither": 2},
+        "suppression.unread": {"level": "warning", "list": "no.csv", "cells": 1, "advice": UNREAD},
     }
+
+
+UNREAD = (
+    "they have an @ or seven digits, but no phone and no mail address that is understood: "
+    "they hold nobody back, unless they are keys"
+)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "ann at @example.com",
+        "ann @ example.com",
+        "Ann 416 555 01",
+        "4.16555E+09",
+        "4.17E+09",
+        "ann\uff20x",
+    ],
+)
+def test_what_may_have_been_a_destination_is_warned_of(
+    load: Callable[..., Suppression], caplog: pytest.LogCaptureFixture, cell: str
+) -> None:
+    load(f"entry,since\n416 555 0123,2025-01-01\n{cell},2025-01-01 12:30:00\n")
+    said = told(caplog)
+    assert said["suppression.unread"] == {"level": "warning", "list": "no.csv", "cells": 1, "advice": UNREAD}
+    assert cell not in str(said)
+
+
+def test_it_is_not_the_first_row_that_is_left_out(
+    load: Callable[..., Suppression], caplog: pytest.LogCaptureFixture
+) -> None:
+    load("ann @ example.com\n416 555 0123\n")
+    assert told(caplog)["suppression.unread"]["cells"] == 1
+
+
+def test_a_number_beside_a_destination_is_warned_of_and_a_key_is_not(
+    load: Callable[..., Suppression], caplog: pytest.LogCaptureFixture
+) -> None:
+    load("id,phone,mail\n20250101,416 555 0123,\n20250102,123 555 0188,ann@example.com\n")
+    said = told(caplog)
+    assert said["suppression.numbers"]["rows"] == 1
+    assert "suppression.unread" not in said
 
 
 @pytest.mark.parametrize("empty", ["", "\n", "\n \n", "\ufeff"])
