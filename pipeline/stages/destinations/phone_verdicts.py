@@ -21,7 +21,7 @@ from pipeline.stages.destinations.phone import (
     lacks_zero,
     read_phone,
 )
-from pipeline.stages.destinations.phone_columns import Refusal, Trouble, answers
+from pipeline.stages.destinations.phone_columns import Answers, Refusal, Trouble, answers
 from pipeline.stages.destinations.phone_forms import Rows, in_ascii
 
 _N: Final = pl.col("n")
@@ -97,12 +97,12 @@ class PhoneColumns:
             return pl.concat([_NONE, *self._verdicts(rows)], how="diagonal")
         strange = rows.where(~plain)
         # Only what is valid: the reason why the rest is not may be what is replaced.
-        valid = _valid(answers(in_ascii(strange), self._region).valid, strange)
+        valid = _valid(answers(in_ascii(strange), self._region), strange)
         return pl.concat([_NONE, *self._verdicts(rows.where(plain)), valid], how="diagonal")
 
     def _verdicts(self, rows: Rows) -> list[pl.DataFrame]:
         read = answers(rows, self._region)
-        valid = _valid(read.valid, rows)
+        valid = _valid(read, rows)
         return [valid, self._refused(read.refused, rows)] if read.refused else [valid]
 
     def _refused(self, refused: list[Refusal], rows: Rows) -> pl.DataFrame:
@@ -139,11 +139,14 @@ class PhoneColumns:
         return shape
 
 
-def _valid(valid: list[pl.DataFrame], rows: Rows) -> pl.DataFrame:
+def _valid(read: Answers, rows: Rows) -> pl.DataFrame:
     """Verdicts on valid numbers."""
-    told = pl.concat([_VALID, *valid])
-    doubtful = rows.where(rows.ask(_CUT))
-    if not doubtful:
+    told = pl.concat([_VALID, *read.valid])
+    cuts = rows.where(rows.ask(_CUT))
+    refused = {refusal.at for refusal in read.refused} if cuts else set()
+    doubtful = {at: cut(text) for at, text in zip(cuts.at.to_list(), cuts.text.to_list(), strict=True)}
+    remarks = {at: DOUBT + done for at, done in doubtful.items() if done and at not in refused}
+    if not remarks:  # as nearly always: the others are not worth joining
         return told
-    remarks = [DOUBT + (cut(text) or "") for text in doubtful.text]
-    return told.join(pl.DataFrame([doubtful.at, pl.Series("remark", remarks)]), on="at", how="left")
+    columns = {"at": remarks.keys(), "remark": remarks.values()}
+    return told.join(pl.DataFrame(columns, schema={"at": pl.UInt32, "remark": pl.String}), on="at", how="left")
