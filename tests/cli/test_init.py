@@ -156,6 +156,18 @@ def test_how_the_list_is_read_can_be_told(
     assert said in command("init", "my.csv", *options).out
 
 
+def test_of_a_glob_the_first_file_is_looked_at(command: Command, desk: Path) -> None:
+    Path("lists").mkdir()
+    for name, city in (("b", "german"), ("a", "french"), ("c", "german")):
+        made(city).write_csv(f"lists/{name}.csv")
+    ended = command("init", "lists/*.csv")
+    assert (ended.code, ended.err) == (0, "")
+    assert 'rows of "lists/a.csv".\n# It is the first of 3 files; ' in ended.out
+    assert tomllib.loads(ended.out)["contacts"]["region"] == "FR"
+    assert "It is the first" not in command("init", "lists/a*.csv").out
+    assert command("init", "none/*.csv").complaints == ["none/*.csv: no file matches"]
+
+
 # --- consent --------------------------------------------------------------------------------------------------------
 
 
