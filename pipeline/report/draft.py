@@ -89,6 +89,12 @@ def doubts(guess: Guessed) -> list[str]:
         f"Column {quoted(name)} may hold destinations, but no template can name it: rename it in the list."
         for name in guess.unnamed
     ]
+    lines += [
+        f"Column {quoted(found.column)} is taken for {name}, but {number(found.valid)} of {number(found.asked)} "
+        "looked at are valid: look whether it is the right one."
+        for name, found in guess.channels.items()
+        if found.valid * 2 < found.asked or not found.asked
+    ]
     consents = [*(each.consent for each in guess.channels.values()), guess.where]
     lines += [
         f"Column {quoted(name)} speaks of consent, but not with yes and no: write the words that allow contact."

@@ -272,6 +272,28 @@ def test_a_column_that_no_template_can_name(command: Command) -> None:
     assert 'Column "Mobile|old" may hold destinations, but no template can name it' in ended.err
 
 
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["x", "12", "n/a"], "0 of 3"),
+        (["", "", ""], "0 of 0"),
+        (["x", "y", MOBILE[0]], "1 of 3"),
+        (["x", *MOBILE[:2]], None),
+    ],
+)
+def test_a_column_that_is_named_like_one_of_numbers_and_holds_few(
+    command: Command, cells: list[str], told: str | None
+) -> None:
+    mapping, ended = contacts(command, {"SMS": cells, "Email": MAIL})
+    assert mapping["sms"]["destination"] == "{SMS}"
+    doubt = f'Column "SMS" is taken for sms, but {told} looked at are valid: look whether it is the right one.\n'
+    assert ended.err == (doubt if told else "")
+    assert ended.out.count("# ATTENTION: ") == (1 if told else 0)
+    assert (f"# ATTENTION: {doubt}" in ended.out) == bool(told)
+    assert ended.code == 0
+
+
 SECRET = "Zq7Kx"
 
 NAMES = st.one_of(
