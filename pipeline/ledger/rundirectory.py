@@ -111,8 +111,11 @@ class RunDirectory:
         write_private(path, content.encode() if isinstance(content, str) else content)
         return path
 
-    async def keep(self, name: str, originals: Sequence[Path]) -> None:
-        """Copy files into numbered folders of `name`, for their owner alone. Raises UsageError, MachineFailed."""
+    async def keep(self, name: str, originals: Sequence[Path], called: str) -> None:
+        """Copy files into numbered folders of `name`, for their owner alone; errors say what they are `called`.
+
+        Raises UsageError, MachineFailed.
+        """
         folder = self.path / name
         for number, original in enumerate(originals, 1):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -120,7 +123,7 @@ class RunDirectory:
                 async with aiofiles.open(original, "rb") as source:
                     content = await source.read()
             except OSError as error:
-                raise UsageError(f"{original}: cannot be read: {error.strerror or error}") from None
+                raise UsageError(f"{original}: {called} cannot be read: {error.strerror or error}") from None
             (folder / f"{number:02}").mkdir(mode=0o700, exist_ok=True)
             await anyio.to_thread.run_sync(write_private, folder / f"{number:02}" / original.name, content)
 

@@ -66,9 +66,18 @@ class Guessed(Protocol):
     def unnamed(self) -> Sequence[str]: ...
 
 
-def draft(source: str, columns: Sequence[str], how_read: Sequence[str], told: Mapping[str, str], guess: Guessed) -> str:
-    """The configuration. `how_read` is what `plan.read` says of the source, `told` the options of reading it."""
-    return "\n".join([*_head(source, columns, how_read, told, guess), *_TARGET, *_contacts(guess), ""])
+def draft(
+    source: str,
+    columns: Sequence[str],
+    how_read: Sequence[str],
+    told: Mapping[str, str],
+    guess: Guessed,
+    others: int = 0,
+) -> str:
+    """The configuration. `how_read` is what `plan.read` says of the source, `told` the options of reading it, `others`
+    the number of files that were given beside it.
+    """
+    return "\n".join([*_head(source, columns, how_read, told, guess, others), *_TARGET, *_contacts(guess), ""])
 
 
 def doubts(guess: Guessed) -> list[str]:
@@ -79,6 +88,12 @@ def doubts(guess: Guessed) -> list[str]:
     lines += [
         f"Column {quoted(name)} may hold destinations, but no template can name it: rename it in the list."
         for name in guess.unnamed
+    ]
+    lines += [
+        f"Column {quoted(found.column)} is taken for {name}, but {number(found.valid)} of {number(found.asked)} "
+        "looked at are valid: look whether it is the right one."
+        for name, found in guess.channels.items()
+        if found.valid * 2 < found.asked or not found.asked
     ]
     consents = [*(each.consent for each in guess.channels.values()), guess.where]
     lines += [
@@ -103,9 +118,16 @@ def _escape(char: str) -> str:
 
 
 def _head(
-    source: str, columns: Sequence[str], how_read: Sequence[str], told: Mapping[str, str], guess: Guessed
+    source: str,
+    columns: Sequence[str],
+    how_read: Sequence[str],
+    told: Mapping[str, str],
+    guess: Guessed,
+    others: int,
 ) -> Iterator[str]:
     yield f"# Written by contact-pipeline init, which looked at {number(guess.rows)} rows of {quoted(source)}."
+    if others:
+        yield f"# It is the first of {number(others + 1)} files; check all of them with it."
     for line in how_read:
         yield f"# {line}"
     if told:

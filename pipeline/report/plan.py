@@ -51,6 +51,7 @@ class Surveyed(Protocol):
 
     rows: int
     warnings: int
+    longest: int
 
     @property
     def sources(self) -> Sequence[Read]: ...
@@ -150,7 +151,8 @@ def _segments(survey: Surveyed) -> list[str]:
         for count in sorted(survey.segments)
     )
     total = sum(count * texts for count, texts in survey.segments.items())
-    lines = [f"Texts of sms: {told}; {number(total)} in all."]
+    characters = f"{number(survey.longest)} character{'' if survey.longest == 1 else 's'}"
+    lines = [f"Texts of sms: {told}; {number(total)} in all; the longest has {characters}."]
     if survey.foreign:
         common = sorted(survey.foreign, key=lambda char: (-survey.foreign[char], char))
         names = ", ".join(f"U+{ord(char):04X} ({unicodedata.name(char, 'no name').lower()})" for char in common[:3])

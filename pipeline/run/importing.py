@@ -150,7 +150,8 @@ class _Import:
         stack.enter_context(directory.locked())
         directory.clear()
         try:
-            await directory.keep("suppress", self._settings.contacts.suppress)
+            lists = self._settings.contacts.suppress
+            await directory.keep("suppress", lists, called="the do-not-contact list of contacts.suppress")
             await anyio.to_thread.run_sync(self._make_job, directory, ())
             self._sources = await self._spooled(directory)
             description = await anyio.to_thread.run_sync(self._prepare, directory)

@@ -48,10 +48,10 @@ def load(
     problems = list(loaded.problems)
     opened: list[Source | StandardInput] = []
     seen: dict[tuple[int, int], str] = {}
-    for name in _expanded(sources, problems):
+    for name in expanded(sources, problems):
         try:
             if name == NAME:
-                opened.append(StandardInput(_there(stdin), delimiter, encoding, sheet))
+                opened.append(StandardInput(there(stdin), delimiter, encoding, sheet))
             else:
                 _check_new(name, seen)
                 opened.append(open_source(Path(name), name=name, delimiter=delimiter, encoding=encoding, sheet=sheet))
@@ -67,8 +67,11 @@ def load(
     return loaded.settings, opened
 
 
-def _expanded(sources: Sequence[str], problems: list[str]) -> list[str]:
-    """The names of all files in the order of `sources`, those of one glob in the order of their names."""
+def expanded(sources: Sequence[str], problems: list[str]) -> list[str]:
+    """The names of all files in the order of `sources`, those of one glob in the order of their names.
+
+    What is wrong with them is added to `problems`.
+    """
     names: list[str] = []
     for given in sources:
         if given == NAME and given in names:
@@ -83,7 +86,8 @@ def _expanded(sources: Sequence[str], problems: list[str]) -> list[str]:
     return names
 
 
-def _there(stdin: int | None) -> int:
+def there(stdin: int | None) -> int:
+    """The open descriptor of standard input. Raises SourceError."""
     if stdin is None:
         raise SourceError(f"{NAME}: {WORDS} is closed; pipe the list into this command, or name a file")
     return stdin

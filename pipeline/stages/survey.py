@@ -37,6 +37,7 @@ class Survey:
     warnings: int = 0  # rows with at least one warning
     remarks: Counter[str] = field(default_factory=Counter)  # the warnings, by their words
     segments: Counter[int] = field(default_factory=Counter)  # short messages that can be sent with a text of ours
+    longest: int = 0  # characters of the longest of them
     foreign: Counter[str] = field(default_factory=Counter)  # those of several that are UCS-2, by the character at fault
     channels: Counter[str] = field(default_factory=Counter)  # rows that can be sent, by channel
     sources: Sequence[Source] = ()  # what was read
@@ -78,6 +79,9 @@ class Survey:
     def _add_texts(self, texts: pl.Series) -> None:
         if texts.null_count() == len(texts):
             return
+        longest = texts.str.len_chars().max()
+        assert isinstance(longest, int)
+        self.longest = max(self.longest, longest)
         counted = segments(texts.drop_nulls())
         for count, number in counted["segments"].value_counts().iter_rows():
             self.segments[count] += number

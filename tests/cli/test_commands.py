@@ -91,7 +91,7 @@ def test_check_shows_what_it_found(command: Command, configured: Configured) -> 
         "  1  sms: column 'mobile': not a valid number: has no digits (first in list.csv, line 4)",
         "  1  the same key as an earlier row (first in list.csv, line 6)",
         "By channel: sms 2, email 2.",
-        "Texts of sms: 2 of 1 segment; 2 in all.",
+        "Texts of sms: 2 of 1 segment; 2 in all; the longest has 6 characters.",
         "The first of them:",
         '  - sms to [number]: "Hi Ann"',
         "    email to [mail]: the campaign's own text",

@@ -41,3 +41,13 @@ def test_a_list_that_holds_nobody_back_is_warned_of(command: Command, configured
     assert (said["suppression.empty"]["level"], said["suppression.empty"]["list"]) == ("warning", "empty.txt")
     assert "555" not in ended.err
     assert "example" not in ended.err
+
+
+@pytest.mark.parametrize(("name", "why"), [("gone.csv", "No such file or directory"), (".", "Is a directory")])
+def test_a_list_that_is_not_there_is_called_by_what_it_is(
+    command: Command, configured: Configured, name: str, why: str
+) -> None:
+    ended = command("check", "list.csv", "--config", configured(), "--set", f'contacts.suppress=["{name}"]')
+    assert ended.code == 2
+    assert ended.complaints == [f"{name}: the do-not-contact list of contacts.suppress cannot be read: {why}"]
+    assert not list(Path("runs").glob("*"))

@@ -156,6 +156,18 @@ def test_how_the_list_is_read_can_be_told(
     assert said in command("init", "my.csv", *options).out
 
 
+def test_of_a_glob_the_first_file_is_looked_at(command: Command, desk: Path) -> None:
+    Path("lists").mkdir()
+    for name, city in (("b", "german"), ("a", "french"), ("c", "german")):
+        made(city).write_csv(f"lists/{name}.csv")
+    ended = command("init", "lists/*.csv")
+    assert (ended.code, ended.err) == (0, "")
+    assert 'rows of "lists/a.csv".\n# It is the first of 3 files; ' in ended.out
+    assert tomllib.loads(ended.out)["contacts"]["region"] == "FR"
+    assert "It is the first" not in command("init", "lists/a*.csv").out
+    assert command("init", "none/*.csv").complaints == ["none/*.csv: no file matches"]
+
+
 # --- consent --------------------------------------------------------------------------------------------------------
 
 
@@ -258,6 +270,28 @@ def test_a_column_that_no_template_can_name(command: Command) -> None:
     assert mapping["email"]["destination"] == "{Email}"
     assert "sms" not in mapping
     assert 'Column "Mobile|old" may hold destinations, but no template can name it' in ended.err
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["x", "12", "n/a"], "0 of 3"),
+        (["", "", ""], "0 of 0"),
+        (["x", "y", MOBILE[0]], "1 of 3"),
+        (["x", *MOBILE[:2]], None),
+    ],
+)
+def test_a_column_that_is_named_like_one_of_numbers_and_holds_few(
+    command: Command, cells: list[str], told: str | None
+) -> None:
+    mapping, ended = contacts(command, {"SMS": cells, "Email": MAIL})
+    assert mapping["sms"]["destination"] == "{SMS}"
+    doubt = f'Column "SMS" is taken for sms, but {told} looked at are valid: look whether it is the right one.\n'
+    assert ended.err == (doubt if told else "")
+    assert ended.out.count("# ATTENTION: ") == (1 if told else 0)
+    assert (f"# ATTENTION: {doubt}" in ended.out) == bool(told)
+    assert ended.code == 0
 
 
 SECRET = "Zq7Kx"

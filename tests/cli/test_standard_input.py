@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,6 +56,32 @@ def pipe(content: bytes, left: int = 0) -> Iterator[io.TextIOWrapper]:
 
 def ledger(run_dir: str | Path) -> pl.DataFrame:
     return pl.read_parquet(Path(run_dir) / "ledger.parquet")
+
+
+def test_init_from_a_pipe(
+    piped: Command, command: Command, desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "temporary"
+    private.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(private))
+    content = Path("list.csv").read_text(encoding="utf-8").replace(",", "!").encode("utf-16")
+    Path("same.csv").write_bytes(content)
+    told = ("--delimiter", "!", "--encoding", "utf-16")
+    ended = piped(content, "init", "-", *told)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == command("init", "same.csv", *told).out.replace('"same.csv"', '"standard input"').replace(
+        "same.csv", "standard input"
+    )
+    empty = piped(b"", "init", "-")
+    assert (empty.code, empty.out) == (2, "")
+    assert empty.err.startswith("standard input: ")
+    assert not list(private.iterdir())
+    monkeypatch.setattr(sys, "stdin", None)
+    closed = command("init", "-")
+    assert (closed.code, closed.complaints) == (
+        2,
+        ["-: standard input is closed; pipe the list into this command, or name a file"],
+    )
 
 
 def test_import_from_a_pipe(piped: Command, command: Command, serve: Serve, configured: Configured) -> None:

@@ -110,6 +110,32 @@ def test_bytes_that_are_no_text_damage_their_row(tmp_path: Path) -> None:
     assert batch.damage.to_list() == [None, 'holds bytes in column "a" that are not utf-8', "holds a NUL byte"]
 
 
+def test_a_column_of_bytes_that_are_no_text_is_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "list.parquet"
+    rows = 5000
+    digests = [None, *([b"\xff\x00", b"\xfe\x01", b"ok"] * rows)][:rows]
+    late = [b"fine"] * (rows - 1) + [b"\xff"]
+    pl.DataFrame({"digest": digests, "a": range(rows), "late": late}).write_parquet(path)
+    source = open_source(path)
+    assert source.columns == ("a", "late")
+    assert caplog.text.count("source.column_left_out") == 1
+    assert "'digest'" in caplog.text
+    for size in (100, rows):
+        found = list(batches([source], batch_rows=size))
+        assert all(batch.frame.columns == ["a", "late"] for batch in found)
+        damage = [damage for batch in found for damage in batch.damage]
+        assert damage == [None] * (rows - 1) + ['holds bytes in column "late" that are not utf-8']
+
+
+def test_a_file_of_nothing_but_bytes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    pl.DataFrame({"digest": [b"\xff"]}).write_parquet(path)
+    with pytest.raises(SourceError, match="has no columns but of lists or structures, or of bytes that are no text"):
+        open_source(path)
+
+
 def test_columns_without_name_and_of_a_resubmit_file(tmp_path: Path) -> None:
     path = tmp_path / "list.parquet"
     pl.DataFrame({"a": [1], "": [2], "_status": [3], "_reason": [4]}).write_parquet(path)
@@ -145,7 +171,7 @@ def test_nested_columns_are_left_out_with_a_warning(
 def test_a_file_of_nested_columns_alone(tmp_path: Path) -> None:
     path = tmp_path / "list.parquet"
     pl.DataFrame({"tags": [[1]]}).write_parquet(path)
-    with pytest.raises(SourceError, match="has no columns but of lists or structures; write them as text"):
+    with pytest.raises(SourceError, match="has no columns but of lists or structures, or of bytes"):
         open_source(path)
 
 

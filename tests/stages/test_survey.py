@@ -1,11 +1,13 @@
 """The survey counts what screening says."""
 
+from collections import Counter
 from typing import Any
 
 import polars as pl
 
 from pipeline.records import CONTACTS_SCHEMA, Batch, Screened
-from pipeline.stages.survey import Survey
+from pipeline.report.plan import outlook
+from pipeline.stages.survey import Example, Survey
 
 
 def screened(*rows: dict[str, Any]) -> Screened:
@@ -31,3 +33,27 @@ def test_texts_that_can_be_sent_are_counted_by_segments() -> None:
     survey.add(screened({"sms": "+1", "sms_text": "x" * 500, "status": "invalid", "reason": "r"}))
     assert dict(survey.segments) == {1: 2, 2: 1, 3: 2}
     assert dict(survey.foreign) == {"\u2019": 2}
+    assert survey.longest == 200, "in characters, of those that can be sent"
+    survey.add(screened({"sms": "+1", "sms_text": "Hi"}))
+    assert survey.longest == 200
+    survey.segments = Counter({1: 2, 2: 1})
+    assert "Texts of sms: 2 of 1 segment, 1 of 2 segments; 4 in all; the longest has 200 characters." in outlook(survey)
+
+
+def test_a_reason_is_shown_where_it_was_met_first() -> None:
+    survey = Survey()
+    bad = {"status": "invalid", "reason": "r"}
+    survey.add(screened({"sms": "+1"}, bad, bad, {"status": "duplicate", "reason": "s"}, bad))
+    survey.add(screened(bad))
+    assert dict(survey.reasons) == {"r": 4, "s": 1}
+    assert survey.examples == {"r": Example("a.csv", 2, None), "s": Example("a.csv", 4, None)}
+
+
+def test_three_messages_are_shown_from_however_many_batches() -> None:
+    texts = [f"text {row}" for row in range(5)]
+    rows = [{"sms": "+1", "sms_text": text} for text in texts]
+    whole, parts = Survey(), Survey()
+    whole.add(screened(*rows))
+    for part in (rows[:2], rows[2:]):
+        parts.add(screened(*part))
+    assert whole.messages == parts.messages == [{"sms": text} for text in texts[:3]]

@@ -23,39 +23,60 @@ _MOST: Final = 65536
 def inspect(path: Path, name: str) -> tuple[tuple[str, ...], int]:
     """The names of its columns, and the number of rows, from the file's footer.
 
-    A column of lists or structures is left out, with a warning in the log: it is no text, and what it holds of a person
-    is seldom what a contact is made of. Raises SourceError.
+    A column of lists or structures is left out, with a warning in the log, and so is one of bytes that are no text, a
+    digest or a picture: what it holds of a person is seldom what a contact is made of. Raises SourceError.
     """
-    columns, nested, rows = _looked_at(path, name)
-    for column in nested:
-        logger().warning("source.column_left_out", source=name, column=column, why="it holds lists or structures")
+    columns, left_out, rows = _looked_at(path, name)
+    for column, why in left_out.items():
+        logger().warning("source.column_left_out", source=name, column=column, why=why)
     if not columns:
-        raise SourceError(f"{name}: has no columns but of lists or structures; write them as text")
+        raise SourceError(
+            f"{name}: has no columns but of lists or structures, or of bytes that are no text; write them as text"
+        )
     if not rows:
         raise SourceError(f"{name}: has columns and no rows; export the list again, or check the path")
     return tuple(columns), rows
 
 
-def _looked_at(path: Path, name: str) -> tuple[dict[str, tuple[str, pl.DataType]], list[str], int]:
-    """The columns that are read: what they are called here, there, and what they hold; those that are not; the rows."""
+def _looked_at(path: Path, name: str) -> tuple[dict[str, tuple[str, pl.DataType]], dict[str, str], int]:
+    """The columns that are read: what they are called here, there, and what they hold; why others are not; the rows."""
     try:
         schema = pl.read_parquet_schema(path)
-        rows = int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
+        scan = pl.scan_parquet(path, glob=False)
+        rows = int(scan.select(pl.len()).collect().item())
+        binary = [column for column, dtype in schema.items() if dtype == pl.Binary]
+        no_text = _no_text(scan.select(binary).head(_FEWEST).collect()) if binary else set()
     except OSError as error:
         raise unreadable(name, error) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _broken(name) from error
     columns: dict[str, tuple[str, pl.DataType]] = {}
-    nested: list[str] = []
+    left_out: dict[str, str] = {}
     for number, (column, dtype) in enumerate(schema.items(), start=1):
         if dtype.is_nested() or dtype in (pl.Object, pl.Unknown):
-            nested.append(column)
+            left_out[column] = "it holds lists or structures"
+            continue
+        if column in no_text:
+            left_out[column] = "it holds bytes that are not utf-8"
             continue
         chosen = column or f"column_{number}"
         while not column and chosen in schema:
             chosen += "_"
         columns[chosen] = (column, dtype)
-    return columns, nested, rows
+    return columns, left_out, rows
+
+
+def _no_text(frame: pl.DataFrame) -> set[str]:
+    """Those of these columns of bytes that are no text: most of the values in the first rows are not UTF-8.
+
+    A column of text with a few damaged values stays, and they damage their rows.
+    """
+    found = set()
+    for values in frame.iter_columns():
+        filled = values.drop_nulls()
+        if sum(_decode(value) is None for value in filled) * 2 > len(filled):
+            found.add(values.name)
+    return found
 
 
 def pieces(path: Path, name: str) -> Iterator[Piece]:
