@@ -79,12 +79,12 @@ class Parser:
         self, chunk: bytes, usable: bytes, lines: pl.Series, line: int, *, final: bool
     ) -> tuple[pl.DataFrame, int, int, bool]:
         """The rows, the offset up to which the chunk has been read, how many lines that is, and whether more can be."""
-        kinds = self._lines.kinds(usable, lines)
         everywhere = pl.int_range(len(lines), dtype=pl.UInt32, eager=True)
-        if (kinds == PLAIN).all():
-            return self._lines.plain(lines, everywhere), len(chunk), len(lines), False
-        if (kinds == QUOTED).all():
-            return self._lines.quoted(usable, everywhere), len(chunk), len(lines), False
+        kinds = self._lines.kinds(usable, lines)
+        if isinstance(kinds, int):
+            plain = kinds == PLAIN
+            rows = self._lines.plain(lines, everywhere) if plain else self._lines.quoted(usable, everywhere)
+            return rows, len(chunk), len(lines), False
         odd = everywhere.filter(kinds == ODD)
         starts = starts_of(usable, lines, odd) if len(odd) else []
         careful = self._with_care(chunk, usable, odd.to_list(), starts, line, final=final)
