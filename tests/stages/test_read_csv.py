@@ -593,6 +593,15 @@ def test_cells_too_many_that_are_empty_damage_nothing() -> None:
     ]
 
 
+@pytest.mark.parametrize("header", ["a;b", "a"])
+def test_delimiters_at_the_end_of_rows_alone_confuse_nobody(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(header + "\n" + ("1,2;3;;\n" if ";" in header else "1;\n") * 3)
+    source = open_source(path)
+    assert source.delimiter == ";"
+    assert {row.cells for row in rows_of(source)} == {("1,2", "3") if ";" in header else ("1",)}
+
+
 @pytest.mark.parametrize(
     "again", [b"id,,name", b'"id","","name"', b"\xef\xbb\xbfid,,name", b'\xef\xbb\xbf"id",,"name"']
 )

@@ -6,7 +6,7 @@ from pipeline.errors import SourceError
 from pipeline.stages.sources.csv_head import find_header, header_names
 from pipeline.stages.sources.csv_parser import Parser
 from pipeline.stages.sources.csv_records import LONGEST_RECORD, Scanner, with_lf
-from pipeline.stages.sources.csv_text import BLOCK, CutShort, Form, text
+from pipeline.stages.sources.csv_text import BLOCK, LONGEST_LINE, CutShort, Form, text
 from pipeline.stages.sources.pieces import Piece
 
 
@@ -32,6 +32,8 @@ def pieces(form: Form, *, block: int = BLOCK, longest: int = LONGEST_RECORD) -> 
         if data is None:
             final, data = True, b"" if not rest or rest.endswith((b"\n", b"\r")) else b"\n"
         stop = len(data) if final else _last_break(data)
+        if not stop and data.endswith(b"\r") and len(rest) > LONGEST_LINE:
+            stop = len(data)  # nothing but CRs for so long
         if not stop and not final:
             rest += data
             continue

@@ -153,7 +153,8 @@ class _Split(NamedTuple):
 
     delimiter: str
     columns: int  # fields of the header
-    rows: tuple[int, ...]  # fields of each record after it; 0: its quotes make no sense
+    rows: tuple[int, ...]  # fields of each record after it, less empty ones too many; 0: its quotes make no sense
+    trailing: int  # how many have such
 
     @property
     def fitting(self) -> float:
@@ -207,7 +208,7 @@ def _of_one_column(splits: Sequence[_Split], name: str) -> str:
                 f"{name}, line 1: has 1 field where the lines after it have {split.agreed}, separated by "
                 f"{_called(split.delimiter)}; remove what stands above the header, or add the missing names to it"
             )
-    return max(splits, key=lambda split: split.fitting).delimiter
+    return max(splits, key=lambda split: (split.fitting, split.trailing)).delimiter
 
 
 def _split(data: bytes, delimiter: str, *, complete: bool) -> _Split:
@@ -215,7 +216,9 @@ def _split(data: bytes, delimiter: str, *, complete: bool) -> _Split:
     header = find_header(data, scanner, final=True)
     assert header is not None
     at = header.record.end
+    columns = len(header.record.cells)
     rows: list[int] = []
+    trailing = 0
     while at < len(data) and len(rows) < _SAMPLE:
         stop = data.index(b"\n", at) + 1
         if scanner.is_blank(data[at:stop]):
@@ -224,9 +227,11 @@ def _split(data: bytes, delimiter: str, *, complete: bool) -> _Split:
         record = scanner.record(data, at, line=1, final=complete)
         if record is None:
             break
-        rows.append(0 if record.damage else len(record.cells))
+        count = len(record.cells) if any(record.cells[columns:]) else min(len(record.cells), columns)
+        trailing += count < len(record.cells)
+        rows.append(0 if record.damage else count)
         at = record.end
-    return _Split(delimiter, 0 if header.record.damage else len(header.record.cells), tuple(rows))
+    return _Split(delimiter, 0 if header.record.damage else columns, tuple(rows), trailing)
 
 
 def _called(delimiter: str) -> str:

@@ -64,14 +64,18 @@ class LineReader:
         self._whole = rf'^{cell}(?:{mark}{cell}){{{width - 1}}}(?:{mark}(?:"")?)*$'
         self._opening = rf'(?:^|{mark})"'
 
-    def kinds(self, usable: bytes, lines: pl.Series) -> pl.Series:
-        """What each line is: PLAIN, QUOTED or ODD."""
+    def kinds(self, usable: bytes, lines: pl.Series) -> pl.Series | int:
+        """What each line is: PLAIN, QUOTED or ODD. A number: all are PLAIN, or all are QUOTED."""
+        if b'"' not in usable and b"\0" not in usable and len(usable) <= LONGEST_LINE:
+            return PLAIN
         kinds = pl.repeat(PLAIN, len(lines), dtype=pl.UInt8, eager=True)
         if b'"' in usable:
             index = lines.str.contains('"', literal=True).arg_true()
             texts = lines if len(index) == len(lines) else lines.gather(index)
             if self._width <= _WIDEST:
                 whole = texts.str.contains(self._whole)
+                if len(index) == len(lines) and len(usable) <= LONGEST_LINE and whole.all():
+                    return QUOTED
                 kinds = kinds.scatter(index.filter(whole), QUOTED)
                 index, texts = index.filter(~whole), texts.filter(~whole)
             # Where no cell begins with a quote, quotes are text.
@@ -86,7 +90,7 @@ class LineReader:
         """The rows, where each cell of each line is in quotes and holds none; None: it is not so."""
         width = self._width
         if (
-            b'"' not in usable
+            not usable.startswith(b'"')
             or usable.count(b'"') != 2 * width * len(lines)
             or b"\0" in usable
             or len(usable) > LONGEST_LINE
@@ -110,25 +114,26 @@ class LineReader:
             lines, index = lines.filter(some), index.filter(some)
         cells = lines.str.splitn(mark, width).struct.unnest()
         cells.columns = self._columns
-        nothing = pl.repeat(None, len(cells), dtype=pl.String, eager=True).alias(DAMAGE)
-        rows = cells.with_columns(index.alias(INDEX), nothing)
         odd = cells[last].is_null() | cells[last].str.contains(mark, literal=True)
         if width == 1:
             odd |= cells[last].str.strip_chars(self._blanks) == ""
-        if (which := odd.arg_true()).len():
-            end = pl.col(last)
-            kept = end.str.strip_chars_end(mark)  # less the cells too many, where these are empty
-            ragged = end.is_null() | kept.str.contains(mark, literal=True)
-            count = pl.sum_horizontal(pl.all().is_not_null()) + end.str.count_matches(mark, literal=True).fill_null(0)
-            said = pl.when(count == 1).then(pl.lit(fields(1))).otherwise(pl.format("{} fields", count))
-            judged = cells.filter(odd).select(
-                pl.when(ragged).then(end).otherwise(kept),
-                pl.when(ragged).then(pl.format("has {} where the header has {}", said, pl.lit(width))).alias(DAMAGE),
-            )
-            blank = lines.filter(odd).str.strip_chars(self._blanks) == ""
-            rows = rows.with_columns(rows[last].scatter(which, judged[last]), nothing.scatter(which, judged[DAMAGE]))
-            rows = rows.filter(~odd.scatter(which, blank))
-        return rows.with_columns(_null_if_empty(pl.col(self._columns)))
+        if not odd.any():
+            return cells.select(_null_if_empty(pl.all()), index.alias(INDEX), _WHOLE)
+        which = odd.arg_true()
+        end = pl.col(last)
+        kept = end.str.strip_chars_end(mark)  # less the cells too many, where these are empty
+        ragged = end.is_null() | kept.str.contains(mark, literal=True)
+        count = pl.sum_horizontal(pl.all().is_not_null()) + end.str.count_matches(mark, literal=True).fill_null(0)
+        said = pl.when(count == 1).then(pl.lit(fields(1))).otherwise(pl.format("{} fields", count))
+        judged = cells.filter(odd).select(
+            pl.when(ragged).then(end).otherwise(kept),
+            pl.when(ragged).then(pl.format("has {} where the header has {}", said, pl.lit(width))).alias(DAMAGE),
+        )
+        damage = pl.repeat(None, len(cells), dtype=pl.String, eager=True).scatter(which, judged[DAMAGE])
+        blank = lines.filter(odd).str.strip_chars(self._blanks) == ""
+        rows = cells.with_columns(cells[last].scatter(which, judged[last]))
+        rows = rows.select(_null_if_empty(pl.all()), index.alias(INDEX), damage.alias(DAMAGE))
+        return rows.filter(~odd.scatter(which, blank))
 
     def quoted(self, records: bytes, index: pl.Series) -> pl.DataFrame:
         """The rows of whole records one after the other, that of each at its index. Raises SourceError."""

@@ -79,11 +79,11 @@ class Parser:
         self, chunk: bytes, usable: bytes, lines: pl.Series, line: int, *, final: bool
     ) -> tuple[pl.DataFrame, int, int, bool]:
         """The rows, the offset up to which the chunk has been read, how many lines that is, and whether more can be."""
-        kinds = self._lines.kinds(usable, lines)
         everywhere = pl.int_range(len(lines), dtype=pl.UInt32, eager=True)
-        if (kinds == PLAIN).all():
-            return self._lines.plain(lines, everywhere), len(chunk), len(lines), False
-        if (kinds == QUOTED).all():
+        kinds = self._lines.kinds(usable, lines)
+        if isinstance(kinds, int):
+            if kinds == PLAIN:
+                return self._lines.plain(lines, everywhere), len(chunk), len(lines), False
             # polars takes one carriage return from the end of a line; the lines have lost all of them.
             whole = usable if b"\r\r" not in usable else lines.str.join("\n").cast(pl.Binary).item()
             return self._lines.quoted(whole, everywhere), len(chunk), len(lines), False

@@ -12,7 +12,7 @@ _TWICE: Final = "write a quote within a quoted field twice"
 
 _LINE: Final = re.compile(rb"([^\r\n]*+)(?:\r*+\n|\r)")
 _QUOTED: Final = re.compile(rb'"([^"]*+(?:""[^"]*+)*+)"')
-_BARE: Final = re.compile(rb"\r(?!\r*+\n)")
+_BARE: Final = re.compile(rb"(?<!\r)\r++(?!\n)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,9 @@ def with_lf(data: bytes) -> bytes:
     """The same bytes with every line break an LF, or CRs and an LF, and all else in its place."""
     if b"\r" not in data:
         return data
-    return _BARE.sub(b"\n", data) if b"\n" in data else data.replace(b"\r", b"\n")
+    if b"\n" not in data:
+        return data.replace(b"\r", b"\n")
+    return _BARE.sub(lambda run: b"\n" * len(run[0]), data)
 
 
 def fields(count: int) -> str:
