@@ -1,6 +1,7 @@
 """Servers that others wrote, started over loopback; a list, its import, and what a server holds against the ledger."""
 
 import csv
+import html
 import json
 import os
 import queue
@@ -220,7 +221,11 @@ def _expected(row: dict[str, str], line: dict[str, Any], *, refused: bool) -> st
 
 def _changed(row: dict[str, str], line: dict[str, Any], contact: dict[str, Any]) -> Iterator[str]:
     """What a contact holds otherwise than it was sent; a blank text means the campaign's (documented), as none does."""
-    texts = {"sms": row["greeting"], "voice": None, "email": f"<p>{row['greeting']}</p>"}
+    texts = {
+        "sms": row["greeting"],
+        "voice": None,
+        "email": f"<p>{html.escape(row['greeting']).replace('&#x27;', '&#39;')}</p>",
+    }
     for channel, member in CHANNELS.items():
         way = contact.get(member)
         if line[channel] is None or not way:
