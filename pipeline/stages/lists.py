@@ -18,20 +18,9 @@ from typing import Final
 import polars as pl
 
 from pipeline.errors import SourceError
-from pipeline.stages.read import batches, open_source
+from pipeline.stages.read import GZIP, PARQUET, ZIP, batches, open_source
+from pipeline.stages.sources.csv_encoding import WESTERN, marked
 
-_GZIP: Final = b"\x1f\x8b"
-_PARQUET: Final = b"PAR1"
-_WORKBOOK: Final = b"PK\x03\x04"
-
-#: The longer ones first: the mark of UTF-32 begins as that of UTF-16 does.
-_MARKS: Final = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _DELIMITERS: Final = ",;\t|"
 
 #: Rows of a frame.
@@ -54,10 +43,10 @@ def frames(path: Path, key: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
     try:
         with path.open("rb") as file:
             start = file.read(4)
-        if start in (_PARQUET, _WORKBOOK):
+        if start in (PARQUET, ZIP):
             yield from _table(path, start)
         elif start:
-            yield from _text(path, key, compressed=start.startswith(_GZIP))
+            yield from _text(path, key, compressed=start.startswith(GZIP))
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None
     except (EOFError, zlib.error):
@@ -71,7 +60,7 @@ def frames(path: Path, key: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
 
 
 def _table(path: Path, start: bytes) -> Iterator[pl.DataFrame]:
-    if start == _PARQUET and not pl.scan_parquet(path, glob=False).select(pl.len()).collect().item():
+    if start == PARQUET and not pl.scan_parquet(path, glob=False).select(pl.len()).collect().item():
         return
     for batch in batches([open_source(path)], batch_rows=_ROWS):
         if not batch.start:
@@ -83,8 +72,8 @@ def _text(path: Path, key: Sequence[str], *, compressed: bool) -> Iterator[pl.Da
     with _opened(path, compressed=compressed) as file:
         encoding = _encoding(file)
     with TextIOWrapper(_opened(path, compressed=compressed), encoding, errors="replace", newline="") as lines:
-        sample = list(islice(lines, _SAMPLE))
-        first = "".join(sample[:1])
+        first = next(lines, "").removeprefix("\ufeff")
+        sample = [first, *islice(lines, _SAMPLE - 1)]
         marks = _DELIMITERS
         if len(key) > 1 and not set(key) <= {cell.strip(' "\r\n') for cell in first.split("|")}:
             marks = marks.replace("|", "")  # it joins the parts of keys
@@ -136,9 +125,8 @@ def _opened(path: Path, *, compressed: bool) -> BufferedReader:
 
 def _encoding(file: BufferedReader) -> str:
     head = file.read(1 << 16)
-    for mark, codec in _MARKS:
-        if head.startswith(mark):
-            return codec
+    if (codec := marked(head)) is not None:
+        return codec
     if head.count(0) > len(head) // 4:
         return "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -148,7 +136,7 @@ def _encoding(file: BufferedReader) -> str:
             decoder.decode(data)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return "windows-1252"
+        return WESTERN
     return "utf-8"
 
 

@@ -19,10 +19,10 @@ from pipeline.stages.sources.csv_records import LONGEST_RECORD
 from pipeline.stages.sources.csv_text import BLOCK, Form, unreadable
 from pipeline.stages.sources.pieces import Piece, even
 
-_GZIP: Final = b"\x1f\x8b"
-_PARQUET: Final = b"PAR1"
+GZIP: Final = b"\x1f\x8b"
+PARQUET: Final = b"PAR1"
 _ENCRYPTED: Final = b"PARE"
-_ZIP: Final = b"PK\x03\x04"
+ZIP: Final = b"PK\x03\x04"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ def open_source(
         size = path.stat().st_size
     except OSError as error:
         raise unreadable(name, error) from error
-    compressed = start.startswith(_GZIP)
-    if start == _PARQUET:
+    compressed = start.startswith(GZIP)
+    if start == PARQUET:
         columns, rows = parquet_file.inspect(path, name)
         return Source(path, name, "parquet", _kept(columns, name), None, None, False, rows, size)
     if start == _ENCRYPTED:
         raise SourceError(f"{name}: is an encrypted Parquet file; write it without encryption")
-    if start == _ZIP:
+    if start == ZIP:
         sheet, columns = excel_file.inspect(path, name, sheet)
         return Source(path, name, "xlsx", _kept(columns, name), None, None, False, None, size, sheet=sheet)
     form, columns = csv_head.inspect(path, name, compressed=compressed, delimiter=delimiter, encoding=encoding)

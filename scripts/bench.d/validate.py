@@ -222,7 +222,12 @@ def main() -> None:
     parser.add_argument(
         "--bad", type=float, default=5, help="how many of them are not well-formed, in %% (%(default)s)"
     )
-    parser.add_argument("--batch", type=int, default=8192, help="rows at a time (%(default)s, as an import does)")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=8192,
+        help="rows at a time (%(default)s, as the walk that sends; a survey takes 32768)",
+    )
     parser.add_argument("--turns", type=int, default=5, help="turns, of which the median counts (%(default)s)")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):

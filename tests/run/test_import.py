@@ -14,13 +14,14 @@ import pytest
 
 from pipeline import run
 from pipeline.config import Share
-from pipeline.errors import Busy, RunError, UsageError
+from pipeline.errors import Busy, NotDelivered, OutcomeUnknown, RunError, UsageError
 from pipeline.ledger.disk import sync_directory
 from pipeline.ledger.journal import Journal
 from pipeline.records import Status
 from pipeline.run import ImportOptions, Progress, Result
 from pipeline.run.outcome import exit_code
 from pipeline.simulator import Campaign, Codes, Fault, OncSettings, RunningSimulator, Simulator, running
+from pipeline.stages.breaker import Breaker
 
 CAMPAIGN = OncSettings().campaigns[0].id
 AREAS = (416, 647, 604, 250, 514, 403)
@@ -254,16 +255,24 @@ def test_a_busy_target_is_waited_for(tmp_path):
     assert set(done.ledger["attempts"]) == {1}
 
 
-def test_a_lost_connection_in_mid_run_is_waited_for(tmp_path):
+def test_a_lost_connection_in_mid_run_is_waited_for(tmp_path, monkeypatch):
     """The port is closed after the canary and opened again when the run has noticed."""
     progress = Progress()
-    with running(OncSettings(latency=0.005)) as server:
+    noticed = anyio.Event()
+    failed = Breaker.failed
+
+    def noticing(breaker: Breaker, error: NotDelivered | OutcomeUnknown) -> None:
+        noticed.set()
+        failed(breaker, error)
+
+    monkeypatch.setattr(Breaker, "failed", noticing)
+    with running(OncSettings(latency=0.02)) as server:
 
         async def dark() -> None:
             while progress.sent < 30:  # noqa: ASYNC110 - progress is a plain object without events
                 await anyio.sleep(0.005)
             await anyio.to_thread.run_sync(lambda: server.control(outage="refuse"))
-            await anyio.sleep(0.3)
+            await noticed.wait()
             await anyio.to_thread.run_sync(lambda: server.control(outage=None))
 
         config = settings(tmp_path / "config.toml", server.url)
@@ -273,10 +282,11 @@ def test_a_lost_connection_in_mid_run_is_waited_for(tmp_path):
         async def main() -> Result:
             async with anyio.create_task_group() as group:
                 group.start_soon(dark)
-                return await run.import_contacts(
+                result = await run.import_contacts(
                     loaded, sources, ImportOptions(run_dir=tmp_path / "run"), progress=progress
                 )
-            raise AssertionError
+                noticed.set()  # it may have been done before the port was closed
+            return result
 
         result = anyio.run(main)
         counts = result.summary.counts

@@ -69,9 +69,8 @@ def recognised(blocks: Iterator[bytes], name: str, *, told: str | None) -> str:
     A byte order mark is proof, even against what was told. Raises SourceError.
     """
     first = next(blocks, b"")
-    for mark, codec in _MARKS:
-        if first.startswith(mark):
-            return codec
+    if (codec := marked(first)) is not None:
+        return codec
     if told is not None:
         return _known(told, name)
     if (wide := _wide(first[:4096], name)) is not None:
@@ -85,6 +84,11 @@ def recognised(blocks: Iterator[bytes], name: str, *, told: str | None) -> str:
             return _by_evidence(window, name, line=line + data.count(b"\n", 0, start), complete=following is None)
         line += data.count(b"\n")
     return "utf-8"
+
+
+def marked(data: bytes) -> str | None:
+    """The codec that a byte order mark at the beginning tells, which reads the mark as U+FEFF; None: there is none."""
+    return next((codec for mark, codec in _MARKS if data.startswith(mark)), None)
 
 
 def not_text(place: str) -> str:

@@ -100,6 +100,7 @@ def _opened(path: Path, name: str) -> Iterator[zipfile.ZipFile]:
             yield archive
     except OSError as error:
         raise unreadable(name, error) from error
+    # What zipfile raises at damaged archives, encrypted members (RuntimeError) and compressions that it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError, ValueError) as error:
         raise damaged(name) from error
 
