@@ -46,6 +46,7 @@ class Course:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.seen: set[str] = set()
+        self.cut = False
 
     def __call__(self, asked: Asked) -> Told | None:
         if not asked.path.endswith("Result") and not asked.path.endswith("Results"):
@@ -58,9 +59,11 @@ class Course:
             self.service.sessions.clear()
         if "r20" in new:
             self.service.tokens.clear()
-        if "r40" in new:  # it is done, and the answer is lost
-            self.service.answer(asked)
-            return CUT
+        if "r40" in keys and not self.cut:
+            before = len(self.service.records)
+            told = self.service.answer(asked)
+            self.cut = len(self.service.records) > before
+            return CUT if self.cut else told  # done, and the answer lost: a session may have ended first
         return None
 
 
