@@ -8,6 +8,7 @@ import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
 import anyio
@@ -82,7 +83,7 @@ class _Slot(Generic[H]):
 
     handle: H | None = None
     generation: int = 0
-    opened: float = 0.0
+    until: float = inf  # when it is to be replaced, as its life ends
     last_used: float = 0.0
     leases: "list[Lease[H]]" = field(default_factory=list)
     capped: bool = False  # the target refused a session here: the place stays empty
@@ -113,11 +114,7 @@ class Lease(Generic[H]):
         """The session to make the next call on, renewed first where its idle limit or the end of its life is near."""
         slot, pool = self._slot, self._pool
         now = anyio.current_time()
-        if (
-            slot.handle is None
-            or now - slot.last_used >= pool.renew_after
-            or (pool.replace_after is not None and now - slot.opened >= pool.replace_after)
-        ):
+        if slot.handle is None or now - slot.last_used >= pool.renew_after or now >= slot.until:
             await pool.refresh(slot, slot.generation, expired=False)
         slot.last_used = now
         handle = slot.handle
@@ -126,6 +123,14 @@ class Lease(Generic[H]):
         if slot.retired:
             await pool.close_retired(slot)
         return handle
+
+    def good_at(self, now: float) -> bool:
+        """A call has just been made on the session that `handle` gave: whether the next may be, without asking for it
+        anew. `now` is of the loop's clock, in seconds.
+        """
+        slot = self._slot
+        slot.last_used = now
+        return slot.generation == self.generation and slot.handle is not None and now < slot.until
 
     async def prove(self, handle: H) -> bool:
         """Ask the target whether a session is still good (see `SessionProvider.prove`)."""
@@ -166,7 +171,7 @@ class SessionPool(Generic[H]):
         self.renew_after = settings.idle_limit - settings.renew_margin
         life = provider.session_life
         # Of a short life the margin must not take all.
-        self.replace_after = life if life is None else life - min(settings.renew_margin, life / 2)
+        self._replace_after = inf if life is None else life - min(settings.renew_margin, life / 2)
         self._slots: list[_Slot[H]] = []
         self._opening = anyio.Lock()  # one login at a time: a storm of failures becomes one error
         self._failure: PipelineError | None = None
@@ -267,7 +272,8 @@ class SessionPool(Generic[H]):
             self._failure = error if isinstance(error, TargetUnusable) else TargetUnusable(str(error))
             raise self._failure from None
         slot.generation += 1
-        slot.opened = slot.last_used = anyio.current_time()
+        slot.last_used = anyio.current_time()
+        slot.until = slot.last_used + self._replace_after
         self.counts.opened += 1
 
     async def _opened(self) -> H:

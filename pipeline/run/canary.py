@@ -337,10 +337,10 @@ class CanaryGate:
         """Whether the rest may follow."""
         return self._canary.passed
 
-    def settled(self, number: int, outcome: Outcome) -> None:
-        """Hear of a row's outcome; does nothing once the canary has passed."""
+    def settled(self, number: int, outcomes: Iterable[Outcome]) -> None:
+        """Hear of rows' outcomes; does nothing once the canary has passed."""
         if not self.open:
-            self._settled[outcome.position] = (number, outcome)
+            self._settled.update((outcome.position, (number, outcome)) for outcome in outcomes)
             self._changed.set()
 
     async def prove(self, piece: Slice) -> bool:

@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
@@ -156,21 +156,22 @@ class Delivery:
         self._progress.counts = self._counts
         self._judge()
 
-    def _settled(self, number: int, outcome: Outcome) -> None:
-        """Hear of every row that delivery settles."""
+    def _settled(self, number: int, outcomes: Sequence[Outcome]) -> None:
+        """Hear of all rows that delivery settles."""
         progress = self._progress
-        self._counts[outcome.status] += 1
-        self._course.sent += outcome.sent_at is not None
-        if outcome.status is Status.IN_DOUBT and outcome.attempts:
+        found = Counter(outcome.status for outcome in outcomes)
+        self._counts.update(found)
+        self._course.sent += sum(outcome.sent_at is not None for outcome in outcomes)
+        if found[Status.IN_DOUBT] and any(o.status is Status.IN_DOUBT and o.attempts for o in outcomes):
             self.last_doubt = anyio.current_time()
-        progress.sent += 1
+        progress.sent += len(outcomes)
         progress.in_flight = self._deliverer.in_flight
         progress.open_sessions = self._pool.open_now
         if self._gate is not None and not self._gate.open:
-            self._gate.settled(number, outcome)
+            self._gate.settled(number, outcomes)
         elif progress.phase == "canary":
             progress.phase = self._phase
-        if outcome.status is not Status.ACCEPTED:
+        if len(outcomes) > found[Status.ACCEPTED]:
             self._judge()
 
     def _judge(self) -> None:

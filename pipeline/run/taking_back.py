@@ -30,6 +30,7 @@ from pipeline.run.delivering import Delivery
 from pipeline.run.job import Job
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
+from pipeline.stages.deliver import Sender
 from pipeline.stages.encode import Body
 from pipeline.stages.faces import Faces
 from pipeline.stages.read import read
@@ -45,7 +46,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 _OPEN: Final = [Status.REJECTED.value, Status.FAILED.value, Status.IN_DOUBT.value]
 
 
-class _Removal:
+class _Removal(Sender[Any]):
     """The row call of an undo: for a row its contact is deleted."""
 
     def __init__(self, lookup: Lookup) -> None:

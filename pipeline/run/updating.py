@@ -12,6 +12,7 @@ import polars as pl
 from pipeline.ledger.recovery import Recovery
 from pipeline.records import UPDATE_UNANSWERED, Status
 from pipeline.run.known import OTHER
+from pipeline.stages.deliver import Sender
 from pipeline.stages.encode import Body
 from pipeline.stages.settle import Terms
 from pipeline.targets import Lookup
@@ -20,7 +21,7 @@ from pipeline.targets import Lookup
 TERMS: Final = Terms((Status.CHANGED, OTHER), repeatable=True, unanswered=UPDATE_UNANSWERED)
 
 
-class Update:
+class Update(Sender[Any]):
     """The row call: the contact of this id is given this content."""
 
     def __init__(self, lookup: Lookup) -> None:

@@ -11,14 +11,15 @@
       of an update    | sends again: it is idempotent by nature         | yes              | in_doubt
     TargetUnusable    | stops the run                                   | -                | pending
 
-In the good case a row costs: take the next body, send it, note the outcome. Everything else happens when it must.
+In the good case a row costs: see that the answer accepts it, note that, and give the next body, within the call of the
+event loop that brought the answer (`_follow`). A worker's coroutine runs only where something else happens.
 """
 
-import heapq
-from collections import deque
+import asyncio
 from collections.abc import Callable
+from functools import partial
 from random import Random
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import anyio
 from anyio.abc import ObjectReceiveStream
@@ -40,7 +41,9 @@ from pipeline.records import Outcome, Status
 from pipeline.sessions import Lease, SessionPool
 from pipeline.stages.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
 from pipeline.stages.encode import Body
+from pipeline.stages.queue import Queue, Row
 from pipeline.stages.settle import Begun, Settler, Terms
+from pipeline.wire import Answer
 
 H = TypeVar("H")
 H_contra = TypeVar("H_contra", contravariant=True)
@@ -48,29 +51,58 @@ H_contra = TypeVar("H_contra", contravariant=True)
 #: A row whose sessions expire so often in a row has something to do with it.
 RENEWALS_PER_ROW = 3
 
-#: Rows that wait to be sent again; beyond, no new ones are taken.
-PUT_OFF_LIMIT = 10_000
+
+class Line(Protocol):
+    """A session's way for rows (`pipeline.wire.Line`)."""
+
+    async def post(self, parts: Body, follow: Callable[[Answer], Body | None], /) -> Answer:
+        """Send a row; where `follow` gives another at its answer, that one, and so on. Gives the last one's answer.
+
+        Raises a RowError about the row sent last, or TargetUnusable.
+        """
 
 
 class Sender(Protocol[H_contra]):
-    """The row call of a target."""
+    """The row call of a target: `send`, or `line`, `judge` and `accepted` in its place, by which rows that the target
+    accepts follow each other at the speed of the wire.
+    """
 
     async def send(self, handle: H_contra, body: Body) -> str:
         """Send one row; return the target's code of acceptance.
 
         Raises a RowError by recovery (the table above), or TargetUnusable.
         """
+        line = self.line(handle)
+        assert line is not None, "a target has a row call, or a line for rows"
+        return await self.judge(handle, body, await line.post(body, lambda _: None))
+
+    def line(self, handle: H_contra) -> Line | None:
+        """The way for rows on this session, as it is now; None: each goes by `send`."""
+        return None
+
+    async def judge(self, handle: H_contra, body: Body, answer: Answer) -> str:
+        """What an answer says of a row; returns and raises like `send`.
+
+        What has the status and the bytes of an answer of acceptance is one too, and need not be judged again.
+        """
+        raise AssertionError("a target with a line judges what comes on it")
+
+    def accepted(self, handle: H_contra) -> None:
+        """Rows were accepted on this session by answers that were not judged."""
+        return
 
 
-class Row(NamedTuple):
-    """One row on its way."""
+class _Flight:
+    """What a worker has in hand: one row at a time."""
 
-    position: int
-    slice_number: int
-    body: Body
-    attempts: int = 0  # sends so far, in earlier runs too
-    put_off: int = 0  # sends of this run that the target has put off
-    doubted: bool = False  # whether a send of it in an earlier run got no answer
+    __slots__ = ("flying", "fruitful", "known", "row", "sent")
+
+    def __init__(self) -> None:
+        self.row: Row | None = None
+        self.flying = False  # whether its request may have left
+        self.sent = 0.0  # when it left, wall clock
+        self.known: Answer | None = None  # the answer of acceptance that was seen last
+        self.fruitful = False  # whether rows were accepted of which the target has not heard
 
 
 class Deliverer(Generic[H]):
@@ -100,19 +132,22 @@ class Deliverer(Generic[H]):
         self._calls = settings.sessions * settings.calls_per_session
         self._stopping = anyio.Event()
         self._breaker = Breaker(settings.outage, self._stopping, random)
-        self._ready: deque[Row] = deque()
-        self._later: list[tuple[float, int, Row]] = []  # a heap by the time when a row is due again
-        self._flying: dict[int, tuple[Row, int]] = {}  # rows whose request may have left, and when, by position
+        self._queue = Queue(2 * self._calls)
+        self._flights: list[_Flight] = []
+        self._acceptance: tuple[int, bytes] | None = None  # status and body of an answer that accepts a row
+        self._code: str | None = None  # its code
+        self._halted = bool(settings.rate)  # whether rows must not simply follow each other
         self._outstanding = 0  # rows received and not settled
         self._exhausted = False  # no further slice will come
         self._changed = anyio.Event()  # there may be something to do for a worker that found nothing
-        self._hungry = anyio.Event()  # few rows are ready: the next slice is wanted
         self._next_send = 0.0  # pacing by rate: when the next row may leave
         self._not_before = 0.0  # the target asked us to wait until then
+        self._loop_time: Callable[[], float]  # anyio.current_time costs a microsecond more
         self.ended = anyio.Event()
         self.failure: RunError | None = None
         self.first_sent: float | None = None  # wall clock, seconds
         self.last_answer: float | None = None
+        self.in_flight = 0  # requests whose answer is awaited now
 
     async def run(self, slices: ObjectReceiveStream[Begun]) -> None:
         """Deliver every slice of the stream. Afterwards `failure` holds what ended it early, if anything did.
@@ -120,6 +155,7 @@ class Deliverer(Generic[H]):
         Rows that were received and not sent are settled as pending and those whose answer did not come as in doubt,
         also when this is cancelled.
         """
+        self._loop_time = asyncio.get_running_loop().time
         try:
             async with slices, anyio.create_task_group() as group:
                 group.start_soon(self._feed, slices)
@@ -133,33 +169,25 @@ class Deliverer(Generic[H]):
         """Take no more rows; what is in flight finishes."""
         if self.failure is None:
             self.failure = failure
+        self._halted = True
         self._stopping.set()
         self._wake()
-
-    @property
-    def in_flight(self) -> int:
-        """Requests whose answer is awaited now."""
-        return len(self._flying)
 
     # --- rows -------------------------------------------------------------------------------------------------------
 
     async def _feed(self, slices: ObjectReceiveStream[Begun]) -> None:
         """Keep rows ready, a slice ahead of the workers and no more."""
-        low = 2 * self._calls
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._cancel_on_stop, scope)
-                async for number, piece in slices:
-                    self._settler.received(number)
-                    self._outstanding += len(piece.positions)
-                    self._ready.extend(
-                        Row(at, number, body, piece.attempts.get(at, 0), doubted=at in piece.doubted)
-                        for at, body in zip(piece.positions, piece.bodies, strict=True)
-                    )
+                async for begun in slices:
+                    self._settler.received(begun.number)
+                    self._outstanding += len(begun.piece.positions)
+                    self._queue.add(begun)
                     self._wake()
-                    while len(self._ready) > low:
-                        self._hungry = anyio.Event()
-                        await self._hungry.wait()
+                    await self._queue.until_low()
+                    while self._settler.crowded:
+                        await self._settler.durable()
                 group.cancel_scope.cancel()
         self._exhausted = True
         self._wake()
@@ -171,18 +199,13 @@ class Deliverer(Generic[H]):
     async def _take(self) -> Row | None:
         """The next row to send; None when there is none and none will come."""
         while not self._stopping.is_set():
-            if self._settler.crowded:
-                await self._settler.durable()
-            now = anyio.current_time()
-            if self._later and self._later[0][0] <= now:
-                return heapq.heappop(self._later)[2]
-            if self._ready and len(self._later) < PUT_OFF_LIMIT:
-                if len(self._ready) <= 2 * self._calls:
-                    self._hungry.set()
-                return self._ready.popleft()
+            now = self._loop_time()
+            if (row := self._queue.next(now)) is not None:
+                return row
             if self._exhausted and not self._outstanding:
                 return None
-            with anyio.move_on_after(self._later[0][0] - now if self._later else None):
+            due = self._queue.due
+            with anyio.move_on_after(None if due is None else due - now):
                 await self._changed.wait()
         return None
 
@@ -190,8 +213,10 @@ class Deliverer(Generic[H]):
         self._changed.set()
         self._changed = anyio.Event()
 
-    def _give_back(self, row: Row) -> None:
-        self._ready.appendleft(row)
+    def _give_back(self, flight: _Flight) -> None:
+        assert flight.row is not None
+        self._queue.give_back(flight.row)
+        flight.row = None
         self._wake()
 
     def _note(
@@ -201,14 +226,19 @@ class Deliverer(Generic[H]):
         code: str | None,
         reason: str | None,
         attempts: int,
-        sent_at: int | None = None,
-        latency: float | None = None,
+        *,
+        sent: float | None = None,
+        answered: float | None = None,
     ) -> None:
+        """Settle a row. `sent` is when it left, `answered` when the answer came; wall clock, None: never."""
         now = self._wall_clock()
-        self._settler.settle(
-            row.slice_number,
-            Outcome(row.position, status, code, reason, attempts, sent_at, int(now * 1000), latency),
-        )
+        latency = None if sent is None or answered is None else _milliseconds(answered - sent)
+        sent_at = None if sent is None else int(sent * 1000)
+        outcome = Outcome(row.position, status, code, reason, attempts, sent_at, int(now * 1000), latency)
+        self._settler.settle(row.slice_number, outcome)
+        self._done()
+
+    def _done(self) -> None:
         self._outstanding -= 1
         assert self._outstanding >= 0, "a row was settled twice"
         if not self._outstanding:
@@ -217,30 +247,30 @@ class Deliverer(Generic[H]):
     def _release(self) -> None:
         """Settle what was received and is not settled: what may have left is in doubt, the rest was not sent."""
         unanswered = self._terms.unanswered or "the run stopped before the answer came"
-        for row, sent_at in self._flying.values():
-            self._note(row, Status.IN_DOUBT, None, unanswered, row.attempts + 1, sent_at)
+        for flight in self._flights:
+            if flight.row is not None:
+                row = self._land(flight)
+                self._note(row, Status.IN_DOUBT, None, unanswered, row.attempts + 1, sent=flight.sent)
         status, reason = self._terms.unsent
-        for row in (*self._ready, *(row for _, _, row in self._later)):
+        for row in self._queue.drain():
             self._note(row, status, None, reason, row.attempts)
-        self._flying.clear()
-        self._ready.clear()
-        self._later.clear()
 
     # --- workers ----------------------------------------------------------------------------------------------------
 
     async def _worker(self) -> None:
         """Take a first row, then a lease, then rows until there are none: a small list opens few sessions."""
-        row = await self._take()
+        flight = _Flight()
+        self._flights.append(flight)
+        flight.row = await self._take()
         try:
-            while row is not None:
+            while flight.row is not None:
                 try:
                     async with self._pool.lease() as lease:
                         if lease is None:
                             return
-                        while row is not None:
-                            await self._deliver(lease, row)
-                            row = None
-                            row = await self._take()
+                        while flight.row is not None:
+                            await self._deliver(lease, flight)
+                            flight.row = await self._take()
                 except NotDelivered as error:  # a further session could not be opened: the row is as good as new
                     self._failed(error)
                     await self._breaker.stopped_within(self._breaker.pause(error.retry_after))
@@ -249,17 +279,18 @@ class Deliverer(Generic[H]):
         except RunError as error:
             self.stop(error)
         finally:
-            if row is not None and row.position not in self._flying:
-                self._give_back(row)
+            if flight.row is not None and not flight.flying:
+                self._give_back(flight)
 
-    async def _deliver(self, lease: Lease[H], row: Row) -> None:
-        """Send a row until it is settled, put off, or the run stops (then it is given back).
+    async def _deliver(self, lease: Lease[H], flight: _Flight) -> None:
+        """Send the row in hand, and those that follow it, until the last one is settled, put off or, where the run
+        stops, given back.
 
-        Raises OpeningRefused, NotDelivered or RunError where the lease has no session any more; the row is then with
-        the caller again.
+        Raises OpeningRefused, NotDelivered or RunError where the lease has no session any more; the row is then still
+        in hand.
         """
         breaker = self._breaker
-        renewals = 0
+        tried, renewals = flight.row, 0
         while not self._stopping.is_set():
             turn = await breaker.passage(lambda: self._ask(lease)) if breaker.open else None
             try:
@@ -268,72 +299,156 @@ class Deliverer(Generic[H]):
                 handle = await lease.handle()
                 if self._stopping.is_set():
                     break
-                await self._send(handle, row, turn)
+                await self._send(lease, handle, flight, turn)
                 return
             except SessionExpired as error:
                 self._answered(turn)
+                if flight.row is not tried:
+                    tried, renewals = flight.row, 0
                 renewals += 1
                 if renewals > RENEWALS_PER_ROW:
+                    assert tried is not None
                     reason = f"the session was gone {renewals} times in a row when this row was sent"
-                    self._note(row, Status.FAILED, error.code, reason, row.attempts + renewals)
+                    self._note(tried, Status.FAILED, error.code, reason, tried.attempts + renewals)
+                    flight.row = None
                     return
                 await lease.renew()
             except NotDelivered as error:
                 if error.retry_after:
-                    self._not_before = max(self._not_before, anyio.current_time() + error.retry_after)
+                    self._not_before = max(self._not_before, self._loop_time() + error.retry_after)
                 self._failed(error)
                 if not breaker.open:
                     await breaker.stopped_within(breaker.pause(error.retry_after))
             finally:
                 if turn is not None:
                     turn.release()
-        self._give_back(row)
+        self._give_back(flight)
 
-    async def _send(self, handle: H, row: Row, turn: anyio.Lock | None) -> None:
-        """One row call, and its outcome by the table. Raises what needs another session, another time or a person."""
-        sent = self._wall_clock()
-        began = anyio.current_time()
-        if self.first_sent is None:
-            self.first_sent = sent
-        sent_at = int(sent * 1000)
-        self._flying[row.position] = (row, sent_at)
+    async def _send(self, lease: Lease[H], handle: H, flight: _Flight, turn: anyio.Lock | None) -> None:
+        """One row call or several, and the last one's outcome by the table. Raises what needs another session, another
+        time or a person; the row is then still in hand.
+        """
+        self._take_off(flight)
         status, code, reason = Status.ACCEPTED, None, None
         try:
-            code = await self._target.send(handle, row.body)
+            line = self._target.line(handle)
+            if line is None:
+                assert flight.row is not None
+                code = await self._target.send(handle, flight.row.body)
+            else:
+                code = await self._post(lease, handle, line, flight)
+                if flight.row is None:  # accepted, and noted already
+                    self._answered(turn)
+                    return
         except PutOff as error:
+            row = self._land(flight)
             if row.put_off + 1 < self._settings.attempts:
                 self._put_off(row)
-                del self._flying[row.position]
                 self._answered(turn)
                 return
             status, code = Status.FAILED, error.code
             reason = f"the target put it off {row.put_off + 1} times: {error.reason}"
         except Refused as error:
+            row = self._land(flight)
             status, code, reason = Status.REJECTED, error.code, error.reason
         except AlreadyThere as error:
+            row = self._land(flight)
             code = error.code
             if not row.doubted:
                 status, reason = Status.DUPLICATE, error.reason
             # else an earlier send of ours, of which no answer came, has brought it there after all
         except OutcomeUnknown as error:
-            del self._flying[row.position]
+            row = self._land(flight)
             if self._terms.repeatable and row.put_off + 1 < self._settings.attempts:
                 self._put_off(row)
             else:
                 reason = self._terms.unanswered or error.reason
-                self._note(row, Status.IN_DOUBT, error.code, reason, row.attempts + 1, sent_at)
+                self._note(row, Status.IN_DOUBT, error.code, reason, row.attempts + 1, sent=flight.sent)
             self._failed(error)
             return
         except PipelineError:
-            del self._flying[row.position]  # surely not added; anything else that is raised leaves the row in doubt
+            flight.row = self._land(flight)  # surely not added; anything else that is raised leaves the row in doubt
             raise
-        del self._flying[row.position]
+        else:
+            row = self._land(flight)
         self._answered(turn)
-        latency = round((anyio.current_time() - began) * 1000, 3)
-        self._note(row, status, code, reason, row.attempts + 1, sent_at, latency)
+        self._note(row, status, code, reason, row.attempts + 1, sent=flight.sent, answered=self.last_answer)
+
+    async def _post(self, lease: Lease[H], handle: H, line: Line, flight: _Flight) -> str | None:
+        """Send the row in hand and those that may follow it; the code by which the last one was accepted. That one is
+        not in hand any more where it is noted already. Raises like `Sender.send`.
+        """
+        first = flight.row
+        assert first is not None
+        try:
+            answer = await line.post(first.body, partial(self._follow, lease, flight))
+        finally:
+            if flight.fruitful:
+                flight.fruitful = False
+                self._target.accepted(handle)
+        last = flight.row
+        if last is None:
+            return self._code
+        if self._accepts(answer):
+            self._target.accepted(handle)
+            return self._code
+        code = await self._target.judge(handle, last.body, answer)
+        self._acceptance, self._code = (answer.status, answer.body), code
+        return code
+
+    def _follow(self, lease: Lease[H], flight: _Flight, answer: Answer) -> Body | None:
+        """Where an answer accepts the row in hand, note that and give the next one, if one may leave now."""
+        if answer is not flight.known:
+            if not self._accepts(answer):
+                return None
+            flight.known = answer
+        row, sent, now = flight.row, flight.sent, self._wall_clock()
+        assert row is not None
+        self._settler.accept(
+            row.slice_number,
+            Outcome(
+                row.position,
+                Status.ACCEPTED,
+                self._code,
+                None,
+                row.attempts + 1,
+                int(sent * 1000),
+                int(now * 1000),
+                _milliseconds(now - sent),
+            ),
+        )
+        flight.fruitful = True
+        self.last_answer = flight.sent = now
+        self._done()
+        loop_now = self._loop_time()
+        if self._halted or not lease.good_at(loop_now) or (row := self._queue.next(loop_now)) is None:
+            self._land(flight)
+            return None
+        flight.row = row
+        return row.body
+
+    def _accepts(self, answer: Answer) -> bool:
+        return (answer.status, answer.body) == self._acceptance
+
+    def _take_off(self, flight: _Flight) -> None:
+        """The request of the row in hand may leave."""
+        flight.flying = True
+        flight.sent = self._wall_clock()
+        self.in_flight += 1
+        if self.first_sent is None:
+            self.first_sent = flight.sent
+
+    def _land(self, flight: _Flight) -> Row:
+        """The request is over. Gives the row, which is not in hand any more."""
+        row = flight.row
+        assert row is not None
+        flight.row, flight.flying = None, False
+        self.in_flight -= 1
+        return row
 
     def _failed(self, error: NotDelivered | OutcomeUnknown) -> None:
         """No answer came. It never raises: what became of the row is settled already, or it is given back."""
+        self._halted = True
         try:
             self._breaker.failed(error)
         except TargetUnreachable as outage:
@@ -342,14 +457,17 @@ class Deliverer(Generic[H]):
     def _answered(self, turn: anyio.Lock | None) -> None:
         """An answer came. While the breaker is open, only the trial row's answer says that the trouble is over."""
         self.last_answer = self._wall_clock()
-        if self._breaker.troubled and (turn is not None or not self._breaker.open):
-            self._breaker.succeeded()
+        breaker = self._breaker
+        if breaker.troubled and (turn is not None or not breaker.open):
+            breaker.succeeded()
+        self._halted = bool(
+            self._settings.rate or breaker.open or self._stopping.is_set() or self._not_before > self._loop_time()
+        )
 
     def _put_off(self, row: Row) -> None:
         put_off = row.put_off + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**put_off) * (0.5 + self._random.random() / 2)
-        again = row._replace(attempts=row.attempts + 1, put_off=put_off)
-        heapq.heappush(self._later, (anyio.current_time() + pause, row.position, again))
+        self._queue.put_off(row._replace(attempts=row.attempts + 1, put_off=put_off), self._loop_time() + pause)
         self._wake()
 
     async def _ask(self, lease: Lease[H]) -> None:
@@ -367,3 +485,7 @@ class Deliverer(Generic[H]):
         at = max(at, self._not_before)
         if at > now:
             await self._breaker.stopped_within(at - now)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(max(0.0, seconds) * 1000, 3)

@@ -4,7 +4,7 @@ A commit is one write and one fsync in a worker thread; whatever was noted meanw
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -50,13 +50,13 @@ class Settler:
     def __init__(
         self,
         journal: Journal,
-        on_settled: Callable[[int, Outcome], None],
+        on_settled: Callable[[int, Sequence[Outcome]], None],
         claim: Callable[[int, Slice], None],
         terms: Terms,
         *,
         doubtful: int | None = None,
     ) -> None:
-        """`on_settled` hears of every outcome, with its slice's number, before it is durable. `claim` puts down,
+        """`on_settled` hears of all outcomes, with their slice's number, before they are durable. `claim` puts down,
         durably and beside the journal, which contacts a slice may send (it blocks). `doubtful`: so many rows at most
         (or those of one slice) are begun and have no durable outcome, for after a crash they are in doubt; None: any
         number.
@@ -66,13 +66,15 @@ class Settler:
         self._claim = claim
         self._terms = terms
         self._handed_over: dict[int, Slice] = {}  # begun, and not yet received by the workers
-        self._noted: defaultdict[int, list[Outcome]] = defaultdict(list)
+        self._noted: defaultdict[int, list[Outcome]] = defaultdict(list)  # by slice, to go with the next commit
+        self._fresh: defaultdict[int, list[Outcome]] = defaultdict(list)  # of them, those that nobody has heard of
         self._backlog = 0
         self._doubtful = doubtful
         self._open = 0  # rows that were begun and have no durable outcome
         self._appended = 0  # commits asked for
         self._committed = 0
         self._work = anyio.Event()
+        self._stirred = False  # whether it is set
         self._done = anyio.Event()
         self._closing = False
         self._failure: Exception | None = None
@@ -80,12 +82,27 @@ class Settler:
 
     def settle(self, slice_number: int, outcome: Outcome) -> None:
         """Note what became of a row; it is durable with the next commit."""
-        self._noted[slice_number].append(outcome)
-        self._backlog += 1
-        self.counts[outcome.status] += 1
-        self._on_settled(slice_number, outcome)
-        if not self._work.is_set():
-            self._work.set()
+        self.accept(slice_number, outcome)
+        self.tell()
+
+    def accept(self, slice_number: int, outcome: Outcome) -> None:
+        """Note that a row was accepted, at the least cost; it is told of with the next commit."""
+        self._fresh[slice_number].append(outcome)
+        if not self._stirred:
+            self._stir()
+
+    def tell(self) -> None:
+        """Count what was noted, and let it be heard of."""
+        fresh, self._fresh = self._fresh, defaultdict(list)
+        for number, outcomes in fresh.items():
+            self._noted[number] += outcomes
+            self._backlog += len(outcomes)
+            self.counts.update(outcome.status for outcome in outcomes)
+            self._on_settled(number, outcomes)
+
+    def _stir(self) -> None:
+        self._stirred = True
+        self._work.set()
 
     @property
     def crowded(self) -> bool:
@@ -104,8 +121,8 @@ class Settler:
         number = self._journal.begin(piece.start, piece.stop, rows, piece.digest, piece.known)
         self._handed_over[number] = piece
         await self.durable()
-        for outcome in piece.known:
-            self._on_settled(number, outcome)
+        if piece.known:
+            self._on_settled(number, piece.known)
         return number
 
     def received(self, number: int) -> None:
@@ -129,7 +146,7 @@ class Settler:
         """Wait until everything noted so far is on disk. Raises MachineFailed where that failed."""
         self._appended += 1
         wanted = self._appended
-        self._work.set()
+        self._stir()
         while self._committed < wanted:
             await self._next_commit()
 
@@ -143,13 +160,13 @@ class Settler:
         try:
             while True:
                 await self._work.wait()
-                self._work = anyio.Event()
+                self._work, self._stirred = anyio.Event(), False
                 wanted = self._appended
                 await self._commit()
                 self._committed = wanted
                 done, self._done = self._done, anyio.Event()
                 done.set()
-                if self._closing and not self._noted and self._committed == self._appended:
+                if self._closing and not (self._fresh or self._noted) and self._committed == self._appended:
                     return
         except Exception as error:
             self._failure = error
@@ -157,6 +174,7 @@ class Settler:
             raise
 
     async def _commit(self) -> None:
+        self.tell()
         noted, self._noted = self._noted, defaultdict(list)
         for number, outcomes in noted.items():
             self._journal.settle(number, outcomes)
@@ -169,7 +187,7 @@ class Settler:
     def close(self) -> None:
         """Let `run` end once everything is durable."""
         self._closing = True
-        self._work.set()
+        self._stir()
 
 
 async def begin(receive: ObjectReceiveStream[Slice], send: ObjectSendStream[Begun], settler: Settler) -> None:

@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection with one request in flight.
 
     IDLE ──ask──────► ASKED ──the whole answer───────────────► IDLE, or CLOSED where it is the connection's last
+                      └──┘ follow gives the next request
       └────begin────► STREAMED ──the answer taken, finish────►   "
     any ──close, the server ends it, it breaks, too late──────► CLOSED
 
@@ -23,6 +24,9 @@ HELD_LIMIT: Final = 256 * 1024
 
 #: Up to so many bytes a request is handed over in one go, which some loops join; the parts of a larger one singly.
 _JOINED_LIMIT: Final = 64 * 1024
+
+#: Hears of an answer and gives the parts of the request that goes out at once; None: no further one now.
+Follow: TypeAlias = Callable[[Answer], Sequence[bytes] | None]
 
 #: What lies in a socket, unread, or that it has ended; called with 0, for it must not wait.
 _Look: TypeAlias = Callable[[int], Any]
@@ -57,6 +61,7 @@ class Connection(asyncio.Protocol):
         "_deadline",
         "_failure",
         "_fires",
+        "_follow",
         "_full",
         "_held_back",
         "_judged",
@@ -69,6 +74,7 @@ class Connection(asyncio.Protocol):
         "_reprieved",
         "_sent",
         "_state",
+        "_timeout",
         "_timer",
         "_transport",
         "_waiter",
@@ -83,9 +89,11 @@ class Connection(asyncio.Protocol):
         self._state = State.IDLE
         self._reading: Reading | None = None
         self._answered_by: asyncio.Future[Answer] | None = None  # ASKED: who awaits the answer
+        self._follow: Follow | None = None  # ASKED: who may have a further request
+        self._timeout = 0.0  # seconds for an answer
         self._waiter: asyncio.Future[None] | None = None  # STREAMED: who awaits that something comes
         self._full = False  # whether much of what was written waits to leave
-        self._failure: Broken | None = None
+        self._failure: Exception | None = None
         self._held_back = False  # whether reading is paused
         self._known_bytes = (
             b""  # the last answer that came in one piece, for the next may be the same, and what it says
@@ -124,29 +132,39 @@ class Connection(asyncio.Protocol):
 
     # --- a whole answer ---------------------------------------------------------------------------------------------
 
-    def ask(self, parts: Sequence[bytes], timeout: float, limit: int) -> "asyncio.Future[Answer]":
+    def ask(
+        self, parts: Sequence[bytes], timeout: float, limit: int, follow: Follow | None = None
+    ) -> "asyncio.Future[Answer]":
         """Write a request; gives its answer, at most `limit` bytes long, within `timeout` seconds, or raises Broken.
+
+        Where `follow` gives a further request at the answer, that one is written at once and it is its answer, or the
+        one after it, that is awaited: at full speed a row costs no more than this. `follow` is not asked after the
+        connection's last answer.
 
         To be called where `ready` has just said so. Whoever gives up waiting must close the connection.
         """
         assert self._state is State.IDLE
-        loop = self._loop
         self._state = State.ASKED
         self._judged = True
-        self._answered_by = answered_by = loop.create_future()
-        self._reading = None
+        self._answered_by = answered_by = self._loop.create_future()
+        self._follow = follow
+        self._timeout = timeout
         self._limit = limit
+        self._put(parts)
+        return answered_by
+
+    def _put(self, parts: Sequence[bytes]) -> None:
+        self._reading = None
         self._reprieved = False
-        self._deadline = loop.time() + timeout
-        if self._deadline < self._fires:
-            self._wind(self._deadline)
+        self._deadline = deadline = self._loop.time() + self._timeout
+        if deadline < self._fires:
+            self._wind(deadline)
         self.written = True
         if sum(map(len, parts)) <= _JOINED_LIMIT:
             self._transport.writelines(parts)
         else:
             for part in parts:
                 self._transport.write(part)
-        return answered_by
 
     def _look_at_clock(self) -> None:
         """One timer serves all requests: it is set anew only when it fires while an answer is awaited.
@@ -332,9 +350,19 @@ class Connection(asyncio.Protocol):
         self._settle(answer, idle=idle)
 
     def _settle(self, answer: Answer, *, idle: bool) -> None:
+        follow = self._follow
+        if follow is not None and idle and not self._look(0):
+            try:
+                parts = follow(answer)
+            except Exception as error:  # noqa: BLE001 - whoever awaits the answer is told, not the loop
+                self._fail(error)
+                return
+            if parts is not None:
+                self._put(parts)
+                return
         answered_by = self._answered_by
         assert answered_by is not None
-        self._answered_by = self._reading = None
+        self._answered_by = self._follow = self._reading = None
         self.written = False
         if idle:
             self._state = State.IDLE
@@ -376,9 +404,10 @@ class Connection(asyncio.Protocol):
         else:
             self.close()
 
-    def _fail(self, error: Broken) -> None:
+    def _fail(self, error: Exception) -> None:
         self._state = State.CLOSED
         self._failure = error
+        self._follow = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,7 +1,7 @@
 """Row calls: one message after the other to one address, with a head that is prepared once."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import httpx
 
@@ -11,6 +11,9 @@ from pipeline.wire.connection import Connection
 from pipeline.wire.exchange import ANSWER_LIMIT, exchange, told
 from pipeline.wire.reading import Answer, Broken
 from pipeline.wire.transport import WireTransport, head_of, origin_of
+
+#: A message, cut where the session's own token goes.
+Parts: TypeAlias = Sequence[bytes]
 
 #: Heads are kept for so many lengths of a message; messages of one run differ by a few hundred bytes.
 _LENGTHS: Final = 4096
@@ -25,18 +28,26 @@ class Line:
     the client has its own way to log in, all calls go through httpx.
     """
 
-    def __init__(self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str], *, token: bytes = b"") -> None:
+        """`token` is what goes between the parts of a message."""
         self._client = client
         self._url = url
         self._headers = headers
+        self._token = token
         self._wire = client.wire if isinstance(client, WireClient) and client.auth is None else None
         self._origin = origin_of(httpx.URL(url))
         self._direct = self._wire is not None and self._origin in self._wire.reached
         self._timeout = client.timeout.read or 0.0
         self._prepare()
 
-    async def post(self, parts: Sequence[bytes], *, limit: int = ANSWER_LIMIT) -> Answer:
-        """Send a message, which consists of `parts`, and read the whole answer, whatever its status.
+    async def post(
+        self, parts: Parts, follow: Callable[[Answer], Parts | None] | None = None, *, limit: int = ANSWER_LIMIT
+    ) -> Answer:
+        """Send a message and read the whole answer, whatever its status.
+
+        `follow` may give a further message at each answer, which leaves at once; it is then that one's answer that is
+        given, or the one's after it. It need not be asked: after an answer that ends the connection, say. What is
+        raised is of the message that `follow` gave last.
 
         Answers of the same bytes on one connection are one object. Raises NotDelivered, OutcomeUnknown or
         TargetUnusable like `exchange`.
@@ -46,10 +57,14 @@ class Line:
         wire = self._wire
         assert wire is not None
         connection = wire.idle(self._origin) or await self._connected(wire)
-        length = sum(map(len, parts))
-        head = self._heads.get(length) or self._head(length)
+
+        def following(answer: Answer) -> tuple[bytes, bytes] | None:
+            if answer.sets_cookies or follow is None or (parts := follow(answer)) is None:
+                return None
+            return self._request(parts)
+
         try:
-            answer = await connection.ask((head, *parts), self._timeout, limit)
+            answer = await connection.ask(self._request(parts), self._timeout, limit, following)
         except Broken as error:
             raise OutcomeUnknown(error.reason) from None
         except BaseException:
@@ -60,8 +75,13 @@ class Line:
             self._keep_cookies(answer)
         return answer
 
-    async def _by_httpx(self, parts: Sequence[bytes], limit: int) -> Answer:
-        answer = await exchange(self._client, self._url, self._headers, b"".join(parts), limit=limit)
+    def _request(self, parts: Parts) -> tuple[bytes, bytes]:
+        """Head and message."""
+        message = self._token.join(parts)
+        return self._heads.get(len(message)) or self._head(len(message)), message
+
+    async def _by_httpx(self, parts: Parts, limit: int) -> Answer:
+        answer = await exchange(self._client, self._url, self._headers, self._token.join(parts), limit=limit)
         if self._wire is not None and self._origin in self._wire.reached:
             self._direct = True
             self._prepare()  # the answer may have set cookies
@@ -77,9 +97,9 @@ class Line:
 
     def _prepare(self) -> None:
         """Make the head as httpx would, up to the length of the message."""
-        self._request = self._client.build_request("POST", self._url, headers=dict(self._headers))
-        self._request.headers.pop("content-length", None)
-        self._start = head_of(self._request).removesuffix(b"\r\n")
+        self._sample = self._client.build_request("POST", self._url, headers=dict(self._headers))
+        self._sample.headers.pop("content-length", None)
+        self._start = head_of(self._sample).removesuffix(b"\r\n")
         self._heads: dict[int, bytes] = {}
 
     def _head(self, length: int) -> bytes:
@@ -89,6 +109,6 @@ class Line:
         return head
 
     def _keep_cookies(self, answer: Answer) -> None:
-        response = httpx.Response(answer.status, headers=answer.raw_headers, request=self._request)
+        response = httpx.Response(answer.status, headers=answer.raw_headers, request=self._sample)
         self._client.cookies.extract_cookies(response)
         self._prepare()

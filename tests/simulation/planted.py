@@ -20,6 +20,7 @@ from pipeline.sessions import SessionPool
 from pipeline.stages.canary import Held
 from pipeline.stages.deliver import Deliverer
 from pipeline.stages.settle import Settler
+from pipeline.wire import Answer
 
 
 def no_sync_before_sending() -> AbstractContextManager[Any]:
@@ -37,26 +38,27 @@ def outcome_before_answer() -> AbstractContextManager[Any]:
     """A row counts as accepted when it is sent, until an answer says otherwise."""
     original = Deliverer._send
 
-    async def send(self: Any, handle: Any, row: Any, turn: Any) -> None:
+    async def send(self: Any, lease: Any, handle: Any, flight: Any, turn: Any) -> None:
+        row = flight.row
         accepted = Outcome(row.position, Status.ACCEPTED, None, None, row.attempts + 1, None, None, None)
         self._settler._noted[row.slice_number].append(accepted)
-        self._settler._work.set()
-        await original(self, handle, row, turn)
+        self._settler._stir()
+        await original(self, lease, handle, flight, turn)
 
     return patch.object(Deliverer, "_send", send)
 
 
 def resend_after_lost_answer() -> AbstractContextManager[Any]:
     """A row whose answer was lost is sent again as if it had never left."""
-    original = SimTarget.send
+    original = SimTarget.answered
 
-    async def send(self: Any, handle: Any, body: Any) -> str:
+    async def answered(self: Any, handle: Any, body: Any) -> Answer:
         try:
             return await original(self, handle, body)
         except OutcomeUnknown as error:
             raise NotDelivered(error.reason) from None
 
-    return patch.object(SimTarget, "send", send)
+    return patch.object(SimTarget, "answered", answered)
 
 
 def null_list_is_empty() -> AbstractContextManager[Any]:

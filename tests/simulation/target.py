@@ -19,11 +19,20 @@ from pipeline.config import Settings, TargetSettings
 from pipeline.errors import NotDelivered, OpeningRefused, OutcomeUnknown, PutOff, Refused, SessionExpired
 from pipeline.records import CHANNELS
 from pipeline.stages.canary import Held, HeldChannel
+from pipeline.stages.deliver import Sender
 from pipeline.stages.encode import Body
 from pipeline.targets.onc import TARGET_SETTINGS
+from pipeline.wire import Answer
 
 #: A list that is null is an error of its own where the pipeline knows one.
 _NoList: type[OutcomeUnknown] = getattr(errors, "NoList", OutcomeUnknown)
+
+#: What an answer other than "0" means.
+_SAYS_NO = {
+    b"3": (SessionExpired, "the session is gone"),
+    b"5": (PutOff, "the target is busy"),
+    b"9": (Refused, "the target says no"),
+}
 
 #: The target never takes one row in so many.
 REFUSES_ONE_IN = 61
@@ -45,7 +54,22 @@ class Flight:
     decided: bool = False
 
 
-class SimTarget:
+class _Line:
+    """A session's way for rows."""
+
+    def __init__(self, target: "SimTarget", session: Session) -> None:
+        self._target = target
+        self._session = session
+
+    async def post(self, parts: Body, follow: Callable[[Answer], Body | None]) -> Answer:
+        following: Body | None = parts
+        while following is not None:
+            answer = await self._target.answered(self._session, following)
+            following = follow(answer)
+        return answer
+
+
+class SimTarget(Sender[Session]):
     """The target as one process sees it. `passing` hears of every call before it is made, and may raise."""
 
     def __init__(
@@ -142,8 +166,22 @@ class SimTarget:
 
     # --- rows -------------------------------------------------------------------------------------------------------
 
-    async def send(self, handle: Session, body: Body) -> str:
-        return await self._send("send", handle, body)
+    def line(self, handle: Session) -> "_Line":
+        return _Line(self, handle)
+
+    async def answered(self, handle: Session, body: Body) -> Answer:
+        """What the target answers to a row; what becomes of a row on its way is raised."""
+        try:
+            return Answer(200, (), (await self._send("send", handle, body)).encode())
+        except (PutOff, Refused, SessionExpired) as error:
+            return Answer(200, (), error.code.encode())
+
+    async def judge(self, handle: Session, body: Body, answer: Answer) -> str:
+        code = answer.body.decode()
+        if answer.body in _SAYS_NO:
+            error, words = _SAYS_NO[answer.body]
+            raise error(words, code=code)
+        return code
 
     async def _send(self, operation: str, handle: Session, body: Body) -> str:
         contact_id, content = json.loads(b"".join(body))

@@ -30,7 +30,7 @@ from pipeline.records import CONTACTS_SCHEMA, Status
 from pipeline.run import updating
 from pipeline.sessions import SessionPool
 from pipeline.stages import breaker
-from pipeline.stages.deliver import RENEWALS_PER_ROW, Deliverer
+from pipeline.stages.deliver import RENEWALS_PER_ROW, Deliverer, Sender
 from pipeline.stages.encode import Body, Slice
 from pipeline.stages.settle import ADDING, Begun, Settler, begin
 
@@ -40,7 +40,7 @@ Answer = BaseException | str | None
 
 
 @dataclass
-class Target:
+class Target(Sender[int]):
     """Does to each row what `script` says, answer by answer; what it does not name is accepted."""
 
     script: dict[int, list[Answer]] = field(default_factory=dict)
@@ -128,7 +128,7 @@ class Bench:
         )
         self.heard: list[int] = []
         self.settler = Settler(
-            self.journal, lambda _, outcome: self.heard.append(outcome.position), lambda *_: None, terms
+            self.journal, lambda _, outcomes: self.heard.extend(o.position for o in outcomes), lambda *_: None, terms
         )
         self.deliverer: Deliverer[int] = Deliverer(
             target, self.pool, self.settler, self.settings, terms=terms, wall_clock=time, random=Random(7)

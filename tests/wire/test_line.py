@@ -11,7 +11,7 @@ from wire.ways import by_httpx, by_line, by_wire, client_of_ours, result
 
 from pipeline.config import HttpSettings
 from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnusable
-from pipeline.wire import Line, client_factory, exchange, hang_up
+from pipeline.wire import Answer, Line, client_factory, exchange, hang_up
 from pipeline.wire.transport import WireTransport, origin_of
 
 pytestmark = pytest.mark.anyio
@@ -335,3 +335,113 @@ async def test_an_address_of_another_scheme():
             Line(client, "ftp://localhost/", {})
         with pytest.raises(TargetUnusable):
             await exchange(client, "ftp://localhost/", {}, b"")
+
+
+REFUSED = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno"
+LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+
+
+async def test_messages_follow_each_other_on_one_connection_until_none_is_given():
+    requests: list[bytes] = []
+    left, heard = [(b"<", b">%d" % n) for n in (2, 3)], []
+
+    def follow(answer: Answer) -> tuple[bytes, bytes] | None:
+        heard.append(answer)
+        return left.pop(0) if left else None
+
+    with hostile.serving(kept(requests, OK, OK, REFUSED)) as server:
+        async with client_of_ours() as client:
+            line = Line(client, server.url, HEADERS, token=b"token")
+            await line.post((b"<", b">0"))
+            assert (await line.post((b"<", b">1"), follow)).body == b"no"
+        assert len(server.over) == 1
+    assert [request.partition(b"\r\n\r\n")[2] for request in requests] == [b"<token>%d" % n for n in range(4)]
+    assert [answer.body for answer in heard] == [b"ok", b"no", b"no"]
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(LAST, id="an answer that ends the connection"),
+        pytest.param(OK + b"HTTP/1.1 200", id="an answer with more behind it"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nContent-Length: 2\r\n\r\nok", id="a cookie"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\nok", id="an answer that ends with the connection"),
+    ],
+)
+async def test_nothing_follows_where_the_connection_or_the_head_is_not_the_same_any_more(answer: bytes):
+    requests: list[bytes] = []
+
+    def play(connection: hostile.Connection) -> None:
+        requests.append(connection.request())
+        connection.send(OK)
+        requests.append(connection.request())
+        connection.send(answer)
+        if b"\r\n\r\nok" in answer and b"Content-Length" not in answer:
+            connection.end()
+        while True:
+            requests.append(connection.request())
+
+    with hostile.serving(play) as server:
+        async with client_of_ours() as client:
+            line = Line(client, server.url, HEADERS)
+            await line.post([b"0"])
+            assert (await line.post([b"1"], lambda _: [b"2"])).body == b"ok"
+    assert len(requests) == 2
+
+
+async def test_what_is_lost_is_the_message_that_followed_last():
+    left = [[b"2"], [b"3"], [b"4"]]
+
+    def play(connection: hostile.Connection) -> None:
+        while b"\r\n\r\n3" not in connection.request():
+            connection.send(OK)
+
+    with hostile.serving(play) as server:
+        async with client_of_ours() as client:
+            line = Line(client, server.url, HEADERS)
+            await line.post([b"0"])
+            with pytest.raises(OutcomeUnknown, match="without an answer"):
+                await line.post([b"1"], lambda _: left.pop(0))
+    assert left == [[b"4"]]
+
+
+async def test_a_deadline_is_each_answers_own():
+    release = threading.Event()
+
+    def play(connection: hostile.Connection) -> None:
+        for _ in range(3):
+            connection.request()
+            connection.send(OK)
+        connection.request()
+        release.wait(hostile.PATIENCE)
+
+    with hostile.serving(play) as server:
+        client = client_factory(HttpSettings(), 0.2)()
+        line = Line(client, server.url, HEADERS)
+        await line.post([b"0"])
+        left = [[b"2"], [b"3"]]
+        with pytest.raises(OutcomeUnknown, match="no answer in time"):
+            await line.post([b"1"], lambda _: left.pop(0) if left else None)
+        assert left == []
+        release.set()
+        await client.aclose()
+
+
+async def test_what_the_follower_raises_reaches_the_caller():
+    def follow(_: Answer) -> None:
+        raise ZeroDivisionError
+
+    with hostile.serving(kept([], OK)) as server:
+        async with client_of_ours() as client:
+            line = Line(client, server.url, HEADERS)
+            await line.post([b"0"])
+            with pytest.raises(ZeroDivisionError):
+                await line.post([b"1"], follow)
+            assert (await line.post([b"2"])).body == b"ok"
+
+
+async def test_through_httpx_nothing_follows():
+    with hostile.serving(kept([], OK)) as server:
+        async with httpx.AsyncClient() as client:
+            assert (await Line(client, server.url, HEADERS).post([b"0"], lambda _: [b"1"])).body == b"ok"

@@ -30,7 +30,7 @@ from pipeline.targets.genesys.settings import GenesysSettings
 from pipeline.targets.genesys.users import GenesysSession
 from pipeline.targets.refusals import Refusals
 from pipeline.targets.rest import Object, Purpose
-from pipeline.wire import Answer, ClientFactory, host
+from pipeline.wire import Answer, ClientFactory, Line, host
 
 #: Where records are added, below the address that tells who we are.
 _RECORDS: Final = "/outbound-records"
@@ -54,7 +54,6 @@ class GenesysTarget(Target, Rows):
         self._agents = Agents(target, self._calls, self._host, clients)
         self._encoder = RecordEncoder(target, settings.contacts)
         self._refusals = Refusals()
-        self._accepted: bytes | None = None
 
     @property
     def rows(self) -> "GenesysTarget":
@@ -92,25 +91,30 @@ class GenesysTarget(Target, Rows):
 
     # --- rows -------------------------------------------------------------------------------------------------
 
-    async def send(self, handle: GenesysSession, body: Body) -> str:
-        """Add a record; gives "0".
-
-        Raises SessionExpired, PutOff, AlreadyThere, OutcomeUnknown or Refused by the code's meaning.
-        """
+    def line(self, handle: GenesysSession) -> Line:
+        """The session's way for records. Raises SessionExpired where it has ended."""
         if handle.gone:
             raise SessionExpired("the session is gone")
         handle.used = anyio.current_time()
-        answer = await self._calls.post(handle, body[0], _RECORDS)
-        # Acceptance looks the same for every row: what has been read once need not be parsed again.
-        if answer.body != self._accepted or answer.status != 200:
-            code, found = self._calls.told(answer, rest.json_object(answer.body), Purpose.ROW)
-            if code != replies.SUCCESS:
-                await self._settle(handle, code, answer, found, body)
-            if answer.status == 200:
-                self._accepted = answer.body
+        return self._calls.line(handle, _RECORDS)
+
+    async def judge(self, handle: GenesysSession, body: Body, answer: Answer) -> str:
+        """Whether a record was added; gives "0".
+
+        Raises SessionExpired, PutOff, AlreadyThere, OutcomeUnknown or Refused by the code's meaning.
+        """
+        answer = await self._calls.unforbidden(handle, body[0], _RECORDS, answer, handle.echoed)
+        code, found = self._calls.told(answer, rest.json_object(answer.body), Purpose.ROW)
+        if code != replies.SUCCESS:
+            await self._settle(handle, code, answer, found, body)
+        self.accepted(handle)
+        return replies.SUCCESS
+
+    def accepted(self, handle: GenesysSession) -> None:
+        """Records were added on this session."""
+        handle.used = anyio.current_time()
         self._agents.fruitful(handle)
         self._refusals.accepted()
-        return replies.SUCCESS
 
     async def _settle(
         self, handle: GenesysSession, code: str | None, answer: Answer, found: Object, body: Body

@@ -9,6 +9,7 @@ import httpx
 from pipeline.config import Secret
 from pipeline.errors import OpeningRefused
 from pipeline.targets.genesys.settings import GenesysSettings, UserSettings
+from pipeline.wire import Line
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -53,12 +54,14 @@ def _value(secret: Secret | None) -> str | None:
 class GenesysSession:
     """An agent's session and its connection, which holds the cookie. What it holds is never shown."""
 
-    __slots__ = ("client", "credentials", "csrf", "gone", "trusted", "used")
+    __slots__ = ("client", "credentials", "csrf", "echoed", "gone", "line", "trusted", "used")
 
     def __init__(self, client: httpx.AsyncClient, credentials: Credentials) -> None:
         self.client = client
         self.credentials = credentials
         self.csrf: tuple[str, str] | None = None
+        self.line: Line | None = None  # for records, once there are any
+        self.echoed: tuple[str, str] | None = None  # what calls on it echo
         self.trusted = False  # whether a record was taken on it
         self.gone = False  # it has ended, or its user is in another session now: nothing is to be closed
         self.used = 0.0  # when it was used last, on the loop's clock

@@ -39,7 +39,7 @@ from pipeline.targets.soap.contract import Contract, Request
 from pipeline.targets.soap.credentials import carried
 from pipeline.targets.soap.documents import documents
 from pipeline.targets.soap.members import Value
-from pipeline.wire import ANSWER_LIMIT, ClientFactory, client_factory, hang_up, host
+from pipeline.wire import ANSWER_LIMIT, ClientFactory, Line, client_factory, hang_up, host
 
 #: A list of campaigns, or one campaign, larger than this is not read whole; no account is near a million of them.
 _CAMPAIGNS_LIMIT: Final = 64 * 1024 * 1024
@@ -136,12 +136,13 @@ class OncClient:
 class OncSession:
     """An open session and its connection. `token` is the session id as it stands in an envelope; it is never shown."""
 
-    __slots__ = ("client", "service", "token", "trusted")
+    __slots__ = ("client", "line", "service", "token", "trusted")
 
     def __init__(self, service: OncClient, client: httpx.AsyncClient, token: bytes) -> None:
         self.service = service
         self.client = client
         self.token = token
+        self.line: Line | None = None  # for contacts that are added, once there are any
         self.trusted = False  # whether a call has succeeded on it
 
     def __repr__(self) -> str:

@@ -1,20 +1,19 @@
-"""How contacts are added: batches become envelopes at once, and a row costs one call and no parsing.
-
-Acceptance looks the same for every row: what has been read once need not be read again.
-"""
+"""How contacts are added: batches become envelopes at once, and an answer is read once where all look the same."""
 
 import polars as pl
 
 from pipeline.config import ContactsSettings
 from pipeline.errors import TargetUnusable
 from pipeline.stages.encode import Body
+from pipeline.targets import Rows
 from pipeline.targets.onc.client import OncClient, OncSession
 from pipeline.targets.onc.encoder import ContactEncoder
 from pipeline.targets.onc.settling import no_campaign, settle
 from pipeline.targets.soap.calls import Purpose, number
+from pipeline.wire import Answer, Line
 
 
-class OncRows:
+class OncRows(Rows):
     """See `pipeline.targets.Rows`. Contacts are added by AddCampaignContact.
 
     Raises ConfigError where the contract has no place for them. Row calls and questions raise NotDelivered,
@@ -29,7 +28,6 @@ class OncRows:
         self._campaign_id = settings.campaign_id
         self._encoder = ContactEncoder(client.contract, contacts, settings.campaign_id, settings.max_message)
         self._request = self._encoder.request
-        self._accepted: bytes | None = None
 
     @property
     def forbidden(self) -> str:
@@ -55,19 +53,25 @@ class OncRows:
             )
         raise no_campaign(self._campaign_id)
 
-    async def send(self, handle: OncSession, body: Body) -> str:
-        """Add a contact; gives "0".
+    def line(self, handle: OncSession) -> Line:
+        """The session's way for AddCampaignContact."""
+        if handle.line is None:
+            handle.line = self._caller.line(handle.client, self._request, handle.token)
+        return handle.line
+
+    async def judge(self, handle: OncSession, body: Body, answer: Answer) -> str:
+        """Whether a contact was added; gives "0".
 
         Raises SessionExpired, PutOff, AlreadyThere or Refused by the code's meaning. A code whose meaning cannot be
         asked is NotDelivered: non-zero is documented as not processed.
         """
-        answer = await self._caller.post(handle.client, self._request, handle.token.join(body))
-        if answer.body != self._accepted or answer.status != 200:
-            code = number(self._caller.read(answer, Purpose.ROW), self._request)
-            if code != 0:
-                await settle(handle, self._codes, str(code), self._campaign_id)
-            if answer.status == 200:
-                self._accepted = answer.body
+        code = number(self._caller.read(answer, Purpose.ROW), self._request)
+        if code != 0:
+            await settle(handle, self._codes, str(code), self._campaign_id)
+        self.accepted(handle)
+        return "0"
+
+    def accepted(self, handle: OncSession) -> None:
+        """Contacts were added on this session."""
         handle.trusted = True
         self._codes.accepted()
-        return "0"

@@ -56,6 +56,11 @@ class Bearer:
         """What must not be shown of what the target says."""
         return (self._token.value,) if self._token is not None else ()
 
+    @property
+    def token(self) -> Token | None:
+        """The token as it is now; None: there is none yet."""
+        return self._token
+
     async def current(self) -> Token:
         """The token to make the next call with."""
         async with self._lock:

@@ -22,12 +22,12 @@ from pipeline.stages.encode import Body
 from pipeline.targets import Rows, Target, rest
 from pipeline.targets.addresses import is_plain_abroad
 from pipeline.targets.pagos.batches import Batches, Told
-from pipeline.targets.pagos.bearer import Bearer
+from pipeline.targets.pagos.bearer import Bearer, Token
 from pipeline.targets.pagos.encoder import RecordEncoder
 from pipeline.targets.pagos.replies import Verdict, results, session_id
 from pipeline.targets.pagos.settings import PagosSettings
 from pipeline.targets.rest import Object, Purpose
-from pipeline.wire import ClientFactory, exchange, hang_up, host
+from pipeline.wire import Answer, ClientFactory, Line, exchange, hang_up, host
 
 #: No codes are published: this stands for one where one must be given.
 _ACCEPTED: Final = "Success"
@@ -43,11 +43,13 @@ _TELLING: Final = 3
 class PagosSession:
     """A dedicated session and its connection. `token` is the session id as it stands in a message, never shown."""
 
-    __slots__ = ("client", "token", "trusted")
+    __slots__ = ("bearer", "client", "line", "token", "trusted")
 
     def __init__(self, client: httpx.AsyncClient, token: bytes) -> None:
         self.client = client
         self.token = token
+        self.line: Line | None = None  # for records, once there are any
+        self.bearer: Token | None = None  # what calls on it carry
         self.trusted = False  # whether a record was saved on it
 
     def __repr__(self) -> str:
@@ -152,6 +154,36 @@ class PagosTarget(Target, Rows):
 
     # --- rows -------------------------------------------------------------------------------------------------
 
+    def line(self, handle: PagosSession) -> Line | None:
+        """The session's way for GetResult with the present token; None where several records go in one call."""
+        token = self._bearer.token
+        if self._batches is not None or token is None:
+            return None
+        if handle.line is None or handle.bearer is not token:
+            headers = self._headers(token)
+            handle.line = Line(handle.client, self._url("GetResult"), headers, token=handle.token)
+            handle.bearer = token
+        return handle.line
+
+    async def judge(self, handle: PagosSession, body: Body, answer: Answer) -> str:
+        """Whether a record was saved; gives "Success". Raises like `send`, which is used once more where the token was
+        not taken.
+        """
+        assert handle.bearer is not None
+        read = self._read(answer, handle.bearer, Purpose.ROW)
+        if isinstance(read, str):
+            await self._bearer.renewed(handle.bearer, read)
+            return await self.send(handle, body)
+        _, verdict = read
+        if not verdict.success:
+            await self._settle(handle, verdict, handle.token.join(body))
+        self.accepted(handle)
+        return _ACCEPTED
+
+    def accepted(self, handle: PagosSession) -> None:
+        """Records were saved on this session."""
+        handle.trusted = True
+
     async def send(self, handle: PagosSession, body: Body) -> str:
         """Save a record; gives "Success".
 
@@ -164,7 +196,7 @@ class PagosTarget(Target, Rows):
             _, verdict = await self._call(handle.client, "GetResult", message, Purpose.ROW)
         if not verdict.success:
             await self._settle(handle, verdict, message)
-        handle.trusted = True
+        self.accepted(handle)
         return _ACCEPTED
 
     async def _settle(self, handle: PagosSession, verdict: Verdict, message: bytes) -> NoReturn:
@@ -219,27 +251,33 @@ class PagosTarget(Target, Rows):
 
         Raises like `rest.read`, and TargetUnusable where no token is taken.
         """
-        url = f"{self._target.endpoint}/Api/Applications/{operation}"
-        why = ""
+        read: tuple[Object, Verdict] | str = ""
         for _ in range(_TOKENS):
             token = await self._bearer.current()
-            headers = {
-                "Authorization": token.header,
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-            }
-            answer = await exchange(client, url, headers, message)
-            if answer.status != 401:
-                found = rest.read(answer, purpose, host(url))
-                verdict = Verdict.of(found)
-                if not verdict.invalid_token:
-                    self._bearer.let_in(token)
-                    return found, verdict
-                why = verdict.in_words((token.value, self._target.application_key))
-            else:
-                why = "HTTP 401"
-            await self._bearer.renewed(token, why)
-        raise NotDelivered(f"the bearer token is not taken ({why})")
+            answer = await exchange(client, self._url(operation), self._headers(token), message)
+            read = self._read(answer, token, purpose)
+            if not isinstance(read, str):
+                return read
+            await self._bearer.renewed(token, read)
+        raise NotDelivered(f"the bearer token is not taken ({read})")
+
+    def _read(self, answer: Answer, token: Token, purpose: Purpose) -> tuple[Object, Verdict] | str:
+        """An answer and what it says, or why the token was not taken. Raises like `rest.read`."""
+        if answer.status == 401:
+            return "HTTP 401"
+        found = rest.read(answer, purpose, host(self._target.endpoint))
+        verdict = Verdict.of(found)
+        if verdict.invalid_token:
+            return verdict.in_words((token.value, self._target.application_key))
+        self._bearer.let_in(token)
+        return found, verdict
+
+    def _url(self, operation: str) -> str:
+        return f"{self._target.endpoint}/Api/Applications/{operation}"
+
+    @staticmethod
+    def _headers(token: Token) -> dict[str, str]:
+        return {"Authorization": token.header, "Content-Type": "application/json", "Accept": "application/json"}
 
     def _words(self, handle: PagosSession, verdict: Verdict, *sent: str) -> str:
         telling = (text for text in sent if len(text) >= _TELLING)

@@ -11,7 +11,7 @@ from pipeline.targets.soap import answers
 from pipeline.targets.soap.answers import Element, Presence, SoapFault, Unreadable
 from pipeline.targets.soap.contract import Request
 from pipeline.targets.soap.listing import ListReader
-from pipeline.wire import ANSWER_LIMIT, Answer, exchange, host, retry_after, streamed
+from pipeline.wire import ANSWER_LIMIT, Answer, Line, exchange, host, retry_after, streamed
 
 
 class Purpose(Enum):
@@ -54,6 +54,10 @@ class Caller:
     ) -> Answer:
         """Make a call; gives the answer unread."""
         return await exchange(client, self._url, request.headers, envelope, limit=limit)
+
+    def line(self, client: httpx.AsyncClient, request: Request, token: bytes) -> Line:
+        """A client's way for many calls of one operation, whose envelopes are cut where `token` goes."""
+        return Line(client, self._url, request.headers, token=token)
 
     def read(self, answer: Answer, purpose: Purpose) -> Element:
         """The element in an answer's Body."""
