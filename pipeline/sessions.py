@@ -173,7 +173,8 @@ class SessionPool(Generic[H]):
         # Of a short life the margin must not take all.
         self._replace_after = inf if life is None else life - min(settings.renew_margin, life / 2)
         self._slots: list[_Slot[H]] = []
-        self._opening = anyio.Lock()  # one login at a time: a storm of failures becomes one error
+        # As many logins at a time as sessions are open: all are soon there, and a storm of failures becomes one error.
+        self._opening = anyio.CapacityLimiter(1)
         self._failure: PipelineError | None = None
         self._capped = False
         self.counts = Counts()
@@ -186,14 +187,16 @@ class SessionPool(Generic[H]):
     @asynccontextmanager
     async def lease(self) -> AsyncIterator["Lease[H] | None"]:
         """A lease on a session; None where the target allows no further one and others are at work."""
-        slot = await self._place()
+        slot = self._place()
         if slot is None:
             yield None
             return
         lease = Lease(self, slot)
         slot.leases.append(lease)
         try:
-            yield lease
+            opened = await self._opened_in(slot)
+            lease.generation = slot.generation
+            yield lease if opened else None
         finally:
             slot.leases.remove(lease)
 
@@ -205,26 +208,30 @@ class SessionPool(Generic[H]):
         """A lease on an open session for calls between rows, while no row is in flight on any."""
         return Lease(self, next((slot for slot in self._slots if slot.handle is not None), self._slots[0]))
 
-    async def _place(self) -> "_Slot[H] | None":
-        """A slot with room, opened; None: there is none and will be none.
+    def _place(self) -> "_Slot[H] | None":
+        """A slot with room; None: there is none and will be none."""
+        usable = [s for s in self._slots if not s.capped and len(s.leases) < self._calls_per_session]
+        if usable:
+            return min(usable, key=lambda s: len(s.leases))
+        if len(self._slots) >= self._size or self._capped:
+            return None
+        slot: _Slot[H] = _Slot()
+        self._slots.append(slot)
+        return slot
+
+    async def _opened_in(self, slot: "_Slot[H]") -> bool:
+        """Open a session in a slot that has none; whether it has one now.
 
         Raises NotDelivered where a further session cannot be opened now.
         """
-        async with self._opening:
-            usable = [s for s in self._slots if not s.capped and len(s.leases) < self._calls_per_session]
-            if usable:
-                slot = min(usable, key=lambda s: len(s.leases))
-            elif len(self._slots) < self._size and not self._capped:
-                slot = _Slot()
-                self._slots.append(slot)
-            else:
-                return None
+        async with slot.lock:
             if slot.handle is None:
                 try:
-                    await self._open(slot)
+                    async with self._opening:
+                        await self._open(slot)
                 except OpeningRefused:
-                    return None
-            return slot
+                    return False
+        return True
 
     async def refresh(self, slot: "_Slot[H]", generation: int, *, expired: bool) -> None:
         """Put a new session into `slot` unless somebody has done so since `generation`.
@@ -235,6 +242,7 @@ class SessionPool(Generic[H]):
             if slot.generation != generation and slot.handle is not None:
                 return
             old, slot.handle = slot.handle, None
+            self._let_open()
             if old is not None:
                 if expired:
                     self.counts.expired += 1
@@ -243,15 +251,15 @@ class SessionPool(Generic[H]):
                 else:
                     await self._close(old, count=not expired)
             async with self._opening:
-                if slot.handle is None:
-                    await self._open(slot)
+                await self._open(slot)
             if old is not None:
                 self.counts.renewed += 1
 
     async def _open(self, slot: "_Slot[H]") -> None:
         if self._failure is not None:
             raise self._failure
-        if slot.capped:
+        if slot.capped or (self._capped and not slot.generation):
+            slot.capped = True
             raise OpeningRefused("the target allows no further session", code="capped")
         try:
             slot.handle = await self._opened()
@@ -275,6 +283,10 @@ class SessionPool(Generic[H]):
         slot.last_used = anyio.current_time()
         slot.until = slot.last_used + self._replace_after
         self.counts.opened += 1
+        self._let_open()
+
+    def _let_open(self) -> None:
+        self._opening.total_tokens = max(1, self.open_now)
 
     async def _opened(self) -> H:
         deadline = anyio.current_time() + self._settings.wait

@@ -266,3 +266,72 @@ async def test_closing_survives_cancellation_and_a_close_that_fails():
         scope.cancel()
         await sessions.aclose()
     assert sorted(provider.closed) == [1, 2]
+
+
+class Counting(Provider):
+    """Keeps how many openings were under way at once; all that could have begun have, when one goes on."""
+
+    under_way = 0
+    most: tuple[int, ...] = ()
+
+    async def open(self) -> int:
+        self.under_way += 1
+        try:
+            for _ in range(20):
+                await anyio.lowlevel.checkpoint()
+            self.most += (self.under_way,)
+            return await super().open()
+        finally:
+            self.under_way -= 1
+
+
+async def leased(sessions: SessionPool[int], release: anyio.Event) -> None:
+    async with sessions.lease() as lease:
+        if lease is not None:
+            await lease.handle()
+            await release.wait()
+
+
+async def test_as_many_sessions_are_opened_at_once_as_are_open():
+    provider = Counting()
+    sessions = pool(provider, size=8)
+    release = anyio.Event()
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(leased, sessions, release)
+        await anyio.wait_all_tasks_blocked()
+        assert sessions.open_now == 8
+        release.set()
+    assert provider.most[:2] == (1, 1)
+    assert 2 <= max(provider.most) <= 4
+
+
+async def test_sessions_that_end_together_are_not_a_storm_of_openings():
+    """The password was changed: one refusal, and nobody else tries it."""
+    provider = Counting()
+    sessions = pool(provider, size=8)
+    release, ended = anyio.Event(), anyio.Event()
+    failures: list[BaseException] = []
+
+    async def at_work() -> None:
+        async with sessions.lease() as lease:
+            assert lease is not None
+            await lease.handle()
+            await ended.wait()
+            try:
+                await lease.renew()
+            except (OpeningRefused, TargetUnusable) as error:
+                failures.append(error)
+            await release.wait()
+
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(at_work)
+        await anyio.wait_all_tasks_blocked()
+        assert provider.attempts == 8
+        provider.answers = [TargetUnusable("the password")] * 8
+        ended.set()
+        await anyio.wait_all_tasks_blocked()
+        release.set()
+    assert len(failures) == 8
+    assert provider.attempts == 8 + 1
