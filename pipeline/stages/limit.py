@@ -1,21 +1,25 @@
 """How many of the allowed calls may be in flight: as many as raise the target's throughput.
 
-More calls in flight bring more answers a second until something is full: then they only wait longer. Latency alone
-does not tell that (targets slow down for reasons of their own), so where it rises a trial tells: a queue's latency
-follows the number of calls, any other does not.
+More calls in flight bring more answers a second until something is full; then they only wait longer. Latency alone
+does not tell that, for targets also slow down by themselves. So where it rises, a trial tells: with more calls, or
+fewer, the latency of a queue follows their number, any other does not.
 
-    latency, as a multiple of    |
-    what it is where none waits  | what is done after a round of answers
-    -----------------------------|------------------------------------------------------------------------
-    less than FREE               | more calls: 4 times as many until a first queue was seen, then twice
-    less than BUSY               | a third more
-    less than FULL               | stays; now and then a trial with a third more
-    more                         | a trial with fewer
-    a trial shows no queue       | the latency is taken for what it is where none waits; more calls
+    load: latency as a multiple of    | what is done after a round of answers
+    what it is where no call waits    |
+    ----------------------------------|---------------------------------------------------------------------
+    less than FREE                    | twice as many calls
+    less than BUSY                    | a third more
+    less than FULL                    | as many; now and then a trial with a third more
+    more                              | a trial with fewer, which are kept where it shows a queue
+    any, and a trial shows no queue   | from now on this latency is the one where no call waits; more calls
 
-Where the target refuses (429, 503, connections), a fifth fewer calls at once, then up to just below that number again
-and beyond it by small steps after a while. The ideas are those of TCP Vegas and AIMD, as in Netflix's
-concurrency-limits and Vector's adaptive request concurrency; the trial is ours, since rows wait for throughput.
+Until the first long latency or refusal it goes faster: 4 times as many below BUSY, twice as many below STEEP.
+
+A call that is refused (429, 503, no connection) takes its place along, and more than a few in many cost a fifth of the
+others too. Later the number rises to just below the one refused, and after a while beyond it by growing steps.
+
+The ideas are those of TCP Vegas and AIMD, as in Netflix's concurrency-limits and Vector's adaptive request concurrency.
+The trials are ours: rows wait for throughput, not for latency.
 """
 
 from typing import Final
@@ -23,41 +27,50 @@ from typing import Final
 #: Calls in flight at the start: few enough to see the latency where none waits.
 FIRST: Final = 16
 
-#: The latency where none waits counts as this many seconds at least: our own process makes rows wait so long, and
-#: clocks of loops have milliseconds.
+#: The latency where no call waits counts as so many seconds at least. Rows wait so long for our own process, and clocks
+#: of loops have milliseconds.
 SHORT: Final = 0.005
 
-#: Multiples of the latency where none waits (see above).
+#: Loads (see above).
 FREE: Final = 1.25
 BUSY: Final = 1.5
-FULL: Final = 2.0
 STEEP: Final = 1.75
+FULL: Final = 2.0
+
+#: The share of the way to a window's latency that the one where no call waits goes: a shorter one, a longer one at the
+#: start (the first answers are those of the fastest calls), and later, which is enough for targets that drift.
+FOLLOW_DOWN: Final = 0.5
+FOLLOW_FIRST: Final = 0.5
+FOLLOW_UP: Final = 1 / 16
 
 #: A latency above this multiple of the usual one counts as so much: a few stragglers are no queue.
 STRAGGLER: Final = 3.0
-
-#: After a refusal: calls that stay; seconds, and rounds, before more than then are tried again.
-KEPT: Final = 0.8
-CAUTION: Final = 2.0
-CAUTION_ROUNDS: Final = 8
-
-#: Refusals that do not mean the number: this share of the answers, and so many at once.
-FORGIVEN_SHARE: Final = 0.02
-FORGIVEN: Final = 2.0
-
-#: Refusals within so many seconds, or within a round, count once: the calls left before we knew.
-ONCE: Final = 0.05
 
 #: Answers that a trial rests on, at least. Seconds between trials with more calls, growing from the first to the last.
 TRIAL: Final = 100
 PATIENCE: Final = 2.0
 LONGEST_PATIENCE: Final = 60.0
 
+#: After too many refusals: the share of calls that stays. More than were refused are tried again after so many seconds
+#: and so many rounds.
+KEPT: Final = 0.8
+CAUTION: Final = 2.0
+CAUTION_ROUNDS: Final = 8
+
+#: Refusals within so many seconds, or within a round, cost those others once: the calls left before we knew.
+ONCE: Final = 0.05
+
+#: The share of calls that a target may refuse whatever their number: the least and the most that is believed, and over
+#: how many answers it holds.
+FLAWS: Final = 0.005
+MOST_FLAWS: Final = 0.05
+FLAWS_OVER: Final = 400
+
 
 class Limit:
     """Shared by all workers of a run; `most` is how many calls may ever be in flight.
 
-    Read `allowed` (1 to `most`) before each call. Where not `adaptive` it is `most` and stays so. All times are in
+    `allowed` (1 to `most`) is read before each call. Where not `adaptive` it is `most` and stays so. All times are in
     seconds on one clock of the caller, which may have a resolution of milliseconds.
     """
 
@@ -67,8 +80,8 @@ class Limit:
         "_before",
         "_cap",
         "_ceiling",
+        "_flaws",
         "_forgiven",
-        "_same_until",
         "_latency",
         "_left",
         "_looking",
@@ -76,6 +89,7 @@ class Limit:
         "_opening",
         "_patience",
         "_peak",
+        "_same_until",
         "_settling",
         "_size",
         "_step",
@@ -89,24 +103,26 @@ class Limit:
         self.allowed = min(most, FIRST) if adaptive else most
         self._most = most
         self._adaptive = adaptive
-        self._base: float | None = None  # latency where none waits; None: not known
+        self._base: float | None = None  # latency where no call waits; None: not known yet
         self._latency = 0.0  # of the last window
-        self._opening = True  # until a queue or a refusal was seen
-        self._ceiling = most  # just below what was refused
-        self._step = 1  # by which the ceiling rises next
-        self._unseal = 0.0  # when the ceiling may rise
-        self._same_until = float("-inf")  # until then refusals are of one event
-        self._forgiven = 0.0  # refusals that may come now without meaning the number
+        self._cap = float("inf")  # stragglers count as so much
+        self._opening = True  # until the first long latency or refusal
         self._looking = False  # whether this window takes a second look at a long latency
-        self._before: tuple[int, float] | None = None  # allowed and latency before the trial that goes on
-        self._try_more = float("-inf")  # when the next trial with more calls is due
+        self._before: tuple[int, float] | None = None  # calls and latency before the trial that goes on
+        self._try_more = float("-inf")  # when a trial with more calls is due
         self._patience = PATIENCE
-        self._cap = float("inf")
+        self._ceiling = most  # no more calls than that: more were refused
+        self._unseal = float("-inf")  # when the ceiling may rise
+        self._step = 1  # by how much it rises next
+        self._same_until = float("-inf")  # refusals until then belong to the last cut
+        self._flaws = FLAWS
+        self._forgiven = 0.0  # refusals that may come now without a cut
+        self._peak = 0  # most calls in flight in this window
         self._measure(self.allowed)
 
     def answered(self, latency: float, in_flight: int, now: float) -> None:
         """An answer came after `latency` seconds; `in_flight` counts its call too. Called once per row: cheap."""
-        self._sum += latency if latency < self._cap else self._cap
+        self._sum += latency if latency < self._cap else self._cap  # noqa: FURB136 (min costs twice as much)
         if in_flight > self._peak:
             self._peak = in_flight
         self._left -= 1
@@ -114,15 +130,11 @@ class Limit:
             self._close(now)
 
     def pushed_back(self, in_flight: int, now: float) -> None:
-        """The target refused a call, or did not answer in time; `in_flight` counts that call too.
-
-        Each such call takes its place along, so that the next one is not refused in its stead. More than a few in
-        many also mean that the number was too high.
-        """
+        """The target refused a call, or did not answer it in time; `in_flight` counts that call too."""
         if not self._adaptive:
             return
-        served = max(1, min(self.allowed, in_flight - 1))
-        self.allowed = served
+        # The call takes its place along, or the next one would be refused in its stead.
+        served = self.allowed = max(1, min(self.allowed, in_flight - 1))
         if now < self._same_until:
             self._ceiling = min(self._ceiling, served)
             return
@@ -130,8 +142,11 @@ class Limit:
         if self._forgiven >= 0.0:
             return
         self._forgiven = 0.0
+        # That fewer calls brought no relief tells of a target that refuses some whatever their number.
+        relieved = now >= self._unseal
+        self._flaws = max(FLAWS, self._flaws / 2) if relieved else min(MOST_FLAWS, self._flaws * 2)
         self._ceiling = served
-        self.allowed = max(1, int(served * KEPT))
+        self.allowed = max(1, round(served * KEPT))
         self._opening = self._looking = False
         self._before = None
         self._step = 1
@@ -154,28 +169,30 @@ class Limit:
             self._measure(self._size)
             return
         latency = self._latency = self._sum / self._size
-        leaps = latency > self._cap / 2  # it still rises: what was cut off as stragglers is what is usual now
+        leaps = latency > self._cap / 2  # it rises still: what counted as stragglers is what is usual now
         self._cap = STRAGGLER * max(latency, SHORT)
-        self._forgiven = min(FORGIVEN, self._forgiven + FORGIVEN_SHARE * self._size)
+        self._forgiven = min(self._flaws * FLAWS_OVER, self._forgiven + self._flaws * self._size)
         if not self._adaptive or self._peak < 0.7 * self.allowed:  # the limit does not matter now
             self._looking, self._before = False, None
-            self._measure(4 * self.allowed)
+            self._measure(self.allowed)
         elif self._before is not None:
             self._judge(*self._before, latency, now)
         else:
             self._consider(latency, leaps, now)
 
     def _consider(self, latency: float, leaps: bool, now: float) -> None:
-        """Decide by latency; where it is long, only after a second look at answers of calls that left since."""
+        """Decide by load; where it is high, after a second look at answers of calls that left since the first."""
         base = self._base = latency if self._base is None else self._base
         load = latency / max(base, SHORT)
         if load < (STEEP if self._opening else BUSY):
-            # Follow what drifts slowly. A queue is not followed: it is BUSY soon, or held by a ceiling. The first
-            # answers are those of the fastest calls, so their latency is soon corrected.
-            rising = 0.5 if self._opening and load < BUSY else 0.0625
-            self._base += (latency - base) * (0.5 if latency < base else rising)
+            # A queue is not followed: either it soon makes the target busy, or the ceiling keeps it short.
+            up = FOLLOW_FIRST if self._opening and load < BUSY else FOLLOW_UP
+            self._base += (latency - base) * (FOLLOW_DOWN if latency < base else up)
             self._looking = False
-            self._grow((4.0 if load < FREE else 2.0) if self._opening else 2.0 if load < FREE else 4 / 3, now)
+            if self._opening:
+                self._grow(4.0 if load < BUSY else 2.0, now)
+            else:
+                self._grow(2.0 if load < FREE else 4 / 3, now)
         elif leaps or not self._looking:
             self._looking = True
             self._measure(max(TRIAL, 2 * self.allowed), settle=self.allowed)
@@ -189,18 +206,18 @@ class Limit:
                 self._measure(4 * self.allowed)
 
     def _grow(self, factor: float, now: float) -> None:
-        if self.allowed >= self._ceiling < self._most and now >= self._unseal:
+        before = self.allowed
+        if before >= self._ceiling < self._most and now >= self._unseal:
             self._ceiling = min(self._most, self._ceiling + self._step)
             self._step *= 2
-        before = self.allowed
-        self.allowed = max(before, min(self._ceiling, max(before + 1, int(before * factor))))
+        self.allowed = min(self._ceiling, max(before + 1, int(before * factor)))
         self._measure(self.allowed if self.allowed < self._most else 4 * self._most)
 
     # --- trials -----------------------------------------------------------------------------------------------------
 
     def _try(self, calls: int, latency: float) -> None:
         before = self.allowed
-        if calls == before:  # nothing to try
+        if calls == before:  # the ceiling allows no trial
             self._measure(4 * before)
             return
         self._before = (before, latency)
@@ -208,13 +225,14 @@ class Limit:
         self._measure(max(TRIAL, 2 * calls), settle=max(before, calls))
 
     def _judge(self, before: int, latency_before: float, latency: float, now: float) -> None:
+        """A trial has ended: tell by whether the latency went along with the calls at least half of the way."""
         self._before = None
-        between = latency_before * (1 + self.allowed / before) / 2
-        fewer = self.allowed < before
-        if latency < between if fewer else latency > between:
+        half = latency_before * (1 + self.allowed / before) / 2
+        more = self.allowed > before
+        if latency > half if more else latency < half:
             self._opening = False
             self._try_more = now + self._patience
-            if not fewer:
+            if more:
                 self._patience = min(LONGEST_PATIENCE, 2 * self._patience)
                 self.allowed = before
             self._measure(self.allowed, settle=before)

@@ -20,6 +20,7 @@ class Target:
     slots: float
     seconds: Callable[[float, Random], float]
     waiting: float = math.inf
+    flaky: float = 0.0  # share of calls that are refused for no reason
     busy: int = 0
     queue: deque[int] = field(default_factory=deque)
 
@@ -78,7 +79,8 @@ def run(
         while idle and len(began) < limit.allowed:
             lane = idle.popleft()
             began[lane] = clock(now)
-            if target.busy >= target.slots and len(target.queue) >= target.waiting:
+            full = target.busy >= target.slots and len(target.queue) >= target.waiting
+            if full or (target.flaky and random.random() < target.flaky):
                 later(now + REFUSAL, "refusal", lane)
             else:
                 target.queue.append(lane)
