@@ -134,7 +134,8 @@ class Limit:
         if not self._adaptive:
             return
         # The call takes its place along, or the next one would be refused in its stead.
-        served = self.allowed = max(1, min(self.allowed, in_flight - 1))
+        served = max(1, in_flight - 1)
+        self.allowed = min(self.allowed, served)
         if now < self._same_until:
             self._ceiling = min(self._ceiling, served)
             return
@@ -145,8 +146,8 @@ class Limit:
         # That fewer calls brought no relief tells of a target that refuses some whatever their number.
         relieved = now >= self._unseal
         self._flaws = max(FLAWS, self._flaws / 2) if relieved else min(MOST_FLAWS, self._flaws * 2)
-        self._ceiling = served
-        self.allowed = max(1, round(served * KEPT))
+        self._ceiling = self.allowed
+        self.allowed = max(1, round(self._ceiling * KEPT))
         self._opening = self._looking = False
         self._before = None
         self._step = 1

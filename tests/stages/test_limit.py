@@ -7,11 +7,12 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.stages.limit import Limit
 from stages.knee import Target, Told, run
 
+from pipeline.stages.limit import Limit
+
 Seconds = Callable[[float, Random], float]
+Kind = Callable[[float], Seconds]  # of a mean
 
 
 def fixed(seconds: float) -> Seconds:
@@ -76,18 +77,17 @@ def test_the_knee_is_found_and_kept(most: int, best: float) -> None:
 
 @pytest.mark.parametrize("waiting", [0, 4, 48, math.inf])
 @pytest.mark.parametrize("seconds", [jittered, straggling])
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_knee_is_found_where_latencies_differ(waiting: float, seconds: Callable[[float], Seconds], seed: int) -> None:
+def test_the_knee_is_found_where_latencies_differ(waiting: float, seconds: Kind) -> None:
     def told(limit: Limit, lanes: int) -> Told:
-        return run(Target(24, seconds(0.02), waiting), limit, lanes=lanes, seconds=20, seed=seed)
+        return run(Target(24, seconds(0.02), waiting), limit, lanes=lanes, seconds=14)
 
     found, known = told(Limit(200), 200), told(Limit(24, False), 24)
-    for span in ((2, 10), (10, 20)):
+    for span in ((2, 8), (8, 14)):
         assert found.rate(*span) >= 0.95 * known.rate(*span)
-    assert found.refused(1, 20) <= 0.005 * len(found.answers)
+    assert found.refused(1, 14) <= 0.01 * len(found.answers)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     count=st.integers(2, 60),
     milliseconds=st.integers(5, 60),
@@ -103,7 +103,7 @@ def test_any_knee_is_found(count: int, milliseconds: int, waiting: float, most: 
 
 @pytest.mark.parametrize("waiting", [0, 48, math.inf])
 @pytest.mark.parametrize("seconds", [fixed, jittered])
-def test_a_capacity_that_changes_is_followed_within_seconds(waiting: float, seconds: Callable[[float], Seconds]) -> None:
+def test_a_capacity_that_changes_is_followed_within_seconds(waiting: float, seconds: Kind) -> None:
     changes = ((8.0, slots(8)), (16.0, slots(48)))
     told = run(Target(24, seconds(0.02), waiting), Limit(100), lanes=100, seconds=24, changes=changes)
     assert told.rate(4, 8) >= 0.95 * 1200
@@ -120,19 +120,16 @@ def test_a_capacity_that_changes_is_followed_within_seconds(waiting: float, seco
 @pytest.mark.parametrize("most", [1, 8, 32, 200])
 @pytest.mark.parametrize("seconds", [0.001, 0.02, 0.1])
 def test_a_fixed_latency_is_used_in_full(most: int, seconds: float) -> None:
-    span = 10 if most / seconds < 20_000 else 1
+    span = 10 if most / seconds <= 2000 else 2 if most / seconds <= 20_000 else 0.3
     told = run(Target(math.inf, fixed(seconds)), Limit(most), lanes=most, seconds=span, tick=0.001)
     assert told.rate(0, span) >= 0.98 * most / seconds
     assert told.allowed[-1][1] == most
 
 
-@pytest.mark.parametrize("most", [32, 200])
-@pytest.mark.parametrize("seconds", [0.02, 0.1])
+@pytest.mark.parametrize(("most", "seconds"), [(32, 0.02), (32, 0.1), (200, 0.1)])
 @pytest.mark.parametrize("kind", [jittered, straggling])
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_latencies_that_differ_do_not_throttle(
-    most: int, seconds: float, kind: Callable[[float], Seconds], seed: int
-) -> None:
+@pytest.mark.parametrize("seed", [1, 2])
+def test_latencies_that_differ_do_not_throttle(most: int, seconds: float, kind: Kind, seed: int) -> None:
     told = run(Target(math.inf, kind(seconds)), Limit(most), lanes=most, seconds=10, seed=seed, tick=0.001)
     assert mean_allowed(told, 10) >= 0.96 * most
     assert told.allowed[-1][1] == most
@@ -145,8 +142,8 @@ def test_our_own_process_as_the_bottleneck_costs_nothing(most: int) -> None:
     for adaptive in (True, False):
         target = Target(1, fixed(0))
         target.seconds = lambda now, random, target=target: (15 + 60 / (len(target.queue) + 1)) * 1e-6
-        told = run(target, Limit(most, adaptive), lanes=most, seconds=0.5, tick=0.001)
-        rates.append(told.rate(0, 0.5))
+        told = run(target, Limit(most, adaptive), lanes=most, seconds=0.2, tick=0.001)
+        rates.append(told.rate(0, 0.2))
     assert rates[0] >= 0.99 * rates[1]
 
 
@@ -161,7 +158,7 @@ def test_a_latency_that_drifts_does_not_throttle(change: Seconds) -> None:
 
 
 @pytest.mark.parametrize("kind", [fixed, jittered, straggling])
-def test_a_latency_that_leaps_does_not_throttle(kind: Callable[[float], Seconds]) -> None:
+def test_a_latency_that_leaps_does_not_throttle(kind: Kind) -> None:
     changes = ((4.0, takes(kind(0.2))), (10.0, takes(kind(0.02))), (14.0, takes(kind(0.08))))
     told = run(Target(math.inf, kind(0.02)), Limit(100), lanes=100, seconds=20, changes=changes)
     assert told.allowed[-1][1] == 100
