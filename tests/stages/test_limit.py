@@ -120,7 +120,7 @@ def test_a_capacity_that_changes_is_followed_within_seconds(waiting: float, seco
 @pytest.mark.parametrize("most", [1, 8, 32, 200])
 @pytest.mark.parametrize("seconds", [0.001, 0.02, 0.1])
 def test_a_fixed_latency_is_used_in_full(most: int, seconds: float) -> None:
-    span = 10 if most / seconds <= 2000 else 2 if most / seconds <= 20_000 else 0.3
+    span = 10 if most / seconds <= 2000 else 5 if most / seconds <= 20_000 else 0.3
     told = run(Target(math.inf, fixed(seconds)), Limit(most), lanes=most, seconds=span, tick=0.001)
     assert told.rate(0, span) >= 0.98 * most / seconds
     assert told.allowed[-1][1] == most
