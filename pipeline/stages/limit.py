@@ -37,12 +37,6 @@ BUSY: Final = 1.5
 STEEP: Final = 1.75
 FULL: Final = 2.0
 
-#: The share of the way to a window's latency that the one where no call waits goes: a shorter one, a longer one at the
-#: start (the first answers are those of the fastest calls), and later, which is enough for targets that drift.
-FOLLOW_DOWN: Final = 0.5
-FOLLOW_FIRST: Final = 0.5
-FOLLOW_UP: Final = 1 / 16
-
 #: A latency above this multiple of the usual one counts as so much: a few stragglers are no queue.
 STRAGGLER: Final = 3.0
 
@@ -186,9 +180,8 @@ class Limit:
         base = self._base = latency if self._base is None else self._base
         load = latency / max(base, SHORT)
         if load < (STEEP if self._opening else BUSY):
-            # A queue is not followed: either it soon makes the target busy, or the ceiling keeps it short.
-            up = FOLLOW_FIRST if self._opening and load < BUSY else FOLLOW_UP
-            self._base += (latency - base) * (FOLLOW_DOWN if latency < base else up)
+            if latency < base or (self._opening and load < BUSY):
+                self._base = (base + latency) / 2  # longer only at first: the first answers are of the fastest calls
             self._looking = False
             if self._opening:
                 self._grow(4.0 if load < BUSY else 2.0, now)

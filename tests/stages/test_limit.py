@@ -165,11 +165,24 @@ def test_a_latency_that_leaps_does_not_throttle(kind: Kind) -> None:
     assert mean_allowed(told, 20) >= 0.9 * 100
 
 
+def test_fast_first_answers_do_not_throttle() -> None:
+    """Nearly twice the latency of the first calls is neither few nor many: a trial with more calls must tell."""
+    told = run(
+        Target(math.inf, fixed(0.011)), Limit(200), lanes=200, seconds=5, changes=((0.01, takes(fixed(0.0205))),)
+    )
+    assert [calls for at, calls in told.allowed if at < 1][-1] == 200
+
+
 def test_a_knee_that_drifts_is_followed() -> None:
     told = run(Target(24, drifting(0.02, 0.08, 5, 45)), Limit(200), lanes=200, seconds=60)
     assert told.rate(50, 60) >= 0.95 * 24 / 0.08
     late = [calls for at, calls in told.allowed if at > 40] or [told.allowed[-1][1]]
     assert max(late) <= 100
+
+
+def test_a_knee_that_gets_faster_is_followed() -> None:
+    told = run(Target(24, fixed(0.1)), Limit(200), lanes=200, seconds=12, changes=((4.0, takes(fixed(0.02))),))
+    assert told.rate(8, 12) >= 0.95 * 1200
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
@@ -221,17 +234,17 @@ def test_the_first_refusal_of_all_is_one_too_many() -> None:
 
 
 def test_the_number_refused_is_tried_again_only_after_a_while() -> None:
-    limit = settled(64)
-    for in_flight in range(64, 39, -1):
+    limit = settled(200)
+    for in_flight in range(200, 39, -1):
         limit.pushed_back(in_flight, 9.0)
     reached, now = [], 9.0
     while now < 14:
-        now += 0.02
+        now += 0.1
         for _ in range(limit.allowed):
             limit.answered(0.02, limit.allowed, now)
         reached.append((now, limit.allowed))
     assert max(calls for at, calls in reached if at < 11) == 39
-    assert reached[-1][1] == 64
+    assert reached[-1][1] == 200
 
 
 # --- laws -----------------------------------------------------------------------------------------------------------
