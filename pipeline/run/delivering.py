@@ -1,5 +1,6 @@
 """Sends the rows of one walk: the stages in a task group, the canary before the rest, thresholds, and stopping."""
 
+import asyncio
 import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,9 +21,10 @@ from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.surroundings import Surroundings
 from pipeline.sessions import SessionPool
-from pipeline.stages.deliver import Deliverer, Sender
+from pipeline.stages.deliver import Deliverer
 from pipeline.stages.encode import Known, Slice, Slicer, Writer, encode
 from pipeline.stages.screen import Screens, screen
+from pipeline.stages.sender import Sender
 from pipeline.stages.settle import ADDING, Begun, Settler, Terms, begin
 
 
@@ -88,6 +90,7 @@ class Delivery:
             terms=terms,
             wall_clock=surroundings.wall_clock,
             random=surroundings.random,
+            clock=asyncio.get_running_loop().time,
         )
         retries = {name: channel.retries for name, channel in settings.contacts.channels.items()}
         self._canary = 0 if canary is None or canary.passed else canary.rows

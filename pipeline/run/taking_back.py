@@ -30,10 +30,10 @@ from pipeline.run.delivering import Delivery
 from pipeline.run.job import Job
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
-from pipeline.stages.deliver import Sender
 from pipeline.stages.encode import Body
 from pipeline.stages.faces import Faces
 from pipeline.stages.read import read
+from pipeline.stages.sender import Sender
 from pipeline.targets import Lookup
 
 #: Why rows of an undo are what they are.

@@ -12,8 +12,8 @@ import polars as pl
 from pipeline.ledger.recovery import Recovery
 from pipeline.records import UPDATE_UNANSWERED, Status
 from pipeline.run.known import OTHER
-from pipeline.stages.deliver import Sender
 from pipeline.stages.encode import Body
+from pipeline.stages.sender import Sender
 from pipeline.stages.settle import Terms
 from pipeline.targets import Lookup
 

@@ -15,11 +15,11 @@ In the good case a row costs: see that the answer accepts it, note that, and giv
 event loop that brought the answer (`_follow`). A worker's coroutine runs only where something else happens.
 """
 
-import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from random import Random
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 from anyio.abc import ObjectReceiveStream
@@ -41,66 +41,28 @@ from pipeline.records import Outcome, Status
 from pipeline.sessions import Lease, SessionPool
 from pipeline.stages.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
 from pipeline.stages.encode import Body
-from pipeline.stages.queue import Queue, Row
+from pipeline.stages.queue import Row
+from pipeline.stages.sender import Line, Sender
 from pipeline.stages.settle import Begun, Settler, Terms
+from pipeline.stages.traffic import Traffic
 from pipeline.wire import Answer
 
 H = TypeVar("H")
-H_contra = TypeVar("H_contra", contravariant=True)
 
 #: A row whose sessions expire so often in a row has something to do with it.
 RENEWALS_PER_ROW = 3
 
 
-class Line(Protocol):
-    """A session's way for rows (`pipeline.wire.Line`)."""
-
-    async def post(self, parts: Body, follow: Callable[[Answer], Body | None], /) -> Answer:
-        """Send a row; where `follow` gives another at its answer, that one, and so on. Gives the last one's answer.
-
-        Raises a RowError about the row sent last, or TargetUnusable.
-        """
-
-
-class Sender(Protocol[H_contra]):
-    """The row call of a target: `send`, or `line`, `judge` and `accepted` in its place, by which rows that the target
-    accepts follow each other at the speed of the wire.
-    """
-
-    async def send(self, handle: H_contra, body: Body) -> str:
-        """Send one row; return the target's code of acceptance.
-
-        Raises a RowError by recovery (the table above), or TargetUnusable.
-        """
-        line = self.line(handle)
-        assert line is not None, "a target has a row call, or a line for rows"
-        return await self.judge(handle, body, await line.post(body, lambda _: None))
-
-    def line(self, handle: H_contra) -> Line | None:
-        """The way for rows on this session, as it is now; None: each goes by `send`."""
-        return None
-
-    async def judge(self, handle: H_contra, body: Body, answer: Answer) -> str:
-        """What an answer says of a row; returns and raises like `send`.
-
-        What has the status and the bytes of an answer of acceptance is one too, and need not be judged again.
-        """
-        raise AssertionError("a target with a line judges what comes on it")
-
-    def accepted(self, handle: H_contra) -> None:
-        """Rows were accepted on this session by answers that were not judged."""
-        return
-
-
 class _Flight:
     """What a worker has in hand: one row at a time."""
 
-    __slots__ = ("flying", "fruitful", "known", "row", "sent")
+    __slots__ = ("flying", "fruitful", "heard", "known", "row", "sent")
 
     def __init__(self) -> None:
         self.row: Row | None = None
         self.flying = False  # whether its request may have left
         self.sent = 0.0  # when it left, wall clock
+        self.heard = False  # whether the limit has heard of its answer
         self.known: Answer | None = None  # the answer of acceptance that was seen last
         self.fruitful = False  # whether rows were accepted of which the target has not heard
 
@@ -121,6 +83,7 @@ class Deliverer(Generic[H]):
         terms: Terms,
         wall_clock: Callable[[], float],
         random: Random,
+        clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._terms = terms
         self._target = target
@@ -130,24 +93,22 @@ class Deliverer(Generic[H]):
         self._wall_clock = wall_clock
         self._random = random
         self._calls = settings.sessions * settings.calls_per_session
+        self._clock = clock
         self._stopping = anyio.Event()
         self._breaker = Breaker(settings.outage, self._stopping, random)
-        self._queue = Queue(2 * self._calls)
+        self._traffic = Traffic(
+            self._calls, rate=settings.rate, adaptive=settings.adaptive, clock=clock, stopped=self._stopping
+        )
         self._flights: list[_Flight] = []
         self._acceptance: tuple[int, bytes] | None = None  # status and body of an answer that accepts a row
         self._code: str | None = None  # its code
-        self._halted = bool(settings.rate)  # whether rows must not simply follow each other
+        self._halted = False  # whether rows must not simply follow each other
         self._outstanding = 0  # rows received and not settled
         self._exhausted = False  # no further slice will come
-        self._changed = anyio.Event()  # there may be something to do for a worker that found nothing
-        self._next_send = 0.0  # pacing by rate: when the next row may leave
-        self._not_before = 0.0  # the target asked us to wait until then
-        self._loop_time: Callable[[], float]  # anyio.current_time costs a microsecond more
         self.ended = anyio.Event()
         self.failure: RunError | None = None
         self.first_sent: float | None = None  # wall clock, seconds
         self.last_answer: float | None = None
-        self.in_flight = 0  # requests whose answer is awaited now
 
     async def run(self, slices: ObjectReceiveStream[Begun]) -> None:
         """Deliver every slice of the stream. Afterwards `failure` holds what ended it early, if anything did.
@@ -155,7 +116,6 @@ class Deliverer(Generic[H]):
         Rows that were received and not sent are settled as pending and those whose answer did not come as in doubt,
         also when this is cancelled.
         """
-        self._loop_time = asyncio.get_running_loop().time
         try:
             async with slices, anyio.create_task_group() as group:
                 group.start_soon(self._feed, slices)
@@ -171,7 +131,12 @@ class Deliverer(Generic[H]):
             self.failure = failure
         self._halted = True
         self._stopping.set()
-        self._wake()
+        self._traffic.end()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose answer is awaited now."""
+        return self._traffic.in_flight
 
     # --- rows -------------------------------------------------------------------------------------------------------
 
@@ -183,41 +148,22 @@ class Deliverer(Generic[H]):
                 async for begun in slices:
                     self._settler.received(begun.number)
                     self._outstanding += len(begun.piece.positions)
-                    self._queue.add(begun)
-                    self._wake()
-                    await self._queue.until_low()
+                    self._traffic.add(begun)
+                    await self._traffic.until_low()
                     while self._settler.crowded:
                         await self._settler.durable()
                 group.cancel_scope.cancel()
         self._exhausted = True
-        self._wake()
+        self._end_if_done()
 
     async def _cancel_on_stop(self, scope: anyio.CancelScope) -> None:
         await self._stopping.wait()
         scope.cancel()
 
-    async def _take(self) -> Row | None:
-        """The next row to send; None when there is none and none will come."""
-        while not self._stopping.is_set():
-            now = self._loop_time()
-            if (row := self._queue.next(now)) is not None:
-                return row
-            if self._exhausted and not self._outstanding:
-                return None
-            due = self._queue.due
-            with anyio.move_on_after(None if due is None else due - now):
-                await self._changed.wait()
-        return None
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
-
     def _give_back(self, flight: _Flight) -> None:
         assert flight.row is not None
-        self._queue.give_back(flight.row)
+        self._traffic.give_back(flight.row)
         flight.row = None
-        self._wake()
 
     def _note(
         self,
@@ -232,27 +178,27 @@ class Deliverer(Generic[H]):
     ) -> None:
         """Settle a row. `sent` is when it left, `answered` when the answer came; wall clock, None: never."""
         now = self._wall_clock()
-        latency = None if sent is None or answered is None else _milliseconds(answered - sent)
+        latency = None if sent is None or answered is None else round(max(0.0, answered - sent) * 1000, 3)
         sent_at = None if sent is None else int(sent * 1000)
         outcome = Outcome(row.position, status, code, reason, attempts, sent_at, int(now * 1000), latency)
         self._settler.settle(row.slice_number, outcome)
-        self._done()
-
-    def _done(self) -> None:
         self._outstanding -= 1
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
         assert self._outstanding >= 0, "a row was settled twice"
-        if not self._outstanding:
-            self._wake()
+        if self._exhausted and not self._outstanding:
+            self._traffic.end()
 
     def _release(self) -> None:
         """Settle what was received and is not settled: what may have left is in doubt, the rest was not sent."""
         unanswered = self._terms.unanswered or "the run stopped before the answer came"
         for flight in self._flights:
             if flight.row is not None:
-                row = self._land(flight)
+                row = self._land(flight, answered=False)
                 self._note(row, Status.IN_DOUBT, None, unanswered, row.attempts + 1, sent=flight.sent)
         status, reason = self._terms.unsent
-        for row in self._queue.drain():
+        for row in self._traffic.drain():
             self._note(row, status, None, reason, row.attempts)
 
     # --- workers ----------------------------------------------------------------------------------------------------
@@ -261,16 +207,18 @@ class Deliverer(Generic[H]):
         """Take a first row, then a lease, then rows until there are none: a small list opens few sessions."""
         flight = _Flight()
         self._flights.append(flight)
-        flight.row = await self._take()
+        flight.row = await self._traffic.take()
         try:
             while flight.row is not None:
                 try:
-                    async with self._pool.lease() as lease:
+                    async with AsyncExitStack() as stack:
+                        async with self._traffic.boarding():
+                            lease = await stack.enter_async_context(self._pool.lease())
                         if lease is None:
                             return
                         while flight.row is not None:
                             await self._deliver(lease, flight)
-                            flight.row = await self._take()
+                            flight.row = await self._traffic.take()
                 except NotDelivered as error:  # a further session could not be opened: the row is as good as new
                     self._failed(error)
                     await self._breaker.stopped_within(self._breaker.pause(error.retry_after))
@@ -294,9 +242,8 @@ class Deliverer(Generic[H]):
         while not self._stopping.is_set():
             turn = await breaker.passage(lambda: self._ask(lease)) if breaker.open else None
             try:
-                if self._settings.rate or self._not_before:
-                    await self._pace()
                 handle = await lease.handle()
+                await self._traffic.turn()
                 if self._stopping.is_set():
                     break
                 await self._send(lease, handle, flight, turn)
@@ -315,7 +262,7 @@ class Deliverer(Generic[H]):
                 await lease.renew()
             except NotDelivered as error:
                 if error.retry_after:
-                    self._not_before = max(self._not_before, self._loop_time() + error.retry_after)
+                    self._traffic.hold(error.retry_after)
                 self._failed(error)
                 if not breaker.open:
                     await breaker.stopped_within(breaker.pause(error.retry_after))
@@ -341,7 +288,7 @@ class Deliverer(Generic[H]):
                     self._answered(turn)
                     return
         except PutOff as error:
-            row = self._land(flight)
+            row = self._land(flight, answered=True)
             if row.put_off + 1 < self._settings.attempts:
                 self._put_off(row)
                 self._answered(turn)
@@ -349,16 +296,17 @@ class Deliverer(Generic[H]):
             status, code = Status.FAILED, error.code
             reason = f"the target put it off {row.put_off + 1} times: {error.reason}"
         except Refused as error:
-            row = self._land(flight)
+            row = self._land(flight, answered=True)
             status, code, reason = Status.REJECTED, error.code, error.reason
         except AlreadyThere as error:
-            row = self._land(flight)
+            row = self._land(flight, answered=True)
             code = error.code
             if not row.doubted:
                 status, reason = Status.DUPLICATE, error.reason
             # else an earlier send of ours, of which no answer came, has brought it there after all
         except OutcomeUnknown as error:
-            row = self._land(flight)
+            self._traffic.pushed_back()
+            row = self._land(flight, answered=False)
             if self._terms.repeatable and row.put_off + 1 < self._settings.attempts:
                 self._put_off(row)
             else:
@@ -366,11 +314,14 @@ class Deliverer(Generic[H]):
                 self._note(row, Status.IN_DOUBT, error.code, reason, row.attempts + 1, sent=flight.sent)
             self._failed(error)
             return
-        except PipelineError:
-            flight.row = self._land(flight)  # surely not added; anything else that is raised leaves the row in doubt
+        except PipelineError as error:
+            if isinstance(error, NotDelivered):
+                self._traffic.pushed_back()
+            # Surely not added; anything else that is raised leaves the row in doubt.
+            flight.row = self._land(flight, answered=isinstance(error, SessionExpired))
             raise
         else:
-            row = self._land(flight)
+            row = self._land(flight, answered=True)
         self._answered(turn)
         self._note(row, status, code, reason, row.attempts + 1, sent=flight.sent, answered=self.last_answer)
 
@@ -389,6 +340,7 @@ class Deliverer(Generic[H]):
         last = flight.row
         if last is None:
             return self._code
+        self._hear(flight)
         if self._accepts(answer):
             self._target.accepted(handle)
             return self._code
@@ -404,27 +356,26 @@ class Deliverer(Generic[H]):
             flight.known = answer
         row, sent, now = flight.row, flight.sent, self._wall_clock()
         assert row is not None
-        self._settler.accept(
-            row.slice_number,
-            Outcome(
-                row.position,
-                Status.ACCEPTED,
-                self._code,
-                None,
-                row.attempts + 1,
-                int(sent * 1000),
-                int(now * 1000),
-                _milliseconds(now - sent),
-            ),
+        position, slice_number, _, attempts, _, _ = row
+        latency = now - sent if now > sent else 0.0
+        accepted, milliseconds = Status.ACCEPTED, round(latency * 1000, 3)
+        outcome = Outcome(
+            position, accepted, self._code, None, attempts + 1, int(sent * 1000), int(now * 1000), milliseconds
         )
+        self._settler.accept(slice_number, outcome)
+        self._outstanding -= 1
         flight.fruitful = True
         self.last_answer = flight.sent = now
-        self._done()
-        loop_now = self._loop_time()
-        if self._halted or not lease.good_at(loop_now) or (row := self._queue.next(loop_now)) is None:
-            self._land(flight)
+        loop_now = self._clock()
+        if self._halted or not self._outstanding or not lease.good_at(loop_now):
+            self._traffic.heard(latency)
+            self._land(flight, answered=False)
+            self._end_if_done()
             return None
-        flight.row = row
+        flight.row = row = self._traffic.relay(latency, loop_now)
+        if row is None:
+            flight.flying = False
+            return None
         return row.body
 
     def _accepts(self, answer: Answer) -> bool:
@@ -433,18 +384,26 @@ class Deliverer(Generic[H]):
     def _take_off(self, flight: _Flight) -> None:
         """The request of the row in hand may leave."""
         flight.flying = True
+        flight.heard = False
         flight.sent = self._wall_clock()
-        self.in_flight += 1
+        self._traffic.take_off()
         if self.first_sent is None:
             self.first_sent = flight.sent
 
-    def _land(self, flight: _Flight) -> Row:
-        """The request is over. Gives the row, which is not in hand any more."""
+    def _land(self, flight: _Flight, *, answered: bool) -> Row:
+        """The request is over; `answered`: by an answer to the row. Gives the row, which is not in hand any more."""
         row = flight.row
         assert row is not None
+        if answered and not flight.heard:
+            self._hear(flight)
         flight.row, flight.flying = None, False
-        self.in_flight -= 1
+        self._traffic.land()
         return row
+
+    def _hear(self, flight: _Flight) -> None:
+        """Let the limit hear of an answer, before its meaning is asked for, which may take calls of its own."""
+        flight.heard = True
+        self._traffic.heard(max(0.0, self._wall_clock() - flight.sent))
 
     def _failed(self, error: NotDelivered | OutcomeUnknown) -> None:
         """No answer came. It never raises: what became of the row is settled already, or it is given back."""
@@ -460,32 +419,14 @@ class Deliverer(Generic[H]):
         breaker = self._breaker
         if breaker.troubled and (turn is not None or not breaker.open):
             breaker.succeeded()
-        self._halted = bool(
-            self._settings.rate or breaker.open or self._stopping.is_set() or self._not_before > self._loop_time()
-        )
+        self._halted = breaker.open or self._stopping.is_set()
 
     def _put_off(self, row: Row) -> None:
         put_off = row.put_off + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**put_off) * (0.5 + self._random.random() / 2)
-        self._queue.put_off(row._replace(attempts=row.attempts + 1, put_off=put_off), self._loop_time() + pause)
-        self._wake()
+        self._traffic.put_off(row._replace(attempts=row.attempts + 1, put_off=put_off), pause)
 
     async def _ask(self, lease: Lease[H]) -> None:
         """Ask the target something harmless, to hear whether it answers at all."""
         if not await lease.prove(await lease.handle()):
             await lease.renew()
-
-    async def _pace(self) -> None:
-        """Wait for this row's turn under `rate`, and for the pause that the target asked for."""
-        now = anyio.current_time()
-        at = max(now, self._next_send)
-        if self._settings.rate:
-            # A tenth of a second that was lost may be caught up with, no more.
-            self._next_send = max(self._next_send, now - 0.1) + 1.0 / self._settings.rate
-        at = max(at, self._not_before)
-        if at > now:
-            await self._breaker.stopped_within(at - now)
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(max(0.0, seconds) * 1000, 3)

@@ -1,7 +1,7 @@
 """What a target is, and the register of those we know.
 
 A target is one system that contacts go into. The protocols that each stage needs of it stand beside that stage
-(`SessionProvider` in sessions, `Encoder` in stages.encode, `Sender` in stages.deliver, `ReadBack` in stages.canary); a
+(`SessionProvider` in sessions, `Encoder` in stages.encode, `Sender` in stages.sender, `ReadBack` in stages.canary); a
 target is the sum of them. Every system gives sessions; whether it takes contacts, and whether it can be asked what it
 holds, is for it to say. A further system is one new module and one line in `REGISTER`; what is usual it inherits from
 the protocols, and `tests/conformance` says whether it keeps them.
@@ -18,8 +18,8 @@ import polars as pl
 from pipeline.config import ContactsSettings, Settings, TargetSettings
 from pipeline.sessions import SessionProvider
 from pipeline.stages.canary import ReadBack
-from pipeline.stages.deliver import Sender
 from pipeline.stages.encode import Body, Encoder
+from pipeline.stages.sender import Sender
 from pipeline.wire import ClientFactory
 
 

@@ -19,8 +19,8 @@ from pipeline.config import Settings, TargetSettings
 from pipeline.errors import NotDelivered, OpeningRefused, OutcomeUnknown, PutOff, Refused, SessionExpired
 from pipeline.records import CHANNELS
 from pipeline.stages.canary import Held, HeldChannel
-from pipeline.stages.deliver import Sender
 from pipeline.stages.encode import Body
+from pipeline.stages.sender import Sender
 from pipeline.targets.onc import TARGET_SETTINGS
 from pipeline.wire import Answer
 

@@ -30,8 +30,9 @@ from pipeline.records import CONTACTS_SCHEMA, Status
 from pipeline.run import updating
 from pipeline.sessions import SessionPool
 from pipeline.stages import breaker
-from pipeline.stages.deliver import RENEWALS_PER_ROW, Deliverer, Sender
+from pipeline.stages.deliver import RENEWALS_PER_ROW, Deliverer
 from pipeline.stages.encode import Body, Slice
+from pipeline.stages.sender import Sender
 from pipeline.stages.settle import ADDING, Begun, Settler, begin
 
 pytestmark = pytest.mark.anyio
