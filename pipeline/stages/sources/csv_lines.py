@@ -129,7 +129,12 @@ class LineReader:
         if len(cells) < count:
             lines = _split(records)
             index = _starting(lines)
-            if (index.diff().max() or count) * (lines.str.len_bytes().max() + 2) > longest:
+            # At most so long: one that goes on for the most lines, all of them as long as the longest.
+            most = pl.concat([index, pl.Series([count], dtype=pl.UInt32)]).diff().max()
+            width = lines.str.len_bytes().max()
+            assert isinstance(most, int)
+            assert isinstance(width, int)
+            if most * (width + 2) > longest:
                 return None
         return self._indexed(cells, index), end, count
 
