@@ -395,6 +395,13 @@ def test_a_missing_closing_quote_does_not_swallow_the_rows_after_it() -> None:
         ]
 
 
+@pytest.mark.parametrize("after", [b"", b"3,4\n"])
+def test_a_record_of_many_short_lines_is_too_long_wherever_it_stands(after: bytes) -> None:
+    rows = read(b'a,b\n1,"2"\n5,"' + b"x\n" * 60 + b'"\n' + after, longest=100)
+    assert [(row.line, row.damage is None) for row in rows[:2]] == [(2, True), (3, False)]
+    assert len(rows) == 2 + 60 + len(after) // 4
+
+
 def test_a_quote_that_a_later_cell_would_close_does_not_swallow_rows() -> None:
     rows = read(b'a,b\n"1,2\n3,4\n5,"6"\n7,8\n')
     assert [(row.line, row.damage is None) for row in rows] == [(2, False), (3, True), (4, True), (5, True)]

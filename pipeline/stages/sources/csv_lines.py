@@ -41,13 +41,12 @@ def lines_of(chunk: bytes) -> tuple[bytes, pl.Series]:
     return usable, lines
 
 
-def starts_of(usable: bytes, lines: pl.Series, index: pl.Series) -> list[int]:
-    """Where those of the lines that are at `index` start, in bytes."""
+def starts_of(usable: bytes, lines: pl.Series) -> pl.Series:
+    """Where the lines start, in bytes."""
     ends, odd = divmod(len(usable) - lines.str.len_bytes().sum(), len(lines))
     if odd or (ends == 2 and usable.count(b"\r\n") < len(lines)):  # not all lines end alike
         lines, ends = pl.Series([usable], dtype=pl.Binary).cast(pl.String).str.split("\n").explode(), 1
-    offsets = (lines.str.len_bytes().cast(pl.UInt64) + ends).cum_sum().shift(1, fill_value=0)
-    return offsets.gather(index).to_list()
+    return (lines.str.len_bytes().cast(pl.UInt64) + ends).cum_sum().shift(1, fill_value=0)
 
 
 class LineReader:
@@ -62,20 +61,22 @@ class LineReader:
         mark = re.escape(delimiter)
         cell = rf'(?:"(?:[^"\x00]|"")*"|[^"\x00{mark}]*)'
         self._whole = rf'^{cell}(?:{mark}{cell}){{{width - 1}}}(?:{mark}(?:"")?)*$'
+        cell = rf'(?:"(?:[^"\x00\r]|\r\n|"")*"|[^"\x00\r\n{mark}]*)'
+        self._records = rf'\A(?:{cell}(?:{mark}{cell}){{{width - 1}}}(?:{mark}(?:"")?)*\r?\n)*'
         self._opening = rf'(?:^|{mark})"'
 
-    def kinds(self, usable: bytes, lines: pl.Series) -> pl.Series | int:
-        """What each line is: PLAIN, QUOTED or ODD. A number: all are PLAIN, or all are QUOTED."""
-        if b'"' not in usable and b"\0" not in usable and len(usable) <= LONGEST_LINE:
-            return PLAIN
+    def are_plain(self, usable: bytes) -> bool:
+        """Whether each line is PLAIN."""
+        return b'"' not in usable and b"\0" not in usable and len(usable) <= LONGEST_LINE
+
+    def kinds(self, usable: bytes, lines: pl.Series) -> pl.Series:
+        """What each line is: PLAIN, QUOTED or ODD."""
         kinds = pl.repeat(PLAIN, len(lines), dtype=pl.UInt8, eager=True)
         if b'"' in usable:
             index = lines.str.contains('"', literal=True).arg_true()
-            texts = lines if len(index) == len(lines) else lines.gather(index)
+            texts = lines.gather(index)
             if self._width <= _WIDEST:
                 whole = texts.str.contains(self._whole)
-                if len(index) == len(lines) and len(usable) <= LONGEST_LINE and whole.all():
-                    return QUOTED
                 kinds = kinds.scatter(index.filter(whole), QUOTED)
                 index, texts = index.filter(~whole), texts.filter(~whole)
             # Where no cell begins with a quote, quotes are text.
@@ -107,6 +108,36 @@ class LineReader:
         cells.columns = self._columns
         return cells.select(_null_if_empty(pl.all()), pl.int_range(pl.len(), dtype=pl.UInt32).alias(INDEX), _WHOLE)
 
+    def whole(self, chunk: bytes, *, longest: int) -> tuple[pl.DataFrame, int, int] | None:
+        """The rows of the whole records that come first, on however many lines, and how many bytes and lines they take.
+
+        None: they are less than half of the chunk, or one of several lines may have more than `longest` bytes.
+        """
+        if not 1 < self._width <= _WIDEST or b'"' not in chunk or len(chunk) > LONGEST_LINE:
+            return None  # in one column, a blank line would pass for a record
+        try:
+            text = pl.Series([chunk], dtype=pl.Binary).cast(pl.String)
+        except pl.exceptions.ComputeError:
+            return None
+        end = len(chunk) - text.str.replace(self._records, "").str.len_bytes().item()
+        if 2 * end < len(chunk):
+            return None
+        records = chunk[:end]
+        count = records.count(b"\n")
+        index = pl.int_range(count, dtype=pl.UInt32, eager=True)
+        cells = self._parsed(records)
+        if len(cells) < count:
+            lines = _split(records)
+            index = _starting(lines)
+            # At most so long: one that goes on for the most lines, all of them as long as the longest.
+            most = pl.concat([index, pl.Series([count], dtype=pl.UInt32)]).diff().max()
+            width = lines.str.len_bytes().max()
+            assert isinstance(most, int)
+            assert isinstance(width, int)
+            if most * (width + 2) > longest:
+                return None
+        return self._indexed(cells, index), end, count
+
     def plain(self, lines: pl.Series, index: pl.Series) -> pl.DataFrame:
         """The rows on PLAIN lines, those with too few or too many cells too; blank lines are none."""
         width, mark, last = self._width, self._delimiter, self._columns[-1]
@@ -137,8 +168,11 @@ class LineReader:
 
     def quoted(self, records: bytes, index: pl.Series) -> pl.DataFrame:
         """The rows of whole records one after the other, that of each at its index. Raises SourceError."""
+        return self._indexed(self._parsed(records), index)
+
+    def _parsed(self, records: bytes) -> pl.DataFrame:
         first = b"x" + self._delimiter.encode() * (self._width - 1)  # tells polars how wide rows are
-        cells = pl.read_csv(
+        return pl.read_csv(
             first + b"\n" + records,
             has_header=False,
             schema=dict.fromkeys(self._columns, pl.String),
@@ -146,6 +180,8 @@ class LineReader:
             null_values="",
             truncate_ragged_lines=True,  # what is too much is empty
         ).slice(1)
+
+    def _indexed(self, cells: pl.DataFrame, index: pl.Series) -> pl.DataFrame:
         if len(cells) != len(index):
             # Never seen; but a row lost in silence is the one thing that must not happen.
             raise SourceError(
@@ -157,6 +193,15 @@ class LineReader:
 
 def _null_if_empty(cells: pl.Expr) -> pl.Expr:
     return pl.when(cells != "").then(cells)
+
+
+def _starting(lines: pl.Series) -> pl.Series:
+    """The indices of the lines on which a record starts, where all quotes are in pairs."""
+    quoted = lines.str.contains('"', literal=True).arg_true()
+    odd = quoted.filter(lines.gather(quoted).str.count_matches('"', literal=True) % 2 == 1)
+    # They come in twos, and on the lines behind the first, up to the second, the record goes on.
+    borders = pl.repeat(0, len(lines), dtype=pl.UInt8, eager=True).scatter(odd, 1)
+    return (borders.cast(pl.UInt32).cum_sum().shift(1, fill_value=0) % 2 == 0).arg_true()
 
 
 def _split(text: bytes) -> pl.Series:

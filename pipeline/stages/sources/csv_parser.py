@@ -64,31 +64,27 @@ class Parser:
 
         The last record is left out if it may go on behind the chunk, which `final` denies. Raises SourceError.
         """
-        usable, lines = lines_of(chunk)
-        end, count, more = len(chunk), len(lines), False
-        rows = self._lines.wrapped(usable, lines)
-        if rows is None:
-            rows, end, count, more = self._rows(chunk, usable, lines, line, final=final)
+        rows, end, count, more = self._rows(chunk, line, final=final)
         rows = self._without_headers(rows)
         numbers = (line + rows[INDEX].cast(pl.UInt64)).alias("line")
         frame = rows.select(self._columns)
         frame.columns = self._names
         return Parsed(Piece(frame, numbers, rows[DAMAGE]), end, line + count, more)
 
-    def _rows(
-        self, chunk: bytes, usable: bytes, lines: pl.Series, line: int, *, final: bool
-    ) -> tuple[pl.DataFrame, int, int, bool]:
+    def _rows(self, chunk: bytes, line: int, *, final: bool) -> tuple[pl.DataFrame, int, int, bool]:
         """The rows, the offset up to which the chunk has been read, how many lines that is, and whether more can be."""
+        if chunk.startswith(b'"') and (rows := self._lines.wrapped(*lines_of(chunk))) is not None:
+            return rows, len(chunk), len(rows), False
+        if (whole := self._lines.whole(chunk, longest=self._scanner.longest)) is not None:
+            rows, end, count = whole
+            return rows, end, count, end < len(chunk)
+        usable, lines = lines_of(chunk)
         everywhere = pl.int_range(len(lines), dtype=pl.UInt32, eager=True)
+        if self._lines.are_plain(usable):
+            return self._lines.plain(lines, everywhere), len(chunk), len(lines), False
         kinds = self._lines.kinds(usable, lines)
-        if isinstance(kinds, int):
-            if kinds == PLAIN:
-                return self._lines.plain(lines, everywhere), len(chunk), len(lines), False
-            # polars takes one carriage return from the end of a line; the lines have lost all of them.
-            whole = usable if b"\r\r" not in usable else lines.str.join("\n").cast(pl.Binary).item()
-            return self._lines.quoted(whole, everywhere), len(chunk), len(lines), False
         odd = everywhere.filter(kinds == ODD)
-        starts = starts_of(usable, lines, odd) if len(odd) else []
+        starts = starts_of(usable, lines).gather(odd).to_list() if len(odd) else []
         careful = self._with_care(chunk, usable, odd.to_list(), starts, line, final=final)
         lines, kinds = lines.head(careful.lines), kinds.head(careful.lines).scatter(careful.absent, NONE)
         parts = [self._frame(careful.rows)]

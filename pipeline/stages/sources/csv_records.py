@@ -95,6 +95,8 @@ def with_lf(data: bytes) -> bytes:
         return data
     if b"\n" not in data:
         return data.replace(b"\r", b"\n")
+    if data.count(b"\r") == data.count(b"\r\n"):  # ten times faster than to look at each
+        return data
     return _BARE.sub(lambda run: b"\n" * len(run[0]), data)
 
 
