@@ -27,7 +27,7 @@ def survey(path: Path, unique: str) -> None:
     contacts = ContactsSettings.model_validate(
         {"key": ["customer_id"], "region": "CA", "unique": unique, "sms": {"destination": "{mobile}", "text": "Hi."}}
     )
-    screener = Screener(contacts, campaign="c", wave=None, carrier=Carrier(), authorities=Obliging(), identify=False)
+    screener = Screener(contacts, campaign="c", wave=None, carrier=Carrier(), authorities=Obliging())
     survey = Survey()
     for batch in batches([open_source(path)]):
         survey.add(screener.screen(batch))
