@@ -79,8 +79,8 @@ class Batch:
 CONTACTS_SCHEMA: Final = pl.Schema(
     [
         ("key", pl.String),  # the row's key; null where it has none
-        ("contact_id", pl.String),  # UUIDv5 as sent, lower case; null where the key is null, and in a walk without ids
-        ("content", pl.String),  # hash of what is sent for it: 32 hex digits; null unless the row can be sent, likewise
+        ("contact_id", pl.String),  # UUIDv5 as sent, lower case; null where the key is null
+        ("content", pl.String),  # hash of what is sent for it: 32 hex digits; null unless the row can be sent
         ("status", pl.String),  # a Status where screening settles the row; null: it can be sent
         ("reason", pl.String),  # why it is settled, in words a person can act on; null: it can be sent
         ("column", pl.String),  # the source's column at fault, the first of several; null: none

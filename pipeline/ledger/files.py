@@ -37,7 +37,8 @@ OTHERS: Final = "(others)"
 NOT_ATTEMPTED: Final = "not attempted yet"
 
 _COUNTED: Final = 10 * NAMED  # different texts that are told apart while counting
-_ROW_GROUP: Final = 1 << 17  # rows of a row group in the Parquet file; so many are held while it is written
+_ZSTD: Final = 1  # of ids and hashes the usual level 3 makes a larger file, and takes twice as long
+_ROW_GROUP: Final = 1 << 15  # rows of a row group in the Parquet file; so many are held while it is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,9 @@ def sink_parquet(frames: Iterator[pl.DataFrame], schema: pl.Schema, part: Path, 
             raise
 
     try:
-        register_io_source(watched, schema=schema).sink_parquet(part, row_group_size=_ROW_GROUP)
+        register_io_source(watched, schema=schema).sink_parquet(
+            part, compression="zstd", compression_level=_ZSTD, row_group_size=_ROW_GROUP
+        )
     except (OSError, pl.exceptions.ComputeError) as error:
         if failure:  # not of the disk: the stream itself broke off
             raise failure[0] from None

@@ -160,13 +160,10 @@ class State:
         """Put down that slice `number` of a run may now be sent: rows at `positions` of its input, `contacts` with
         contact_id and content.
         """
-        ids, contents = packed(contacts)
         at = array("Q", positions).tobytes()
+        ids, contents = (_joined(contacts[name]) for name in ("contact_id", "content"))
         with self.transaction() as database:
-            database.execute(
-                "INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?)",
-                (run, number, at, b"".join(ids), b"".join(contents)),
-            )
+            database.execute("INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?)", (run, number, at, ids, contents))
             database.execute(_SENDS, (run,))
 
     def claim_update(self, run: int, contacts: pl.DataFrame) -> None:
@@ -337,3 +334,8 @@ def packed(contacts: pl.DataFrame) -> tuple[list[bytes], list[bytes]]:
 def packed_ids(ids: pl.Series) -> list[bytes]:
     """The 16 bytes of each UUID."""
     return ids.str.replace_all("-", "", literal=True).str.decode("hex").to_list()
+
+
+def _joined(hexed: pl.Series) -> bytes:
+    """The bytes of all UUIDs, or hashes, one behind the other."""
+    return bytes.fromhex("".join(hexed.to_list()).replace("-", ""))

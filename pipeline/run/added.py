@@ -9,8 +9,7 @@ from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.state import State, packed_ids
 from pipeline.records import NOT_ADDED, UPDATED, Batch, Screened, Status
 from pipeline.run.job import Job
-from pipeline.stages.read import batches
-from pipeline.stages.screen import Screener
+from pipeline.stages.screen import Screens
 
 
 class Added:
@@ -21,7 +20,7 @@ class Added:
     has not added. The same in every walk, as the journal of a run that is undone does not grow.
     """
 
-    def __init__(self, screener: Screener, recovery: Recovery, state: State) -> None:
+    def __init__(self, screener: Screens, recovery: Recovery, state: State) -> None:
         self._screener = screener
         self._recovery = recovery
         self._state = state
@@ -56,4 +55,4 @@ class Added:
 
 def walk(job: Job, added: Added) -> Iterator[Screened]:
     """The whole input once."""
-    return map(added.screen, batches(job.sources, limit=job.options.limit))
+    return map(added.screen, job.batches())

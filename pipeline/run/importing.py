@@ -201,7 +201,7 @@ class _Import:
         """`--max-bad` stands before the first row here too: what screening refuses and what the target has refused."""
         counts: Counter[Status] = Counter()
         with self._stopping.cancelling():
-            walk = self._job.screened(identify=False)
+            walk = self._job.screened()
             while (screened := await anyio.to_thread.run_sync(next, walk, None)) is not None:
                 settled = screened.contacts["status"].drop_nulls().value_counts().iter_rows()
                 counts.update({Status(status): number for status, number in settled})
@@ -288,7 +288,7 @@ class _Import:
         began = monotonic()
         survey = Survey(sources=self._sources)
         known = self._known()
-        screened_rows = self._job.screened(identify=known is not None)
+        screened_rows = self._job.screened()
         walk = ((screened, known.applied(screened) if known else screened) for screened in screened_rows)
         with self._stopping.cancelling():
             while (both := await anyio.to_thread.run_sync(next, walk, None)) is not None:

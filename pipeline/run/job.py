@@ -1,9 +1,12 @@
 """One run as all its parts see it: what was asked for, where it lies, and its walks over the input."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from anyio.abc import ObjectSendStream
 
 from pipeline.config import Settings, Share
 from pipeline.ledger import lines
@@ -11,15 +14,16 @@ from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.resubmit import DEFAULT_FORM, Form
 from pipeline.ledger.rundirectory import RunDirectory
-from pipeline.records import Screened, Status
+from pipeline.records import Batch, Screened, Status
 from pipeline.run.surroundings import Surroundings
 from pipeline.sessions import SessionPool
-from pipeline.stages.read import Source, batches
-from pipeline.stages.screen import Screener, Suppression
+from pipeline.stages.kept import Kept
+from pipeline.stages.read import Source, batches, read
+from pipeline.stages.screen import Screener, Screens, Suppression
 from pipeline.targets import Lookup, Rows, Target
 
-#: Rows of a batch in a walk that sends nothing: so many at once cost half of what they do by 8,192.
-WALK_ROWS: Final = 32_768
+#: Rows of a batch: by fewer each costs more time, by more they take more memory.
+WALK_ROWS: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Job:
     recorded: tuple[lines.Source, ...]  # the sources as they were when the run began
     target: Target
     suppression: Suppression
+    kept: Kept = field(default_factory=Kept)  # what the first whole walk over the sources has made of them
 
     @property
     def rows(self) -> Rows:
@@ -88,8 +93,10 @@ class Job:
         calls = self.settings.delivery.sessions * self.settings.delivery.calls_per_session
         return 4 * calls if self.lookup is None else None
 
-    def screener(self, *, identify: bool = True) -> Screener:
-        """A screener for one walk; see there for `identify`."""
+    def screener(self) -> Screens:
+        """What settles the batches of one walk."""
+        if self.kept.whole:
+            return self.kept
         return Screener(
             self.settings.contacts,
             campaign=self.settings.target.campaign,
@@ -97,13 +104,21 @@ class Job:
             carrier=self.rows,
             authorities=self.surroundings.authorities,
             suppression=self.suppression,
-            identify=identify,
         )
 
-    def screened(self, *, identify: bool = True) -> Iterator[Screened]:
-        """One walk over the whole input."""
-        screener = self.screener(identify=identify)
-        return map(screener.screen, batches(self.sources, batch_rows=WALK_ROWS, limit=self.options.limit))
+    def batches(self) -> Iterator[Batch]:
+        """The whole input, cut in the same way each time."""
+        return batches(self.sources, batch_rows=WALK_ROWS, limit=self.options.limit)
+
+    @property
+    def read(self) -> Callable[[ObjectSendStream[Batch]], Awaitable[None]]:
+        """The stage that reads the same."""
+        return functools.partial(read, self.sources, batch_rows=WALK_ROWS, limit=self.options.limit)
+
+    def screened(self) -> Iterator[Screened]:
+        """One walk over the whole input. What the first that comes to its end makes of it is kept for the others."""
+        walk = map(self.screener().screen, self.batches())
+        return walk if self.kept.whole else self.kept.keeping(walk, self.directory.path)
 
     @property
     def form(self) -> Form:

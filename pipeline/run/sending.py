@@ -29,7 +29,6 @@ from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Reconciler
 from pipeline.run.standing import survey
-from pipeline.stages.read import read
 
 #: After so many rounds of sending in which no row was accepted, rows that always lack an answer have failed.
 STALE_ROUNDS: Final = 3
@@ -243,7 +242,7 @@ class Sending:
             job.rows,
             self._pool,
             self._journal,
-            functools.partial(read, job.sources, limit=job.options.limit),
+            job.read,
             job.screener(),
             surroundings=job.surroundings,
             course=course,
@@ -315,7 +314,7 @@ class Sending:
             updating.Update(lookup),
             self._pool,
             self._journal,
-            functools.partial(read, job.sources, limit=job.options.limit),
+            job.read,
             job.screener(),
             surroundings=job.surroundings,
             course=self._course,

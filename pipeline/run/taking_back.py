@@ -32,7 +32,6 @@ from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.stages.encode import Body
 from pipeline.stages.faces import Faces
-from pipeline.stages.read import read
 from pipeline.stages.sender import Sender
 from pipeline.targets import Lookup
 
@@ -226,7 +225,7 @@ class TakingBack:
             _Removal(self._lookup),
             self._pool,
             journal,
-            functools.partial(read, job.sources, limit=job.options.limit),
+            job.read,
             self.added(),
             surroundings=job.surroundings,
             course=self._course,

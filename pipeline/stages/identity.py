@@ -28,13 +28,12 @@ def contact_id(campaign: str, wave: str | None, key: str) -> str:
 
 def contact_ids(campaign: str, wave: str | None, keys: pl.Series) -> pl.Series:
     """`contact_id` of each key; null where the key is null."""
-    start = hashlib.sha1(_namespace(campaign, wave).bytes, usedforsecurity=False)
+    namespace = _namespace(campaign, wave).bytes
     there = keys.is_not_null()
-    digests: list[bytes] = []
-    for key in keys.filter(there).cast(pl.Binary).to_list():
-        digest = start.copy()
-        digest.update(key)
-        digests.append(digest.digest())
+    digests = [
+        hashlib.sha1(namespace + key, usedforsecurity=False).digest()
+        for key in keys.filter(there).cast(pl.Binary).to_list()
+    ]
     hexed = pl.col("digest")  # 40 digits, of which 32 are used
     fields = (
         hexed.str.slice(0, 8),

@@ -72,11 +72,8 @@ class Screener:
         carrier: Carrier,
         authorities: Authorities,
         suppression: Suppression | None = None,
-        identify: bool = True,
     ) -> None:
-        """`identify`: contacts get their ids and the hashes of what is sent, which take most of the time; else both are
-        null. Raises ConfigError where the mapping cannot work with any source.
-        """
+        """Raises ConfigError where the mapping cannot work with any source."""
         if problems := check_mapping(contacts) or check_characters(contacts, carrier.forbidden):
             raise ConfigError(problems)
         self._contacts = contacts
@@ -90,7 +87,6 @@ class Screener:
             Channel.of(name, settings, contacts.phone_type) for name, settings in contacts.channels.items()
         ]
         self._fields = [Template.parse(text) for text in contacts.fields.values()]
-        self._identifying = identify or any("contact.id" in field.columns for field in self._fields)
         self._retries = {name: settings.retries for name, settings in contacts.channels.items()}
         self._duplicates = Duplicates(contacts, self._channels)
 
@@ -123,11 +119,10 @@ class Screener:
         remarks = [
             only(remark, sent[name].is_not_null()) for name, reading in readings.items() for remark in reading.remarks
         ]
-        ids = contact_ids(self._campaign, self._wave, keys) if self._identifying else nothing(frame.height)
         made = pl.DataFrame(
             {
                 "key": keys,
-                "contact_id": ids,
+                "contact_id": contact_ids(self._campaign, self._wave, keys),
                 "content": nothing(frame.height),
                 "status": verdicts.status,
                 "reason": verdicts.reason,
@@ -258,13 +253,10 @@ class Screener:
     # --- around them --------------------------------------------------------------------------------------------
 
     def _finish(self, made: pl.DataFrame, verdicts: Verdicts) -> pl.DataFrame:
-        content = made["content"]
-        if self._identifying:
-            indices = verdicts.open.arg_true()
-            sent = made.select(column for column in made.columns if column in SENT)
-            content = content.scatter(indices, contents(sent[indices], self._retries))
+        indices = verdicts.open.arg_true()
+        sent = made.select(column for column in made.columns if column in SENT)
         finished = made.with_columns(
-            content.alias("content"),
+            made["content"].scatter(indices, contents(sent[indices], self._retries)),
             verdicts.status.alias("status"),
             verdicts.reason.alias("reason"),
             verdicts.column.alias("column"),

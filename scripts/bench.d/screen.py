@@ -38,13 +38,9 @@ MAPPING: dict[str, Any] = {
     "email": {"destination": "{email}"},
 }
 
-#: The walk of a survey that asks for no ids.
-SURVEY = "survey, without ids"
-
 #: What is left out or put in, in comparison with the whole.
 VARIANTS: dict[str, dict[str, Any]] = {
     "whole": {},
-    SURVEY: {},
     "unique = none": {"unique": "none"},
     "unique = destination": {"unique": "destination"},
     "key from destinations": {"key": []},
@@ -117,7 +113,6 @@ def screener(variant: str, suppress: Path, *, real: bool) -> Screener:
         carrier=Carrier(),
         authorities=authorities,
         suppression=load_suppression(contacts.suppress, contacts, authorities),
-        identify=variant != SURVEY,
     )
 
 

@@ -214,7 +214,7 @@ from pipeline.errors import MachineFailed
 from pipeline.ledger.files import write_ledger
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 directory = Path(sys.argv[1])
 invalid = {position: ("invalid", f"wrong {position**3}", None) for position in range(3_000)}
 for format, settled in (("parquet", {}), ("csv", {}), ("parquet", invalid)):

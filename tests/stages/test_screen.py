@@ -115,15 +115,6 @@ def test_what_else_is_sent_is_filled_in_from_columns_and_from_what_was_made_of_t
     assert empty["fields"] == ["", ""]
 
 
-def test_an_id_that_is_sent_in_a_field_is_made_in_every_walk() -> None:
-    contacts = ContactsSettings.model_validate(MAPPING | {"fields": {"ref": "{contact.id}"}})
-    walk = Screener(
-        contacts, campaign=CAMPAIGN, wave=None, carrier=Carrier(), authorities=Authorities(), identify=False
-    )
-    [made] = walk.screen(batch({})).contacts.to_dicts()
-    assert made["fields"] == [made["contact_id"]] == [said({})[0]["contact_id"]]
-
-
 def test_fields_can_be_shifted_into_each_other_without_being_the_same_content() -> None:
     [one] = said({"segment": "Ann"}, fields={"a": "{segment}", "b": "x"})
     [two] = said({"segment": ""}, fields={"a": "{segment}Ann", "b": "x"})

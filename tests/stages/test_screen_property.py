@@ -315,8 +315,6 @@ class Screening:
         wave: str | None,
         listed: set[str],
         cuts: list[int],
-        *,
-        identify: bool = True,
     ) -> pl.DataFrame:
         self.list_file.write_text("\n".join(listed), encoding="utf-8")
         screener = Screener(
@@ -326,7 +324,6 @@ class Screening:
             carrier=Carrier(),
             authorities=self.authorities,
             suppression=load_suppression([self.list_file], contacts, self.authorities),
-            identify=identify,
         )
         return pl.concat([screener.screen(batch).contacts for batch in batches(table, cuts)])
 
@@ -371,19 +368,6 @@ def test_batch_boundaries_change_nothing(
 ) -> None:
     whole = screening(table, contacts, None, listed, [])
     assert screening(table, contacts, None, listed, cuts).equals(whole)
-
-
-@given(TABLES, mappings(), LISTED)
-@settings(max_examples=30, deadline=None)
-def test_a_walk_without_ids_says_the_same(
-    screening: Screening, table: Any, contacts: ContactsSettings, listed: set[str]
-) -> None:
-    whole = screening(table, contacts, None, listed, [])
-    made = screening(table, contacts, None, listed, [], identify=False)
-    ids = ("contact_id", "content")
-    assert made.schema == CONTACTS_SCHEMA
-    assert made.drop(ids).equals(whole.drop(ids))
-    assert made.select(ids).null_count().row(0) == (made.height, made.height)
 
 
 MARK = "Q7x\u03a9z"

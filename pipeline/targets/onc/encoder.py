@@ -4,6 +4,7 @@ Which channels a contact has, and whether each has a text of its own, is its sha
 compiled from the contract once, and a batch is written shape by shape, column by column.
 """
 
+from itertools import repeat
 from typing import Final
 
 import polars as pl
@@ -83,20 +84,27 @@ class ContactEncoder:
 
     def encode(self, contacts: pl.DataFrame) -> list[Body]:
         """One body per row, in order: the envelope, cut where the session id goes."""
-        bodies: list[Body] = [(b"", b"")] * contacts.height
-        work = contacts.select("contact_id", *(_escaped(column).alias(column) for column in _TEXTS))
-        work = work.with_columns(_shape_of(contacts).alias("_shape")).with_row_index("_row")
-        for (shape,), rows in work.partition_by("_shape", as_dict=True, maintain_order=True).items():
-            before, after = self._written(int(shape), rows)
-            if isinstance(before, bytes):
-                for row, tail in zip(rows["_row"].to_list(), after, strict=True):
-                    bodies[row] = (before, tail)
-            else:
-                for row, head, tail in zip(rows["_row"].to_list(), before, after, strict=True):
-                    bodies[row] = (head, tail)
-        return bodies
+        if contacts.is_empty():
+            return []
+        work = _all_escaped(contacts).with_columns(_shape_of(contacts).alias("_shape")).with_row_index("_row")
+        parts = [
+            (rows["_row"], *self._written(int(shape), rows))
+            for (shape,), rows in work.partition_by("_shape", as_dict=True, maintain_order=True).items()
+        ]
+        order = pl.concat([rows for rows, _, _ in parts]).arg_sort()
+        after = pl.concat([tails for _, _, tails in parts]).gather(order).to_list()
+        heads = {head for _, head, _ in parts if isinstance(head, bytes)}
+        if len(heads) == 1 and all(isinstance(head, bytes) for _, head, _ in parts):
+            return list(zip(repeat(heads.pop()), after))
+        before = pl.concat(
+            [
+                pl.Series([head]).new_from_index(0, len(rows)) if isinstance(head, bytes) else head
+                for rows, head, _ in parts
+            ]
+        )
+        return list(zip(before.gather(order).to_list(), after, strict=True))
 
-    def _written(self, shape: int, rows: pl.DataFrame) -> tuple[bytes | list[bytes], list[bytes]]:
+    def _written(self, shape: int, rows: pl.DataFrame) -> tuple[bytes | pl.Series, pl.Series]:
         """The parts before and behind the session id. The one before it is the same for all rows where the contract
         puts the session id first, as it is documented.
         """
@@ -105,9 +113,7 @@ class ContactEncoder:
         head_names, tail_names = template.names[:cut], template.names[cut + 1 :]
         head_literals, tail_literals = template.literals[: cut + 1], template.literals[cut + 1 :]
         tail = _joined(rows, tail_literals, tail_names)
-        if not head_names:
-            return head_literals[0].encode(), tail
-        return _joined(rows, head_literals, head_names), tail
+        return _joined(rows, head_literals, head_names) if head_names else head_literals[0].encode(), tail
 
     def _shape(self, shape: int) -> Request:
         if shape not in self._shapes:
@@ -150,20 +156,23 @@ def _escaped(column: str) -> pl.Expr:
     return pl.col(column).str.replace_many(list(ESCAPES), list(ESCAPES.values()))
 
 
+def _all_escaped(contacts: pl.DataFrame) -> pl.DataFrame:
+    """Ids and texts as they stand in an envelope. In most columns there is nothing to escape, which is quickly seen."""
+    special = contacts.select(pl.col(_TEXTS).str.contains(f"[{''.join(ESCAPES)}]").any()).row(0, named=True)
+    return contacts.select("contact_id", *(_escaped(name) if special[name] else name for name in _TEXTS))
+
+
 def _length(column: str, value: pl.Expr | None = None) -> pl.Expr:
     """Bytes of a text; of a channel that is not used none is sent."""
     length = (pl.col(column) if value is None else value).str.len_bytes().cast(pl.Int64).fill_null(0)
     return pl.when(pl.col(column.removesuffix("_text")).is_null()).then(0).otherwise(length)
 
 
-def _joined(rows: pl.DataFrame, literals: tuple[str, ...], names: tuple[str, ...]) -> list[bytes]:
-    if not names:
-        return [literals[0].encode()] * rows.height
-    pieces: list[pl.Expr] = [pl.lit(literals[0])]
+def _joined(rows: pl.DataFrame, literals: tuple[str, ...], names: tuple[str, ...]) -> pl.Series:
+    pieces: list[pl.Expr] = [pl.repeat(literals[0], pl.len())]
     for name, literal in zip(names, literals[1:], strict=True):
         pieces += (pl.col("contact_id" if name == "id" else name), pl.lit(literal))
-    joined: list[bytes] = rows.select(pl.concat_str(pieces).cast(pl.Binary)).to_series().to_list()
-    return joined
+    return rows.select(pl.concat_str(pieces).cast(pl.Binary)).to_series()
 
 
 def _thousands(numbers: pl.Series) -> list[str]:

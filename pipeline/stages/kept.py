@@ -1,0 +1,86 @@
+"""What screening made of the whole input, kept by one walk for those that follow it in the same run."""
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from threading import Lock
+from typing import IO
+
+import polars as pl
+
+from pipeline.errors import MachineFailed, SourceError
+from pipeline.records import CONTACTS_SCHEMA, Batch, Screened
+
+
+class Kept:
+    """The contacts of a walk that came to its end; screens as that walk did, at a tenth of the cost.
+
+    They lie in a file without a name, which nobody else can open, and which is gone with the process however that ends:
+    some 250 bytes a row. It is a cache alone: where the disk does not take it every walk screens anew.
+    """
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] | None = None
+        self._places: dict[int, tuple[int, int]] = {}  # offset and length in the file, by position of the first row
+        self._reading = Lock()
+
+    @property
+    def whole(self) -> bool:
+        """Whether a walk was kept."""
+        return self._file is not None
+
+    def keeping(self, walk: Iterator[Screened], directory: Path) -> Iterator[Screened]:
+        """The walk as it is, kept in `directory` when it has come to its end."""
+        try:
+            file = tempfile.TemporaryFile(buffering=0, dir=directory)  # noqa: SIM115 - it is to stay open
+        except OSError:
+            yield from walk
+            return
+        weakref.finalize(self, file.close)
+        places: dict[int, tuple[int, int]] = {}
+        end = 0
+        for screened in walk:
+            if not file.closed:
+                try:
+                    _write(screened.contacts, file)
+                    start, end = end, file.seek(0, os.SEEK_END)
+                    places[screened.batch.start] = start, end - start
+                except (OSError, pl.exceptions.ComputeError):
+                    file.close()
+            yield screened
+        if not file.closed:
+            self._file, self._places = file, places
+
+    def screen(self, batch: Batch) -> Screened:
+        """A batch as the walk that was kept had settled it; it has to be cut as that walk had cut it.
+
+        Raises SourceError where there was no such batch: the source is another one now. Raises MachineFailed.
+        """
+        assert self._file is not None
+        offset, length = self._places.get(batch.start, (0, 0))
+        try:
+            with self._reading:
+                self._file.seek(offset)
+                packed = self._file.read(length)
+        except OSError as error:
+            raise MachineFailed(
+                f"{batch.source}: what was made of it cannot be read again: {error.strerror or error}. Mend the disk of"
+                " the run directory, and resume"
+            ) from None
+        contacts = _read(packed) if packed else pl.DataFrame(schema=CONTACTS_SCHEMA)
+        if contacts.height != batch.frame.height:
+            raise SourceError(f"{batch.source}: changed while it was read; start again")
+        return Screened(batch, contacts)
+
+
+def _write(contacts: pl.DataFrame, file: IO[bytes]) -> None:
+    """Write the columns that hold anything: one of nulls would take eight bytes a row."""
+    frame = pl.DataFrame([column for column in contacts if column.null_count() < len(column)])
+    frame.write_ipc_stream(file, compression="uncompressed", compat_level=pl.CompatLevel.oldest())
+
+
+def _read(packed: bytes) -> pl.DataFrame:
+    return pl.read_ipc_stream(BytesIO(packed)).match_to_schema(CONTACTS_SCHEMA, missing_columns="insert")

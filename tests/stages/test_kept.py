@@ -1,0 +1,95 @@
+"""A kept walk: the next ones give the same, whatever the disk does, and nothing of it can be seen in the directory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from pipeline.errors import SourceError
+from pipeline.records import CONTACTS_SCHEMA, Batch, Screened
+from pipeline.stages import kept as module
+from pipeline.stages.kept import Kept
+
+
+def batch(start: int, height: int) -> Batch:
+    column = pl.Series("name", [f"{start + row}" for row in range(height)], dtype=pl.String)
+    nothing = pl.Series([None] * height, dtype=pl.String)
+    return Batch("list.csv", start, start + 1, column.to_frame(), nothing.cast(pl.UInt64), nothing)
+
+
+def screened(start: int, rows: list[dict[str, Any]]) -> Screened:
+    empty = dict.fromkeys(CONTACTS_SCHEMA.names()) | {"warnings": [], "fields": []}
+    return Screened(batch(start, len(rows)), pl.DataFrame([empty | row for row in rows], schema=CONTACTS_SCHEMA))
+
+
+WALK = [
+    screened(
+        0, [{"key": "Zoë\n", "sms": "+14165550100", "fields": ["", "a"]}, {"status": "invalid", "warnings": [""]}]
+    ),
+    screened(2, [{}, {}, {}]),
+    screened(5, [{"key": "", "email_text": "x" * 100_000}]),
+]
+
+
+def kept(directory: Path, walk: list[Screened] = WALK) -> Kept:
+    whole = Kept()
+    given = list(whole.keeping(iter(walk), directory))
+    assert given == walk
+    return whole
+
+
+def test_a_kept_walk_is_the_same_in_any_order_and_any_number_of_times(tmp_path: Path) -> None:
+    again = kept(tmp_path)
+    assert again.whole
+    for each in [*WALK, *WALK[::-1]]:
+        made = again.screen(each.batch)
+        assert made.batch is each.batch
+        assert made.contacts.schema == CONTACTS_SCHEMA
+        assert made.contacts.equals(each.contacts)
+
+
+def test_nothing_of_it_has_a_name(tmp_path: Path) -> None:
+    again = kept(tmp_path)
+    assert again.whole
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_walk_that_is_broken_off_is_not_kept(tmp_path: Path) -> None:
+    again = Kept()
+    walk = again.keeping(iter(WALK), tmp_path)
+    next(walk)
+    walk.close()  # type: ignore[attr-defined]
+    assert not again.whole
+
+    def broken() -> Iterator[Screened]:
+        yield WALK[0]
+        raise SourceError("list.csv: is cut short")
+
+    with pytest.raises(SourceError):
+        list(again.keeping(broken(), tmp_path))
+    assert not again.whole
+
+
+def test_rows_that_stand_elsewhere_now_are_a_changed_source(tmp_path: Path) -> None:
+    again = kept(tmp_path)
+    for other in (batch(0, 1), batch(1, 1), batch(2, 4), batch(6, 1)):
+        with pytest.raises(SourceError, match=r"^list\.csv: changed while it was read"):
+            again.screen(other)
+
+
+def test_without_a_place_to_keep_it_the_walk_goes_on(tmp_path: Path) -> None:
+    assert not kept(tmp_path / "nowhere").whole
+
+
+def test_a_full_disk_ends_the_keeping_and_not_the_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[pl.DataFrame] = []
+
+    def write(contacts: pl.DataFrame, _: object) -> None:
+        writes.append(contacts)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_write", write)
+    assert not kept(tmp_path).whole
+    assert len(writes) == 1
