@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, default=48, help="rows that may wait there (%(default)s)")
     parser.add_argument("--latency", type=float, default=20, help="milliseconds of a row's work (%(default)s)")
     options = parser.parse_args()
+    conditions = cores.told()
     recording = exchanges.record()
     most = options.slots / options.latency * 1000
 
@@ -53,7 +54,7 @@ def main() -> None:
         for sessions, rate in steady.items()
     ]
     rows.append([f"adaptive, {options.sessions}", f"{found / best:.3f}", f"{found:,.0f}", f"{adaptive.refused:,}"])
-    print(f"{options.slots} slots of {options.latency:g} ms bear {most:,.0f} rows/s; {cores.told()}")
+    print(f"{options.slots} slots of {options.latency:g} ms bear {most:,.0f} rows/s; {conditions}")
     print(tables.text(["", "x best fixed", "rows/s", "answered 503"], rows))
     print("adaptive: 95 % of the best " + ("never reached" if reached is None else f"reached after {reached:.1f} s"))
     print(f"the goal: 0.95 within {options.within:g} s")

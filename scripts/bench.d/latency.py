@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="so long an import should take (%(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, repeatable")
     options = parser.parse_args()
+    conditions = cores.told()
     recording = exchanges.record()
     rows = []
     with tempfile.TemporaryDirectory(prefix="bench-latency-") as directory:
@@ -53,7 +54,7 @@ def main() -> None:
                     f"{measured:.2f}",
                 ]
             )
-    print(cores.told())
+    print(conditions)
     head = ["latency", "sessions", "steady x S/L", "sending x S/L", "S/L", "steady rows/s", "sending", "latency was"]
     print(tables.text(head, rows))
     print("the goal: 0.98 wherever S/L is at most half of what scripts/bench tells of our wire alone")

@@ -23,7 +23,11 @@ from rig.peers import PEERS, Peers
 from rig.rounds import Figures, Taken, Unavailable, Way, measured
 
 ROOT = Path(__file__).parents[2]
-WRK, SENDING, WHOLE, WIRE = "wrk", "our import, sending", "our import, whole", "our wire alone"
+WRK, OURS, WIRE = "wrk", "our import", "our wire alone"
+SENDING, WHOLE = "our import, sending", "our import, whole"
+
+#: What can be measured, in the order of a round.
+NAMES = (WRK, OURS, WIRE, *PEERS)
 
 
 def ours(source: Path, url: str, place: Path, connections: int) -> Mapping[str, Taken]:
@@ -51,19 +55,16 @@ def ways(options: argparse.Namespace, recording: exchanges.Recording, url: str, 
         rows = max(options.connections, PEERS[name].rows * options.rows // 1_000_000, options.least)
         return lambda: {name: peers.measured(name, rows)}
 
-    made: dict[str, Way] = {WRK: ceiling, SENDING: lambda: ours(source, url, place, options.connections), WIRE: alone}
-    if options.peers:
-        made |= {name: peer(name) for name in PEERS}
-    return made
+    made: dict[str, Way] = {WRK: ceiling, OURS: lambda: ours(source, url, place, options.connections), WIRE: alone}
+    made |= {name: peer(name) for name in PEERS}
+    wanted = options.only or [name for name in made if options.peers or name not in PEERS]
+    return {name: way for name, way in made.items() if name in wanted}
 
 
-def told(figures: Figures, names: list[str]) -> list[dict[str, object]]:
-    """The table: ratios first."""
+def told(figures: Figures) -> list[dict[str, object]]:
+    """The table: ratios first. What is missing stands at its end."""
     rows: list[dict[str, object]] = []
-    for name in names:
-        if name not in figures.taken:
-            rows.append({"name": name, "missing": figures.unavailable.get(name, "")})
-            continue
+    for name in figures.taken:
         cpu = figures.cpu(name)
         rows.append(
             {
@@ -75,7 +76,7 @@ def told(figures: Figures, names: list[str]) -> list[dict[str, object]]:
                 "rates": [each.rate for each in figures.taken[name]],
             }
         )
-    return rows
+    return [*rows, *({"name": name, "missing": why} for name, why in figures.unavailable.items())]
 
 
 def shown(rows: list[dict[str, object]]) -> tuple[list[str], list[list[str]]]:
@@ -121,6 +122,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3, help="seconds of a turn of wrk (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="one round of 50,000 rows")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="without peers; nothing is installed")
+    parser.add_argument("--only", action="append", choices=NAMES, help="measure this alone, repeatable")
     parser.add_argument("--home", type=Path, default=ROOT / ".bench", help="where lists, runs and the peers' packages "
                         "go: the journal is written to this disk (.bench)")  # fmt: skip
     form = parser.add_mutually_exclusive_group()
@@ -131,40 +133,39 @@ def main() -> None:
         options.rows, options.rounds, options.seconds = min(options.rows, 50_000), 1, 1
     options.least = 20 * options.connections if options.rows >= 50_000 else 0
     tools.need("nginx")
+    conditions = cores.told()
     recording = exchanges.record()
     options.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="speed-", dir=options.home) as directory:
         place = Path(directory)
         with nginx.serving(recording, place) as url:
             figures = measured(ways(options, recording, url, place), options.rounds)
-    names = [WRK, SENDING, WHOLE, WIRE, *(PEERS if options.peers else ())]
-    rows = told(figures, names)
-    conditions = {
+    rows = told(figures)
+    settings = {
         "rows": options.rows,
         "rounds": options.rounds,
         "connections": options.connections,
         "message_bytes": len(recording.row.request),
-        "cores": cores.told(),
+        "conditions": conditions,
     }
     if options.json:
-        print(json.dumps({**here(), **conditions, "table": rows, "missing": figures.unavailable}, indent=2))
+        print(json.dumps({**here(), **settings, "table": rows}, indent=2))
     else:
-        show(rows, conditions, figures.unavailable, markdown=options.markdown)
+        show(rows, settings, markdown=options.markdown)
 
 
-def show(
-    rows: list[dict[str, object]], conditions: dict[str, object], missing: dict[str, str], *, markdown: bool
-) -> None:
+def show(rows: list[dict[str, object]], settings: dict[str, object], *, markdown: bool) -> None:
     """Print the table and what it rests on."""
     where = here()
     print(
         f"Commit {where['commit']}, {where['date']}, Python {where['python']}, {where['processor']}. "
-        f"{conditions['rows']:,} rows, {conditions['message_bytes']:,} bytes each, "
-        f"{conditions['connections']} connections, median of {conditions['rounds']}; {conditions['cores']}.\n"
+        f"{settings['rows']:,} rows, {settings['message_bytes']:,} bytes each, "
+        f"{settings['connections']} connections, median of {settings['rounds']}; {settings['conditions']}.\n"
     )
     print((tables.markdown if markdown else tables.text)(*shown(rows)))
-    for name, why in missing.items():
-        print(f"\nmissing: {name}: {why}" if not markdown else f"\nMissing: {name}.")
+    for row in rows:
+        if "missing" in row:
+            print(f"\n{row['name']} could not be measured: {row['missing']}")
     if not markdown:
         print("\nthe goals: our import 0.5 x wrk while sending, 0.4 x as a whole")
 

@@ -79,6 +79,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100, help="rows of the list (%(default)s)")
     parser.add_argument("--top", type=int, default=12, help="packages that are listed (%(default)s)")
     options = parser.parse_args()
+    conditions = cores.told()
     recording = exchanges.record()
     with tempfile.TemporaryDirectory(prefix="bench-start-") as directory:
         place = Path(directory)
@@ -94,7 +95,7 @@ def main() -> None:
             ("the whole import", ends, ""),
         )
     ]
-    print(cores.told())
+    print(conditions)
     print(tables.text(["seconds", "median", "least", "most", "goal"], rows))
     size = sizes()
     print()

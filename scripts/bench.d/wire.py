@@ -140,6 +140,7 @@ def main() -> None:
         print(json.dumps(in_this(options.one, call, options.connections, options.count, options.loop)))
         return
     tools.need("nginx", "wrk")
+    conditions = cores.told()
     recording = exchanges.record()
     with tempfile.TemporaryDirectory(prefix="bench-wire-") as directory:
         place = Path(directory)
@@ -157,7 +158,7 @@ def main() -> None:
             figures = measured(ways, options.rounds)
     print(
         f"{options.connections} connections, {len(recording.row.request):,} bytes a message, {options.loop}, "
-        f"{options.rounds} rounds; {cores.told()}"
+        f"{options.rounds} rounds; {conditions}"
     )
     best = {name: max(each.rate for each in taken) for name, taken in figures.taken.items()}
     rows = [

@@ -5,8 +5,6 @@ import shutil
 
 SERVER, CLIENT = 0, 1
 
-_BEFORE = os.getloadavg() if hasattr(os, "getloadavg") else ()
-
 
 def pinned(core: int) -> list[str]:
     """What pins a command to a core, as the beginning of it; nothing where the machine does not allow it."""
@@ -19,11 +17,11 @@ def pinning() -> bool:
 
 
 def told() -> str:
-    """The same in words, and how busy the machine was before anything was measured."""
-    return f"{_told()}; load average before: {_BEFORE[0]:.1f}" if _BEFORE else _told()
+    """The same in words, and how busy the machine is: ask before anything is measured."""
+    return f"{_shared()}; load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else _shared()
 
 
-def _told() -> str:
+def _shared() -> str:
     if pinning():
         return "the server has one core, whoever calls it another"
     if not shutil.which("taskset"):

@@ -43,7 +43,8 @@ class Figures:
         """How many times as fast as another: the median of the rounds' ratios; None: one of them is missing."""
         if name not in self.taken or to not in self.taken:
             return None
-        both = zip(self.taken[name], self.taken[to], strict=True)
+        # A way that fails in a later round has figures of the first ones alone.
+        both = zip(self.taken[name], self.taken[to], strict=False)
         return statistics.median(one.rate / other.rate for one, other in both)
 
 
