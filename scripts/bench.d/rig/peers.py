@@ -48,7 +48,7 @@ class Peers:
     def __init__(self, home: Path, place: Path, recording: Recording, url: str, connections: int) -> None:
         self._home = home
         self._place = place
-        self._connections = connections
+        self._failed: dict[Path, str] = {}  # why packages could not be installed, by where they were meant to go
         self._job = {
             "url": url,
             "action": recording.row.action,
@@ -81,39 +81,40 @@ class Peers:
         return self._home / "node" if peer.script.endswith(".js") else SCRIPTS
 
     def _python(self) -> list[str]:
-        wanted, venv = SCRIPTS / "requirements.txt", self._home / "venv"
+        venv = self._home / "venv"
         python = venv / "bin" / "python"
-        if _stale(wanted, venv):
-            _done([sys.executable, "-m", "venv", "--clear", str(venv)])
-            _done([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(wanted)])
-            shutil.copy(wanted, venv / "installed")
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        wanted = SCRIPTS / "requirements.txt"
+        self._install(wanted, venv, [sys.executable, "-m", "venv", "--clear", str(venv)], [*pip, "-r", str(wanted)])
         return [str(python)]
 
     def _node(self) -> list[str]:
         if told := tools.missing("node", "npm"):
             raise Unavailable(told)
-        wanted, node = SCRIPTS / "package.json", self._home / "node"
-        if _stale(wanted, node):
-            shutil.rmtree(node, ignore_errors=True)
-            node.mkdir(parents=True)
-            shutil.copy(wanted, node)
-            _done(["npm", "install", "--prefix", str(node), "--no-package-lock", "--no-audit", "--no-fund", "--silent"])
-            shutil.copy(wanted, node / "installed")
+        node = self._home / "node"
+        node.mkdir(exist_ok=True)
+        wanted = SCRIPTS / "package.json"
+        shutil.copy(wanted, node)
+        npm = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+        self._install(wanted, node, [*npm, "--prefix", str(node)])
         shutil.copy(SCRIPTS / "undici.js", node)  # Node looks for packages beside the script
         return ["node"]
 
-
-def _stale(wanted: Path, made: Path) -> bool:
-    installed = made / "installed"
-    return not installed.exists() or installed.read_bytes() != wanted.read_bytes()
-
-
-def _done(command: list[str]) -> None:
-    print(f"installing packages of peers: {Path(command[0]).name} {' '.join(command[1:4])} ...", file=sys.stderr)
-    ended = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - our own
-    if ended.returncode:
-        reason = (ended.stderr.strip().splitlines() or ["no reason told"])[-1]
-        raise Unavailable(f"its packages cannot be installed: {reason}")
+    def _install(self, wanted: Path, made: Path, *commands: list[str]) -> None:
+        """Run these commands, unless what is `wanted` has been `made` before; raises Unavailable, and at once again."""
+        installed = made / "installed"
+        if installed.exists() and installed.read_bytes() == wanted.read_bytes():
+            return
+        if why := self._failed.get(made):
+            raise Unavailable(why)
+        print(f"installing the packages of {wanted.name} for the peers", file=sys.stderr, flush=True)
+        for command in commands:
+            ended = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - our own
+            if ended.returncode:
+                reason = (ended.stderr.strip().splitlines() or ["no reason told"])[-1]
+                self._failed[made] = f"its packages cannot be installed: {reason}"
+                raise Unavailable(self._failed[made])
+        shutil.copy(wanted, installed)
 
 
 def _template(recording: Recording, place: Path) -> str:

@@ -57,7 +57,7 @@ def _people(start: int, stop: int, plain: bool) -> pl.DataFrame:
     repeated = ~fine & (row % REPEATED == REPEATED - 1)
     silent = ~fine & (row % SILENT == SILENT - 1)
     spoilt = ~fine & (row % SPOILT == SPOILT - 2)
-    person = pl.when(repeated).then(row // 2).otherwise(row) * 7_368_787 % 79_999_987
+    person = pl.when(repeated).then(row - REPEATED // 2).otherwise(row) * 7_368_787 % 79_999_987
     area = _picked(_AREAS, person // 8_000_000)  # so no number comes twice
     exchange = 200 + person // 10_000 % 800
     line = (person % 10_000).cast(pl.String).str.zfill(4)

@@ -158,11 +158,13 @@ class _Service:
     def _answer_due(self) -> None:
         while self._due and self._due[0][0] <= (now := monotonic()):
             _, _, connection, answer, asked = heapq.heappop(self._due)
-            if connection not in self._halves:
+            row = answer is self._answers[self._row]
+            self._rows -= row
+            try:
+                connection.sendall(answer)
+            except OSError:  # whoever asked is gone
                 continue
-            connection.sendall(answer)
-            if answer is self._answers[self._row]:
-                self._rows -= 1
+            if row:
                 self._late += now - asked
                 at = int((now - self._first) / SPAN)
                 self._counts.extend([0] * (at + 1 - len(self._counts)))
