@@ -94,7 +94,7 @@ def test_help_lists_every_subject() -> None:
     ("subject", "line"),
     [
         ("latency 5:2 --seconds 0.3", "5 ms "),
-        ("knee --fixed 1 2 --slots 1 --waiting 1 --sessions 4 --seconds 0.5 --within 0.5", "adaptive, 4"),
+        ("knee --fixed 1 --slots 2 --waiting 2 --sessions 4 --seconds 0.5 --within 0.5", "adaptive, 4"),
         ("start --rounds 1 --rows 10", "first of 10 rows"),
         ("memory --rows 100", "destination "),
         ("validate --rows 100 --turns 1", "mails: lower case"),

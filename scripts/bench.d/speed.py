@@ -52,7 +52,7 @@ def ways(options: argparse.Namespace, recording: exchanges.Recording, url: str, 
         return {WIRE: wire.in_process("wire alone", recording, url, place, options.connections, options.rows // 5)}
 
     def peer(name: str) -> Way:
-        rows = max(options.connections, PEERS[name].rows * options.rows // 1_000_000, options.least)
+        rows = max(options.connections, min(PEERS[name].rows, options.rows // 5))
         return lambda: {name: peers.measured(name, rows)}
 
     made: dict[str, Way] = {WRK: ceiling, OURS: lambda: ours(source, url, place, options.connections), WIRE: alone}
@@ -131,7 +131,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.rows, options.rounds, options.seconds = min(options.rows, 50_000), 1, 1
-    options.least = 20 * options.connections if options.rows >= 50_000 else 0
     tools.need("nginx")
     conditions = cores.told()
     recording = exchanges.record()

@@ -25,7 +25,7 @@ CAMPAIGN = "11111111-1111-4111-8111-111111111111"
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A script, how it is called, and how many rows it is given for every million of ours: each takes some seconds."""
+    """A script, how it is called, and how many rows it is given at most: each takes some seconds."""
 
     script: str
     rows: int
