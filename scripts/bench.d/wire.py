@@ -8,83 +8,80 @@ the time of the calling process for one call; other processes on the machine wei
 import argparse
 import asyncio
 import json
-import os
-import shutil
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 from time import perf_counter, process_time
 
 import httpx
+from rig import cores, exchanges, nginx, tables, tools, wrk
+from rig.cores import CLIENT, pinned
+from rig.exchanges import Recording
+from rig.rounds import Taken, measured
 
 from pipeline.config import HttpSettings
 from pipeline.wire import Line, client_factory
 
-NGINX = """
-master_process off;
-daemon off;
-pid PLACE/pid;
-error_log PLACE/error.log crit;
-events { worker_connections 1024; }
-http {
-  access_log off;
-  keepalive_requests 1000000000;
-  client_body_temp_path PLACE/body; proxy_temp_path PLACE/proxy; fastcgi_temp_path PLACE/fastcgi;
-  uwsgi_temp_path PLACE/uwsgi; scgi_temp_path PLACE/scgi;
-  server { listen 127.0.0.1:PORT; location / { default_type "text/xml; charset=utf-8"; return 200 'ANSWER'; } }
-}
-"""
-ANSWER = (
-    '<?xml version="1.0" encoding="utf-8"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
-    '<AddCampaignContactResponse xmlns="http://tempuri.org/"><AddCampaignContactResult>0</AddCampaignContactResult>'
-    "</AddCampaignContactResponse></s:Body></s:Envelope>"
-)
-HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '"http://tempuri.org/IOnc/AddCampaignContact"'}
-
 #: A message as an encoder gives it: what all rows share, the session's token, and what this row has of its own.
-PARTS = (b"<s:Envelope>" + b"a" * 300, b"5f3c2e1a-0000-4000-8000-000000000000", b"b" * 650 + b"</s:Envelope>")
+Parts = Sequence[bytes]
 
 #: Makes `count` calls on `connections` connections.
-Caller = Callable[[str, int, int], Awaitable[None]]
+Caller = Callable[["Call", int, int], Awaitable[None]]
 
 
-async def alone(url: str, connections: int, count: int) -> None:
+class Call:
+    """The row call that is made, as it was recorded."""
+
+    def __init__(self, path: Path, url: str) -> None:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        self.url = url
+        self.headers: dict[str, str] = told["headers"]
+        self.parts: Parts = [part.encode() for part in told["parts"]]
+
+    @staticmethod
+    def keep(recording: Recording, place: Path) -> Path:
+        """Put it down for another process."""
+        row, path = recording.row, place / "row.json"
+        headers = {"Content-Type": row.headers["content-type"], "SOAPAction": row.action}
+        parts = [part.decode() for part in row.request.partition(recording.token)]
+        path.write_text(json.dumps({"headers": headers, "parts": parts}), encoding="utf-8")
+        return path
+
+
+async def alone(call: Call, connections: int, count: int) -> None:
     """Our wire alone: what a row call costs."""
     clients = client_factory(HttpSettings(), 30.0)
     client = clients()
-    line = Line(client, url, HEADERS)
-    await line.post(PARTS)  # the first one goes through httpx
+    line = Line(client, call.url, call.headers)
+    await line.post(call.parts)  # the first one goes through httpx
 
     async def worker() -> None:
         for _ in range(count // connections):
-            await line.post(PARTS)
+            await line.post(call.parts)
 
     await asyncio.gather(*(worker() for _ in range(connections)))
     await client.aclose()
 
 
-async def under_httpx(url: str, connections: int, count: int) -> None:
+async def under_httpx(call: Call, connections: int, count: int) -> None:
     """Our wire as httpx's transport: what any other call costs. A client for each session, as the targets have it."""
     make = client_factory(HttpSettings(), 30.0)
-    await _through([make() for _ in range(connections)], url, count)
+    await _through([make() for _ in range(connections)], call, count)
 
 
-async def plain_httpx(url: str, connections: int, count: int) -> None:
+async def plain_httpx(call: Call, connections: int, count: int) -> None:
     """httpx as it is, a client for each session."""
     verify = httpx.create_ssl_context()
-    await _through([httpx.AsyncClient(verify=verify) for _ in range(connections)], url, count)
+    await _through([httpx.AsyncClient(verify=verify) for _ in range(connections)], call, count)
 
 
-async def _through(clients: list[httpx.AsyncClient], url: str, count: int) -> None:
+async def _through(clients: list[httpx.AsyncClient], call: Call, count: int) -> None:
     async def worker(client: httpx.AsyncClient) -> None:
         for _ in range(count // len(clients)):
-            (await client.post(url, headers=HEADERS, content=b"".join(PARTS))).raise_for_status()
+            (await client.post(call.url, headers=call.headers, content=b"".join(call.parts))).raise_for_status()
 
     await asyncio.gather(*map(worker, clients))
     for client in clients:
@@ -98,14 +95,14 @@ CALLERS: dict[str, tuple[Caller, float]] = {
 }
 
 
-def measured(name: str, url: str, connections: int, count: int, loop: str) -> tuple[float, float]:
+def in_this(name: str, call: Call, connections: int, count: int, loop: str) -> tuple[float, float]:
     """Calls a second, and seconds of CPU for one, in this process."""
     caller, share = CALLERS[name]
     made = max(connections, int(count * share) // connections * connections)
 
     async def main() -> tuple[float, float]:
         began, used = perf_counter(), process_time()
-        await caller(url, connections, made)
+        await caller(call, connections, made)
         return made / (perf_counter() - began), (process_time() - used) / made
 
     if loop == "uvloop":
@@ -115,61 +112,14 @@ def measured(name: str, url: str, connections: int, count: int, loop: str) -> tu
     return asyncio.run(main())
 
 
-def in_process(name: str, options: argparse.Namespace, url: str) -> tuple[float, float]:
+def in_process(
+    name: str, recording: Recording, url: str, place: Path, connections: int, count: int, loop: str = "uvloop"
+) -> Taken:
     """The same in a fresh process, on a core of its own."""
-    command = [*pinned(1), sys.executable, __file__, "--one", name, "--url", url, "--loop", options.loop]
-    command += ["--connections", str(options.connections), "--count", str(options.count)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own
-    rate, cpu = json.loads(told)
-    return rate, cpu
-
-
-def wrk(options: argparse.Namespace, url: str, place: Path) -> tuple[float, float]:
-    """The ceiling: the same bytes from a program in C."""
-    script = place / "wrk.lua"
-    if not script.exists():
-        request = httpx.AsyncClient().build_request("POST", url, headers=HEADERS, content=b"".join(PARTS))
-        del request.headers["content-length"]  # wrk adds its own
-        lines = [f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}" for k, v in request.headers.items()]
-        body = json.dumps(b"".join(PARTS).decode())
-        done = 'done = function(s, l, r) io.write(string.format("%d %d\\n", s.requests, s.duration)) end'
-        script.write_text("\n".join(['wrk.method = "POST"', f"wrk.body = {body}", *lines, done]))
-    command = [*pinned(1), "wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}s", "-s", str(script), url]
-    before = getrusage(RUSAGE_CHILDREN)
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own
-    after = getrusage(RUSAGE_CHILDREN)
-    calls, microseconds = map(int, told.split("\n")[-2].split())
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return calls / microseconds * 1e6, used / calls
-
-
-def pinned(core: int) -> list[str]:
-    """What pins a command to a core, where the machine allows."""
-    several = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
-    if not several or not shutil.which("taskset"):
-        return []
-    return ["taskset", "-c", str(sorted(os.sched_getaffinity(0))[core])]
-
-
-@contextmanager
-def nginx(place: Path) -> Iterator[str]:
-    """nginx on a core of its own; gives its address."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    text = NGINX.replace("PLACE", str(place)).replace("PORT", str(port)).replace("ANSWER", ANSWER)
-    (place / "nginx.conf").write_text(text)
-    command = [*pinned(0), "nginx", "-p", str(place), "-c", str(place / "nginx.conf")]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - our own
-        try:
-            while process.poll() is None:
-                try:
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                except ConnectionRefusedError:
-                    os.sched_yield()
-            yield f"http://127.0.0.1:{port}/onc.svc"
-        finally:
-            process.terminate()
+    command = [*pinned(CLIENT), sys.executable, __file__, "--one", name, "--url", url, "--loop", loop]
+    command += ["--call", str(Call.keep(recording, place)), "--connections", str(connections), "--count", str(count)]
+    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603 - our own
+    return Taken(*json.loads(told))
 
 
 def main() -> None:
@@ -182,33 +132,47 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=2, help="seconds of a turn of wrk (%(default)s)")
     parser.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop", help="event loop (%(default)s)")
     parser.add_argument("--one", choices=CALLERS, help=argparse.SUPPRESS)  # the fresh process
+    parser.add_argument("--call", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measured(options.one, options.url, options.connections, options.count, options.loop)))
+        call = Call(options.call, options.url)
+        print(json.dumps(in_this(options.one, call, options.connections, options.count, options.loop)))
         return
-    missing = [name for name in ("nginx", "wrk") if not shutil.which(name)]
-    if missing:
-        raise SystemExit(f"{' and '.join(missing)} cannot be found: apt-get install nginx-light wrk")
-    figures: dict[str, list[tuple[float, float]]] = {name: [] for name in ("wrk", *CALLERS)}
-    with tempfile.TemporaryDirectory(prefix="bench-wire-") as directory, nginx(Path(directory)) as url:
-        for number in range(options.rounds):
-            for name in figures:
-                taken = wrk(options, url, Path(directory)) if name == "wrk" else in_process(name, options, url)
-                figures[name].append(taken)
-            print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-    ceiling = statistics.median(rate for rate, _ in figures["wrk"])
-    best = max(rate for rate, _ in figures["wrk"])
-    size = sum(map(len, PARTS))
-    print(f"{options.connections} connections, {size:,} bytes a message, {options.loop}, {options.rounds} rounds")
-    print(f"{'':<18}{'x wrk':>8}{'best x best':>13}{'calls/s':>11}{'best':>10}{'CPU µs':>9}{'least':>8}")
-    for name, taken in figures.items():
-        rates, costs = zip(*taken, strict=True)
-        rate, cost = statistics.median(rates), statistics.median(costs) * 1e6
-        print(
-            f"{name:<18}{rate / ceiling:>8.3f}{max(rates) / best:>13.3f}{rate:>11,.0f}{max(rates):>10,.0f}"
-            f"{cost:>9.1f}{min(costs) * 1e6:>8.1f}"
-        )
+    tools.need("nginx", "wrk")
+    conditions = cores.told()
+    recording = exchanges.record()
+    with tempfile.TemporaryDirectory(prefix="bench-wire-") as directory:
+        place = Path(directory)
+        with nginx.serving(recording, place) as url:
+
+            def ceiling() -> Mapping[str, Taken]:
+                many, long = options.connections, options.seconds
+                return {"wrk": wrk.measured(recording.row, url, place, connections=many, seconds=long)}
+
+            def caller(name: str) -> Mapping[str, Taken]:
+                many = options.connections
+                return {name: in_process(name, recording, url, place, many, options.count, options.loop)}
+
+            ways = {"wrk": ceiling} | {name: partial(caller, name) for name in CALLERS}
+            figures = measured(ways, options.rounds)
+    print(
+        f"{options.connections} connections, {len(recording.row.request):,} bytes a message, {options.loop}, "
+        f"{options.rounds} rounds; {conditions}"
+    )
+    best = {name: max(each.rate for each in taken) for name, taken in figures.taken.items()}
+    rows = [
+        [
+            name,
+            f"{figures.ratio(name, 'wrk'):.3f}",
+            f"{best[name] / best['wrk']:.3f}",
+            f"{figures.rate(name):,.0f}",
+            f"{best[name]:,.0f}",
+            f"{(figures.cpu(name) or 0) * 1e6:.1f}",
+        ]
+        for name in ways
+    ]
+    print(tables.text(["", "x wrk", "best x best", "calls/s", "best", "CPU µs"], rows))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""Whether an import keeps all sessions busy where the target takes its time: its rate against sessions / latency.
+
+A service on a core of its own answers everything after a fixed latency. `steady` leaves out the first fifth of the
+time, in which sessions are opened and the limit grows, and the last tenth; `sending` is what the summary tells, from
+first send to last answer.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from rig import cores, exchanges, importing, people, service, tables
+
+
+def case(text: str) -> tuple[float, int]:
+    """MS:SESSIONS."""
+    latency, _, sessions = text.partition(":")
+    return float(latency), int(sessions)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="scripts/bench latency", description=__doc__)
+    parser.add_argument("cases", nargs="*", type=case, metavar="MS:SESSIONS", default=[(1, 8), (20, 100), (100, 400)],
+                        help="milliseconds of latency, and sessions (1:8 20:100 100:400)")  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=10, help="so long an import should take (%(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, repeatable")
+    options = parser.parse_args()
+    conditions = cores.told()
+    recording = exchanges.record()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="bench-latency-") as directory:
+        place = Path(directory)
+        for milliseconds, sessions in options.cases:
+            most = sessions / milliseconds * 1000
+            people.write(place / "list.csv", max(sessions, int(most * options.seconds)), plain=True)
+            with service.serving(recording, place, latency=milliseconds / 1000) as running:
+                imported = importing.run(
+                    place / "list.csv", running.url, place, sessions=sessions, settings=options.set
+                )
+                told = running.told()
+            span = len(told.counts) * service.SPAN
+            steady = told.rate(span / 5, span * 9 / 10)
+            measured = told.latency * 1000
+            rows.append(
+                [
+                    f"{milliseconds:g} ms",
+                    str(sessions),
+                    f"{steady / most:.3f}",
+                    f"{imported.sending / most:.3f}",
+                    f"{most:,.0f}",
+                    f"{steady:,.0f}",
+                    f"{imported.sending:,.0f}",
+                    f"{measured:.2f}",
+                ]
+            )
+    print(conditions)
+    head = ["latency", "sessions", "steady x S/L", "sending x S/L", "S/L", "steady rows/s", "sending", "latency was"]
+    print(tables.text(head, rows))
+    print("the goal: 0.98 wherever S/L is at most half of what scripts/bench tells of our wire alone")
+
+
+if __name__ == "__main__":
+    main()

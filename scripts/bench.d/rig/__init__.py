@@ -1,0 +1,1 @@
+"""What the subjects share: the list, the server, the ceiling, cores, rounds and tables."""
