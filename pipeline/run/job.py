@@ -23,7 +23,7 @@ from pipeline.stages.screen import Screener, Screens, Suppression
 from pipeline.targets import Lookup, Rows, Target
 
 #: Rows of a batch: by fewer each costs more time, by more they take more memory.
-WALK_ROWS: Final = 16_384
+WALK_ROWS: Final = 8_192
 
 
 @dataclass(frozen=True, slots=True)

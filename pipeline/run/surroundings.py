@@ -13,7 +13,7 @@ from pipeline.targets import TargetModule
 from pipeline.wire import ClientFactory
 
 #: Rows of a slice; one durable record stands before each.
-SLICE_ROWS = 8192
+SLICE_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)

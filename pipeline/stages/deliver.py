@@ -149,6 +149,7 @@ class Deliverer(Generic[H]):
                     self._settler.received(begun.number)
                     self._outstanding += len(begun.piece.positions)
                     self._traffic.add(begun)
+                    del begun  # its rows are held one by one
                     await self._traffic.until_low()
                     while self._settler.crowded:
                         await self._settler.durable()
