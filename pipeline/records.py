@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 import polars as pl
 
 
@@ -104,7 +105,7 @@ class Screened:
     contacts: pl.DataFrame
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What became of one row that was handed to `deliver`."""
 
     position: int  # of the row in the whole input, from 0

@@ -14,6 +14,7 @@ from uuid import UUID
 import anyio
 import anyio.to_thread
 import polars as pl
+from msgspec import structs
 
 from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnreachable, TargetUnusable
 from pipeline.ledger.baseline import Baseline
@@ -117,7 +118,9 @@ def unproven(screened: Iterable[Screened], recovery: Recovery, retries: Mapping[
             mine = mine.filter(~pl.col("position").is_in(stood.implode()))
         for row in mine.iter_rows(named=True):
             channels = {name: (row[name], retries[name]) for name in CHANNELS if row[name] is not None}
-            outcome = Outcome(*(row[name] for name in Outcome._fields))._replace(status=Status(row["status"]))
+            outcome = Outcome(
+                **{name: row[name] for name in Outcome.__struct_fields__} | {"status": Status(row["status"])}
+            )
             sent = Sent(row["position"], row["contact_id"], channels)
             found.append(Unproven(sent, recovery.slice_of(row["position"]), outcome))
     return found
@@ -282,14 +285,14 @@ class Canary:
             return set()
         rows = [row for row in self._unproven if not self._was_listed(row.sent.contact_id)]
         for row in rows:  # from here on nobody knows whether it is there, until the target has said so
-            doubted = row.outcome._replace(status=Status.IN_DOUBT, code=None, reason=TAKING_BACK)
+            doubted = structs.replace(row.outcome, status=Status.IN_DOUBT, code=None, reason=TAKING_BACK)
             record.settle(row.slice_number, doubted)
         await record.durable()
         ids = [row.sent.contact_id for row in rows]
         taken = await removed(self._lookup, self._lease(), ids, self._deleting)
         for row in rows:
             if row.sent.contact_id in taken:
-                taken_back = row.outcome._replace(status=Status.PENDING, code=None, reason=TAKEN_BACK)
+                taken_back = structs.replace(row.outcome, status=Status.PENDING, code=None, reason=TAKEN_BACK)
                 record.settle(row.slice_number, taken_back)
         return taken
 

@@ -159,10 +159,9 @@ class Delivery:
         self._progress.counts = self._counts
         self._judge()
 
-    def _settled(self, number: int, outcomes: Sequence[Outcome]) -> None:
-        """Hear of all rows that delivery settles."""
+    def _settled(self, number: int, outcomes: Sequence[Outcome], found: Counter[Status]) -> None:
+        """Hear of all rows that delivery settles, and how many they are by status."""
         progress = self._progress
-        found = Counter(outcome.status for outcome in outcomes)
         self._counts.update(found)
         self._course.sent += sum(outcome.sent_at is not None for outcome in outcomes)
         if found[Status.IN_DOUBT] and any(o.status is Status.IN_DOUBT and o.attempts for o in outcomes):

@@ -359,11 +359,11 @@ class Deliverer(Generic[H]):
         assert row is not None
         position, slice_number, _, attempts, _, _ = row
         latency = now - sent if now > sent else 0.0
-        accepted, milliseconds = Status.ACCEPTED, round(latency * 1000, 3)
-        outcome = Outcome(
-            position, accepted, self._code, None, attempts + 1, int(sent * 1000), int(now * 1000), milliseconds
+        sent_at, settled_at, latency_ms = int(sent * 1000), int(now * 1000), int(latency * 1_000_000) / 1000
+        self._settler.accept(
+            slice_number,
+            Outcome(position, Status.ACCEPTED, self._code, None, attempts + 1, sent_at, settled_at, latency_ms),
         )
-        self._settler.accept(slice_number, outcome)
         self._outstanding -= 1
         flight.fruitful = True
         self.last_answer = flight.sent = now

@@ -6,6 +6,7 @@ A commit is one write and one fsync in a worker thread; whatever was noted meanw
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import anyio
@@ -19,6 +20,8 @@ from pipeline.stages.encode import Slice
 #: With so many outcomes not yet durable, workers wait for the disk.
 BACKLOG_LIMIT: Final = 50_000
 
+
+_STATUS: Final = attrgetter("status")
 
 #: Why a row of a slice that was begun is pending.
 UNSENT: Final = "the run stopped before it was sent"
@@ -50,13 +53,14 @@ class Settler:
     def __init__(
         self,
         journal: Journal,
-        on_settled: Callable[[int, Sequence[Outcome]], None],
+        on_settled: Callable[[int, Sequence[Outcome], Counter[Status]], None],
         claim: Callable[[int, Slice], None],
         terms: Terms,
         *,
         doubtful: int | None = None,
     ) -> None:
-        """`on_settled` hears of all outcomes, with their slice's number, before they are durable. `claim` puts down,
+        """`on_settled` hears of all outcomes, with their slice's number and how many there are by status, before they
+        are durable. `claim` puts down,
         durably and beside the journal, which contacts a slice may send (it blocks). `doubtful`: so many rows at most
         (or those of one slice) are begun and have no durable outcome, for after a crash they are in doubt; None: any
         number.
@@ -97,8 +101,9 @@ class Settler:
         for number, outcomes in fresh.items():
             self._noted[number] += outcomes
             self._backlog += len(outcomes)
-            self.counts.update(outcome.status for outcome in outcomes)
-            self._on_settled(number, outcomes)
+            found = Counter(map(_STATUS, outcomes))
+            self.counts.update(found)
+            self._on_settled(number, outcomes, found)
 
     def _stir(self) -> None:
         self._stirred = True
@@ -122,7 +127,7 @@ class Settler:
         self._handed_over[number] = piece
         await self.durable()
         if piece.known:
-            self._on_settled(number, piece.known)
+            self._on_settled(number, piece.known, Counter(map(_STATUS, piece.known)))
         return number
 
     def received(self, number: int) -> None:

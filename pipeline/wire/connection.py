@@ -11,7 +11,7 @@ in the socket, and what comes while nothing is asked, or after an answer's end, 
 
 import asyncio
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum
 from math import inf
 from typing import Any, Final, TypeAlias, cast
@@ -22,11 +22,14 @@ from pipeline.wire.reading import Answer, Broken, Garbled, Reading
 #: More of a body than this, held and not taken, pauses reading until it is taken.
 HELD_LIMIT: Final = 256 * 1024
 
-#: Up to so many bytes a request is handed over in one go, which some loops join; the parts of a larger one singly.
+#: Up to so many bytes a body is written together with its head, which spares a segment; a larger one is not copied.
 _JOINED_LIMIT: Final = 64 * 1024
 
-#: Hears of an answer and gives the parts of the request that goes out at once; None: no further one now.
-Follow: TypeAlias = Callable[[Answer], Sequence[bytes] | None]
+#: A request as it is written: its head and its body.
+Request: TypeAlias = tuple[bytes, bytes]
+
+#: Hears of an answer and gives the request that goes out at once; None: no further one now.
+Follow: TypeAlias = Callable[[Answer], Request | None]
 
 #: What lies in a socket, unread, or that it has ended; called with 0, for it must not wait.
 _Look: TypeAlias = Callable[[int], Any]
@@ -133,7 +136,7 @@ class Connection(asyncio.Protocol):
     # --- a whole answer ---------------------------------------------------------------------------------------------
 
     def ask(
-        self, parts: Sequence[bytes], timeout: float, limit: int, follow: Follow | None = None
+        self, request: Request, timeout: float, limit: int, follow: Follow | None = None
     ) -> "asyncio.Future[Answer]":
         """Write a request; gives its answer, at most `limit` bytes long, within `timeout` seconds, or raises Broken.
 
@@ -150,21 +153,22 @@ class Connection(asyncio.Protocol):
         self._follow = follow
         self._timeout = timeout
         self._limit = limit
-        self._put(parts)
+        self._put(request)
         return answered_by
 
-    def _put(self, parts: Sequence[bytes]) -> None:
+    def _put(self, request: Request) -> None:
         self._reading = None
         self._reprieved = False
         self._deadline = deadline = self._loop.time() + self._timeout
         if deadline < self._fires:
             self._wind(deadline)
         self.written = True
-        if sum(map(len, parts)) <= _JOINED_LIMIT:
-            self._transport.writelines(parts)
+        head, body = request
+        if len(body) <= _JOINED_LIMIT:
+            self._transport.write(head + body)
         else:
-            for part in parts:
-                self._transport.write(part)
+            self._transport.write(head)
+            self._transport.write(body)
 
     def _look_at_clock(self) -> None:
         """One timer serves all requests: it is set anew only when it fires while an answer is awaited.
@@ -353,12 +357,12 @@ class Connection(asyncio.Protocol):
         follow = self._follow
         if follow is not None and idle and not self._look(0):
             try:
-                parts = follow(answer)
+                following = follow(answer)
             except Exception as error:  # noqa: BLE001 - whoever awaits the answer is told, not the loop
                 self._fail(error)
                 return
-            if parts is not None:
-                self._put(parts)
+            if following is not None:
+                self._put(following)
                 return
         answered_by = self._answered_by
         assert answered_by is not None

@@ -7,7 +7,7 @@ import httpx
 
 from pipeline.errors import OutcomeUnknown
 from pipeline.wire.clients import WireClient
-from pipeline.wire.connection import Connection
+from pipeline.wire.connection import Connection, Request
 from pipeline.wire.exchange import ANSWER_LIMIT, exchange, told
 from pipeline.wire.reading import Answer, Broken
 from pipeline.wire.transport import WireTransport, head_of, origin_of
@@ -58,7 +58,7 @@ class Line:
         assert wire is not None
         connection = wire.idle(self._origin) or await self._connected(wire)
 
-        def following(answer: Answer) -> tuple[bytes, bytes] | None:
+        def following(answer: Answer) -> Request | None:
             if answer.sets_cookies or follow is None or (parts := follow(answer)) is None:
                 return None
             return self._request(parts)
@@ -75,7 +75,7 @@ class Line:
             self._keep_cookies(answer)
         return answer
 
-    def _request(self, parts: Parts) -> tuple[bytes, bytes]:
+    def _request(self, parts: Parts) -> Request:
         """Head and message."""
         message = self._token.join(parts)
         return self._heads.get(len(message)) or self._head(len(message)), message

@@ -9,6 +9,7 @@ from zlib import crc32
 
 import pytest
 from ledger.material import HEADER, CrashingDisk, outcome
+from msgspec.structs import astuple
 
 from pipeline.errors import Busy, MachineFailed, UsageError
 from pipeline.ledger.journal import ROWS_A_LINE, Journal
@@ -49,7 +50,7 @@ def test_every_line_is_json_with_the_checksum_of_its_record(path: Path) -> None:
         "durable": len(lines[0]),
         "known": [],
     }
-    assert settled["rows"][1] == list(outcome(2, Status.REJECTED, reason='nö,\n"no"'))
+    assert settled["rows"][1] == list(astuple(outcome(2, Status.REJECTED, reason='nö,\n"no"')))
     assert note["fields"] == {"exit_code": 130, "rows": None, "codes": ["-7"]}
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger.material import HEADER, CrashingDisk, QuickDisk, outcome
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from pipeline.errors import MachineFailed, UsageError
 from pipeline.ledger import lines
@@ -52,7 +52,7 @@ class Model:
         assert [found.slice(number) for number in range(len(found.slices))] == self.slices
         assert [note.event for note in found.notes] == self.notes
         read = found.outcomes(0, ROWS)
-        assert {row[0]: row for row in read.iter_rows()} == {p: tuple(told) for p, told in self.outcomes.items()}
+        assert {row[0]: row for row in read.iter_rows()} == {p: astuple(told) for p, told in self.outcomes.items()}
         assert read["position"].to_list() == sorted(self.outcomes)
         standing = found.standing(0, ROWS)
         assert dict(standing.select("position", "status").iter_rows()) == self.standing()

@@ -129,7 +129,10 @@ class Bench:
         )
         self.heard: list[int] = []
         self.settler = Settler(
-            self.journal, lambda _, outcomes: self.heard.extend(o.position for o in outcomes), lambda *_: None, terms
+            self.journal,
+            lambda _, outcomes, __: self.heard.extend(o.position for o in outcomes),
+            lambda *_: None,
+            terms,
         )
         self.deliverer: Deliverer[int] = Deliverer(
             target, self.pool, self.settler, self.settings, terms=terms, wall_clock=time, random=Random(7)

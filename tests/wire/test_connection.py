@@ -66,7 +66,7 @@ def in_virtual_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[
 
 def ask(connection: Connection, timeout: float = 30.0) -> "asyncio.Future[Any]":
     assert connection.ready()
-    return connection.ask([b"head", b"body"], timeout, 1000)
+    return connection.ask((b"head", b"body"), timeout, 1000)
 
 
 @in_virtual_time
@@ -106,7 +106,7 @@ async def test_an_answer_that_lies_in_the_socket_is_read_before_its_deadline_is_
         connection, _ = connected()
         connection._look = lambda _: True
         loop = asyncio.get_running_loop()
-        answer = connection.ask([b"request"], 30.0, 1000)
+        answer = connection.ask((b"request", b""), 30.0, 1000)
         began = loop.time()
         if answered:
             loop.call_at(began + 30.0, loop.call_soon, connection.data_received, OK)
@@ -224,7 +224,7 @@ async def test_a_body_cut_short_is_no_answer():
 async def test_a_large_request_is_not_joined():
     connection, line = connected()
     large = b"x" * 100_000
-    answer = connection.ask([b"head", large, b"tail"], 1.0, 1000)
+    answer = connection.ask((b"head", large), 1.0, 1000)
     assert [id(part) for part in line.written].count(id(large)) == 1
     connection.data_received(OK)
     await answer
