@@ -2,14 +2,14 @@
 
 A service on a core of its own answers everything after a fixed latency. `steady` leaves out the first fifth of the
 time, in which sessions are opened and the limit grows, and the last tenth; `sending` is what the summary tells, from
-first send to last answer.
+first send to last answer. The way there and back is not in the latency: what wrk reaches is what can be reached.
 """
 
 import argparse
 import tempfile
 from pathlib import Path
 
-from rig import cores, exchanges, importing, people, service, tables
+from rig import cores, exchanges, importing, people, service, tables, tools, wrk
 
 
 def case(text: str) -> tuple[float, int]:
@@ -39,6 +39,17 @@ def main() -> None:
                     place / "list.csv", running.url, place, sessions=sessions, settings=options.set
                 )
                 told = running.told()
+                ceiling = (
+                    None
+                    if tools.missing("wrk")
+                    else wrk.measured(
+                        recording.row,
+                        running.url,
+                        place,
+                        connections=sessions,
+                        seconds=max(1, round(options.seconds / 3)),
+                    )
+                )
             span = len(told.counts) * service.SPAN
             steady = told.rate(span / 5, span * 9 / 10)
             measured = told.latency * 1000
@@ -48,6 +59,7 @@ def main() -> None:
                     str(sessions),
                     f"{steady / most:.3f}",
                     f"{imported.sending / most:.3f}",
+                    f"{ceiling.rate / most:.3f}" if ceiling else "no wrk",
                     f"{most:,.0f}",
                     f"{steady:,.0f}",
                     f"{imported.sending:,.0f}",
@@ -55,7 +67,17 @@ def main() -> None:
                 ]
             )
     print(conditions)
-    head = ["latency", "sessions", "steady x S/L", "sending x S/L", "S/L", "steady rows/s", "sending", "latency was"]
+    head = [
+        "latency",
+        "sessions",
+        "steady x S/L",
+        "sending x S/L",
+        "wrk x S/L",
+        "S/L",
+        "steady rows/s",
+        "sending",
+        "latency was",
+    ]
     print(tables.text(head, rows))
     print("the goal: 0.98 wherever S/L is at most half of what scripts/bench tells of our wire alone")
 
