@@ -32,6 +32,7 @@ from pipeline.sessions import SessionPool
 from pipeline.stages import breaker
 from pipeline.stages.deliver import RENEWALS_PER_ROW, Deliverer
 from pipeline.stages.encode import Body, Slice
+from pipeline.stages.limit import FIRST
 from pipeline.stages.sender import Sender
 from pipeline.stages.settle import ADDING, Begun, Settler, begin
 
@@ -59,6 +60,7 @@ class Target(Sender[int]):
     in_flight: int = 0
     most: int = 0
     on_call: Callable[[int], Any] | None = None
+    judged: int = 0
 
     async def open(self) -> int:
         if self.opened + 1 >= self.refuse_from:
@@ -77,6 +79,9 @@ class Target(Sender[int]):
         self.closed.append(handle)
 
     async def send(self, handle: int, body: Body) -> str:
+        return await self.taken(handle, body)
+
+    async def taken(self, handle: int, body: Body) -> str:
         row = int(body[0])
         self.calls.append((handle, row))
         self.in_flight += 1
@@ -94,6 +99,54 @@ class Target(Sender[int]):
             return answer or "0"
         finally:
             self.in_flight -= 1
+
+
+class Lined(Target):
+    """The same, but its rows go by a line, and what it says to a row is an answer that has to be judged."""
+
+    def line(self, handle: int) -> Any:
+        return OwnLine(self, handle)
+
+    async def send(self, handle: int, body: Body) -> str:
+        raise AssertionError("there is a line")
+
+    async def judge(self, handle: int, body: Body, answer: Any) -> str:
+        self.judged += 1
+        if answer.error is not None:
+            raise answer.error
+        return str(answer.body.decode())
+
+
+@dataclass
+class OwnLine:
+    target: Target
+    session: int
+
+    async def post(self, parts: Body, follow: Callable[[Any], Body | None]) -> Any:
+        following: Body | None = parts
+        while following is not None:
+            try:
+                answer = Said(200, (await self.target.taken(self.session, following)).encode())
+            except (AlreadyThere, PutOff, Refused, SessionExpired) as error:
+                answer = Said(200, b"no", error)
+            following = follow(answer)
+        return answer
+
+
+@dataclass
+class Said:
+    """An answer as far as it matters here."""
+
+    status: int
+    body: bytes
+    error: BaseException | None = None
+
+
+@pytest.fixture(params=["by its call", "by its line"], autouse=True)
+def _both_ways(request, monkeypatch):
+    """Rows go by `send`, one by one, or follow each other on a line: what becomes of them is the same."""
+    if request.param == "by its line":
+        monkeypatch.setattr(f"{__name__}.Target", Lined)
 
 
 def header() -> Header:
@@ -452,3 +505,57 @@ async def test_a_mistake_of_ours_in_mid_call_leaves_the_row_in_doubt(tmp_path):
     bench.settler.close()
     standing = recover(bench.path).standing(0, 50)
     assert standing.filter(pl.col("position") == 10)["status"].to_list() == [Status.IN_DOUBT]
+
+
+async def test_answers_that_are_known_are_not_judged_again(tmp_path):
+    target = Lined({20: [Refused("no", code="7")]})
+    outcomes = await Bench(tmp_path, target, sessions=1).run(50, 10)
+    assert outcomes.pop(20) == ("rejected", "7", 1)
+    assert set(outcomes.values()) == {("accepted", "0", 1)}
+    assert target.judged == 2, "the first one, and the one that says no"
+
+
+async def test_a_target_hears_of_what_it_did_not_judge_before_it_judges(tmp_path):
+    heard = []
+
+    class Hearing(Lined):
+        def accepted(self, handle: int) -> None:
+            heard.append(("accepted", handle))
+
+        async def judge(self, handle: int, body: Body, answer: Any) -> str:
+            heard.append(("judged", handle))
+            return await super().judge(handle, body, answer)
+
+    await Bench(tmp_path, Hearing({3: [Refused("no", code="7")]}), sessions=1).run(6)
+    assert heard == [("judged", 1), ("accepted", 1), ("judged", 1), ("accepted", 1)]
+
+
+async def test_few_calls_are_in_flight_until_the_target_has_borne_them(tmp_path):
+    target = Target()
+    first = []
+
+    async def hold(row: int) -> None:
+        first.append(row)
+        if len(first) <= FIRST:
+            await anyio.wait_all_tasks_blocked()
+            assert target.in_flight <= FIRST
+
+    target.on_call = hold
+    await Bench(tmp_path, target, sessions=40).run(400, 100)
+    assert target.most > FIRST
+    assert sorted(target.stored) == list(range(400))
+
+
+async def test_a_fixed_limit_is_used_at_once(tmp_path):
+    target = Target()
+    everybody = anyio.Event()
+
+    async def wait(_: int) -> None:
+        if target.in_flight == 40:
+            everybody.set()
+        await everybody.wait()
+
+    target.on_call = wait
+    with anyio.fail_after(30):
+        await Bench(tmp_path, target, sessions=40, adaptive=False).run(100, 50)
+    assert target.most == 40
