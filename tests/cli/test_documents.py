@@ -87,7 +87,6 @@ def test_readme_names_every_setting_and_no_other() -> None:
 
     known = set[str]().union(*(keys(model, name) for name, model in _SECTIONS.items()))
     known = known.union(*(keys(settings_model(system), "target") for system in REGISTER), {"target.users"})
-    known -= {"delivery.adaptive"}  # said in a sentence
     assert known - documented == set()
     assert {key for key in documented if not key.startswith("…")} - known == set()
 
