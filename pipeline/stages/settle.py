@@ -21,6 +21,9 @@ from pipeline.stages.encode import Slice
 BACKLOG_LIMIT: Final = 50_000
 
 
+#: Seconds between two commits that nobody waits for: each costs the processor and the disk as much as many rows do.
+PAUSE: Final = 0.02
+
 _STATUS: Final = attrgetter("status")
 
 #: Why a row of a slice that was begun is pending.
@@ -79,6 +82,7 @@ class Settler:
         self._committed = 0
         self._work = anyio.Event()
         self._stirred = False  # whether it is set
+        self._wanted = anyio.Event()  # somebody waits for the next commit
         self._done = anyio.Event()
         self._closing = False
         self._failure: Exception | None = None
@@ -158,6 +162,7 @@ class Settler:
     async def _next_commit(self) -> None:
         if self._failure is not None:
             raise self._failure
+        self._wanted.set()
         await self._done.wait()
 
     async def run(self) -> None:
@@ -165,7 +170,9 @@ class Settler:
         try:
             while True:
                 await self._work.wait()
-                self._work, self._stirred = anyio.Event(), False
+                with anyio.move_on_after(PAUSE):
+                    await self._wanted.wait()
+                self._work, self._stirred, self._wanted = anyio.Event(), False, anyio.Event()
                 wanted = self._appended
                 await self._commit()
                 self._committed = wanted
@@ -192,6 +199,7 @@ class Settler:
     def close(self) -> None:
         """Let `run` end once everything is durable."""
         self._closing = True
+        self._wanted.set()
         self._stir()
 
 
