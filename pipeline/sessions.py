@@ -173,7 +173,8 @@ class SessionPool(Generic[H]):
         # Of a short life the margin must not take all.
         self._replace_after = inf if life is None else life - min(settings.renew_margin, life / 2)
         self._slots: list[_Slot[H]] = []
-        # As many logins at a time as sessions are open: all are soon there, and a storm of failures becomes one error.
+        # Half as many logins at a time as sessions are open: all are soon there, few are refused where the target allows
+        # no more, and a storm of failures becomes one error.
         self._opening = anyio.CapacityLimiter(1)
         self._failure: PipelineError | None = None
         self._capped = False
@@ -286,7 +287,7 @@ class SessionPool(Generic[H]):
         self._let_open()
 
     def _let_open(self) -> None:
-        self._opening.total_tokens = max(1, self.open_now)
+        self._opening.total_tokens = max(1, self.open_now // 2)
 
     async def _opened(self) -> H:
         deadline = anyio.current_time() + self._settings.wait
