@@ -173,8 +173,8 @@ class SessionPool(Generic[H]):
         # Of a short life the margin must not take all.
         self._replace_after = inf if life is None else life - min(settings.renew_margin, life / 2)
         self._slots: list[_Slot[H]] = []
-        # Half as many logins at a time as sessions are open: all are soon there, few are refused where the target allows
-        # no more, and a storm of failures becomes one error.
+        # Half as many logins at a time as sessions are open: all are soon there, few are refused where the target has
+        # a cap, and a storm of failures becomes one error.
         self._opening = anyio.CapacityLimiter(1)
         self._failure: PipelineError | None = None
         self._capped = False
