@@ -56,7 +56,7 @@ RENEWALS_PER_ROW = 3
 class _Flight:
     """What a worker has in hand: one row at a time."""
 
-    __slots__ = ("flying", "fruitful", "heard", "known", "row", "sent")
+    __slots__ = ("code", "flying", "fruitful", "heard", "known", "row", "sent")
 
     def __init__(self) -> None:
         self.row: Row | None = None
@@ -64,6 +64,7 @@ class _Flight:
         self.sent = 0.0  # when it left, wall clock
         self.heard = False  # whether the limit has heard of its answer
         self.known: Answer | None = None  # the answer of acceptance that was seen last
+        self.code: str | None = None  # its code
         self.fruitful = False  # whether rows were accepted of which the target has not heard
 
 
@@ -340,11 +341,12 @@ class Deliverer(Generic[H]):
                 self._target.accepted(handle)
         last = flight.row
         if last is None:
-            return self._code
+            return flight.code
         self._hear(flight)
         if self._accepts(answer):
             self._target.accepted(handle)
             return self._code
+        answer = await self._target.reconsidered(handle, last.body, answer)
         code = await self._target.judge(handle, last.body, answer)
         self._acceptance, self._code = (answer.status, answer.body), code
         return code
@@ -354,7 +356,7 @@ class Deliverer(Generic[H]):
         if answer is not flight.known:
             if not self._accepts(answer):
                 return None
-            flight.known = answer
+            flight.known, flight.code = answer, self._code
         row, sent, now = flight.row, flight.sent, self._wall_clock()
         assert row is not None
         position, slice_number, _, attempts, _, _ = row
@@ -362,7 +364,7 @@ class Deliverer(Generic[H]):
         sent_at, settled_at, latency_ms = int(sent * 1000), int(now * 1000), int(latency * 1_000_000) / 1000
         self._settler.accept(
             slice_number,
-            Outcome(position, Status.ACCEPTED, self._code, None, attempts + 1, sent_at, settled_at, latency_ms),
+            Outcome(position, Status.ACCEPTED, flight.code, None, attempts + 1, sent_at, settled_at, latency_ms),
         )
         self._outstanding -= 1
         flight.fruitful = True

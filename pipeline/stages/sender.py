@@ -20,8 +20,8 @@ class Line(Protocol):
 
 
 class Sender(Protocol[H_contra]):
-    """The row call of a target: `send`, or `line`, `judge` and `accepted` in its place, by which rows that the target
-    accepts follow each other at the speed of the wire.
+    """The row call of a target: `send`, or in its place `line`, `judge` and what goes with them, by which rows that the
+    target accepts follow each other at the speed of the wire.
     """
 
     async def send(self, handle: H_contra, body: Body) -> str:
@@ -31,16 +31,22 @@ class Sender(Protocol[H_contra]):
         """
         line = self.line(handle)
         assert line is not None, "a target has a row call, or a line for rows"
-        return await self.judge(handle, body, await line.post(body, lambda _: None))
+        answer = await self.reconsidered(handle, body, await line.post(body, lambda _: None))
+        return await self.judge(handle, body, answer)
 
     def line(self, handle: H_contra) -> Line | None:
         """The way for rows on this session, as it is now; None: each goes by `send`."""
         return None
 
-    async def judge(self, handle: H_contra, body: Body, answer: Answer) -> str:
-        """What an answer says of a row; returns and raises like `send`.
+    async def reconsidered(self, handle: H_contra, body: Body, answer: Answer) -> Answer:
+        """The answer to go by: this one, or that to the same row once more where it was not looked at for a reason that
+        is no concern of it, a token say, and that is put right now. Raises like `send`.
+        """
+        return answer
 
-        What has the status and the bytes of an answer of acceptance is one too, and need not be judged again.
+    async def judge(self, handle: H_contra, body: Body, answer: Answer) -> str:
+        """What an answer says of a row; returns and raises like `send`. It sends nothing again: an answer that has the
+        status and the bytes of one of acceptance is taken for one and not judged any more.
         """
         raise AssertionError("a target with a line judges what comes on it")
 

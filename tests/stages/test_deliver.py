@@ -101,6 +101,10 @@ class Target(Sender[int]):
             self.in_flight -= 1
 
 
+class Forbidden(Exception):
+    """A line's answer that has to be reconsidered."""
+
+
 class Lined(Target):
     """The same, but its rows go by a line, and what it says to a row is an answer that has to be judged."""
 
@@ -127,6 +131,8 @@ class OwnLine:
         while following is not None:
             try:
                 answer = Said(200, (await self.target.taken(self.session, following)).encode())
+            except Forbidden:
+                answer = Said(403, b"forbidden")
             except (AlreadyThere, PutOff, Refused, SessionExpired) as error:
                 answer = Said(200, b"no", error)
             following = follow(answer)
@@ -559,3 +565,21 @@ async def test_a_fixed_limit_is_used_at_once(tmp_path):
     with anyio.fail_after(30):
         await Bench(tmp_path, target, sessions=40, adaptive=False).run(100, 50)
     assert target.most == 40
+
+
+async def test_an_answer_that_was_reconsidered_is_not_learnt(tmp_path):
+    """The token has run out, row after row: what that looks like never accepts a row by itself."""
+    sent_again = []
+
+    class Forgetful(Lined):
+        async def reconsidered(self, handle: int, body: Body, answer: Any) -> Any:
+            if answer.status != 403:
+                return answer
+            sent_again.append(int(body[0]))
+            return await OwnLine(self, handle).post(body, lambda _: None)
+
+    target = Forgetful({row: [Forbidden()] for row in (3, 4, 9, 20)})
+    outcomes = await Bench(tmp_path, target, sessions=1).run(30, 10)
+    assert outcomes == dict.fromkeys(range(30), ("accepted", "0", 1))
+    assert sent_again == [3, 4, 9, 20]
+    assert sorted(target.stored) == list(range(30))

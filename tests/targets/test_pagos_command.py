@@ -57,7 +57,7 @@ class Course:
         new, self.seen = keys - self.seen, self.seen | keys
         if new & {"r10", "r30"}:
             self.service.sessions.clear()
-        if "r20" in new:
+        if new & {"r20", "r34", "r48"}:  # again and again: what a token's end looks like is never learnt as acceptance
             self.service.tokens.clear()
         if "r40" in keys and not self.cut:
             before = len(self.service.records)
@@ -101,7 +101,7 @@ def test_an_import(desk: Service, batch: int) -> None:
     assert saved == dict.fromkeys(expected.keys() - {"r5", "r15"}, 1), "nothing is lost and nothing is there twice"
     ids = {desk.values(record)[0]: record["SaveInformation"]["RecordId"] for record in desk.records}
     assert ids == {key: told[key]["contact_id"] for key in ids}
-    assert len(desk.fetched) == 2
+    assert 2 <= len(desk.fetched) <= 4
     assert not desk.sessions, "every session is closed"
     assert json.loads(ended.out)["sessions"]["expired"] >= 2
 

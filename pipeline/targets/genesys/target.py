@@ -98,12 +98,15 @@ class GenesysTarget(Target, Rows):
         handle.used = anyio.current_time()
         return self._calls.line(handle, _RECORDS)
 
+    async def reconsidered(self, handle: GenesysSession, body: Body, answer: Answer) -> Answer:
+        """The answer to a row, or that to the same once more where what is to be echoed has changed."""
+        return await self._calls.unforbidden(handle, body[0], _RECORDS, answer, handle.echoed)
+
     async def judge(self, handle: GenesysSession, body: Body, answer: Answer) -> str:
         """Whether a record was added; gives "0".
 
         Raises SessionExpired, PutOff, AlreadyThere, OutcomeUnknown or Refused by the code's meaning.
         """
-        answer = await self._calls.unforbidden(handle, body[0], _RECORDS, answer, handle.echoed)
         code, found = self._calls.told(answer, rest.json_object(answer.body), Purpose.ROW)
         if code != replies.SUCCESS:
             await self._settle(handle, code, answer, found, body)

@@ -165,24 +165,33 @@ class PagosTarget(Target, Rows):
             handle.bearer = token
         return handle.line
 
+    async def reconsidered(self, handle: PagosSession, body: Body, answer: Answer) -> Answer:
+        """The answer to a row, or that to the same once more where its token was not taken."""
+        why: str | None = None
+        for _ in range(_TOKENS):
+            token = handle.bearer
+            assert token is not None
+            if (why := self._not_taken(answer, token)) is None:
+                return answer
+            await self._bearer.renewed(token, why)
+            line = self.line(handle)
+            assert line is not None, "there is a token now"
+            answer = await line.post(body)
+        raise _no_token(why)
+
     async def judge(self, handle: PagosSession, body: Body, answer: Answer) -> str:
-        """Whether a record was saved; gives "Success". Raises like `send`, which is used once more where the token was
-        not taken.
-        """
-        assert handle.bearer is not None
-        read = self._read(answer, handle.bearer, Purpose.ROW)
-        if isinstance(read, str):
-            await self._bearer.renewed(handle.bearer, read)
-            return await self.send(handle, body)
-        _, verdict = read
+        """Whether a record was saved; gives "Success". Raises like `send`."""
+        verdict = Verdict.of(rest.read(answer, Purpose.ROW, host(self._target.endpoint)))
         if not verdict.success:
             await self._settle(handle, verdict, handle.token.join(body))
         self.accepted(handle)
         return _ACCEPTED
 
     def accepted(self, handle: PagosSession) -> None:
-        """Records were saved on this session."""
+        """Records were saved on this session, with the token of its line if it has one."""
         handle.trusted = True
+        if handle.bearer is not None:
+            self._bearer.let_in(handle.bearer)
 
     async def send(self, handle: PagosSession, body: Body) -> str:
         """Save a record; gives "Success".
@@ -251,26 +260,25 @@ class PagosTarget(Target, Rows):
 
         Raises like `rest.read`, and TargetUnusable where no token is taken.
         """
-        read: tuple[Object, Verdict] | str = ""
+        why: str | None = None
         for _ in range(_TOKENS):
             token = await self._bearer.current()
             answer = await exchange(client, self._url(operation), self._headers(token), message)
-            read = self._read(answer, token, purpose)
-            if not isinstance(read, str):
-                return read
-            await self._bearer.renewed(token, read)
-        raise NotDelivered(f"the bearer token is not taken ({read})")
+            if (why := self._not_taken(answer, token)) is None:
+                found = rest.read(answer, purpose, host(self._target.endpoint))
+                self._bearer.let_in(token)
+                return found, Verdict.of(found)
+            await self._bearer.renewed(token, why)
+        raise _no_token(why)
 
-    def _read(self, answer: Answer, token: Token, purpose: Purpose) -> tuple[Object, Verdict] | str:
-        """An answer and what it says, or why the token was not taken. Raises like `rest.read`."""
+    def _not_taken(self, answer: Answer, token: Token) -> str | None:
+        """Why the target has not taken a call's token; None: it has."""
         if answer.status == 401:
             return "HTTP 401"
-        found = rest.read(answer, purpose, host(self._target.endpoint))
-        verdict = Verdict.of(found)
-        if verdict.invalid_token:
-            return verdict.in_words((token.value, self._target.application_key))
-        self._bearer.let_in(token)
-        return found, verdict
+        verdict = Verdict.of(rest.json_object(answer.body) or {}) if rest.succeeded(answer) else None
+        if verdict is None or not verdict.invalid_token:
+            return None
+        return verdict.in_words((token.value, self._target.application_key))
 
     def _url(self, operation: str) -> str:
         return f"{self._target.endpoint}/Api/Applications/{operation}"
@@ -283,3 +291,7 @@ class PagosTarget(Target, Rows):
         telling = (text for text in sent if len(text) >= _TELLING)
         secrets = (self._target.application_key, handle.token.decode(), *self._bearer.secrets)
         return verdict.in_words((*secrets, *telling))
+
+
+def _no_token(why: str | None) -> NotDelivered:
+    return NotDelivered(f"the bearer token is not taken ({why})")
