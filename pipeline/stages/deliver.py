@@ -233,8 +233,8 @@ class Deliverer(Generic[H]):
                 self._give_back(flight)
 
     async def _deliver(self, lease: Lease[H], flight: _Flight) -> None:
-        """Send the row in hand, and those that follow it, until the last one is settled, put off or, where the run
-        stops, given back.
+        """Send the row in hand, and those that follow it, until the last one is settled, put off or given back: that is
+        done where the run stops, and after a pause where the target took none.
 
         Raises OpeningRefused, NotDelivered or RunError where the lease has no session any more; the row is then still
         in hand.
@@ -268,6 +268,7 @@ class Deliverer(Generic[H]):
                 self._failed(error)
                 if not breaker.open:
                     await breaker.stopped_within(breaker.pause(error.retry_after))
+                    break  # as many as the limit allows now are taken again
             finally:
                 if turn is not None:
                     turn.release()
@@ -346,7 +347,7 @@ class Deliverer(Generic[H]):
         if self._accepts(answer):
             self._target.accepted(handle)
             return self._code
-        answer = await self._target.reconsidered(handle, last.body, answer)
+        answer = await self._target.reconsidered(handle, line, last.body, answer)
         code = await self._target.judge(handle, last.body, answer)
         self._acceptance, self._code = (answer.status, answer.body), code
         return code

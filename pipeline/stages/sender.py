@@ -1,7 +1,7 @@
 """The row call of a target, as `deliver` makes it."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pipeline.stages.encode import Body
 from pipeline.wire import Answer
@@ -31,16 +31,16 @@ class Sender(Protocol[H_contra]):
         """
         line = self.line(handle)
         assert line is not None, "a target has a row call, or a line for rows"
-        answer = await self.reconsidered(handle, body, await line.post(body, lambda _: None))
+        answer = await self.reconsidered(handle, line, body, await line.post(body, lambda _: None))
         return await self.judge(handle, body, answer)
 
     def line(self, handle: H_contra) -> Line | None:
         """The way for rows on this session, as it is now; None: each goes by `send`."""
         return None
 
-    async def reconsidered(self, handle: H_contra, body: Body, answer: Answer) -> Answer:
-        """The answer to go by: this one, or that to the same row once more where it was not looked at for a reason that
-        is no concern of it, a token say, and that is put right now. Raises like `send`.
+    async def reconsidered(self, handle: H_contra, line: Any, body: Body, answer: Answer) -> Answer:
+        """The answer to go by: this one, which came on `line`, or that to the same row once more where the row was not
+        looked at for a reason that is put right now, a token that has run out say. Raises like `send`.
         """
         return answer
 

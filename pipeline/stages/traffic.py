@@ -31,7 +31,7 @@ class Traffic:
         self._pacing = anyio.Lock()  # one row waits for its turn, the others for that
         self._changed = anyio.Event()  # there may be something to do for a worker that found nothing
         self._parked = 0  # workers that wait for the limit to rise
-        self._boarding = 0  # workers that have a row and no session yet
+        self._boarding = 0  # rows that were taken and wait for a session, or for their turn
         self._ended = False  # no row will come any more
         self.in_flight = 0  # requests whose answer is awaited
 
@@ -87,8 +87,8 @@ class Traffic:
 
     @asynccontextmanager
     async def boarding(self) -> AsyncIterator[None]:
-        """Around the opening of a session for a row that was taken: it counts as one in flight meanwhile, so sessions
-        are opened only as they are needed.
+        """Around what a row that was taken has to wait for: it counts as one in flight meanwhile. So sessions are
+        opened only as they are needed.
         """
         self._boarding += 1
         try:
@@ -98,10 +98,12 @@ class Traffic:
             self._wake()
 
     async def turn(self) -> None:
-        """Wait until a row may leave by the pace, and by what the target asked for, or until no more rows may."""
+        """Wait until a row that was taken may leave by the pace, and by what the target asked for, or until no more
+        rows may. Meanwhile it counts as one in flight, or all that wait would leave at once.
+        """
         if not self._paced:
             return
-        async with self._pacing:
+        async with self.boarding(), self._pacing:
             while pause := self._pace.wait(self._clock()):
                 with anyio.move_on_after(pause):
                     await self._stopped.wait()

@@ -98,10 +98,8 @@ class Connection(asyncio.Protocol):
         self._full = False  # whether much of what was written waits to leave
         self._failure: Exception | None = None
         self._held_back = False  # whether reading is paused
-        self._known_bytes = (
-            b""  # the last answer that came in one piece, for the next may be the same, and what it says
-        )
-        self._known: Answer | None = None
+        self._known_bytes = b""  # the last answer that came in one piece, for the next may be the same
+        self._known: Answer | None = None  # what it says
         self._limit = 0  # bytes of the answer that is awaited
         self._deadline = 0.0  # of the answer that is awaited, on the loop's clock
         self._timer: asyncio.TimerHandle | None = None
@@ -354,8 +352,9 @@ class Connection(asyncio.Protocol):
         self._settle(answer, idle=idle)
 
     def _settle(self, answer: Answer, *, idle: bool) -> None:
-        follow = self._follow
-        if follow is not None and idle and not self._look(0):
+        follow, answered_by = self._follow, self._answered_by
+        assert answered_by is not None
+        if follow is not None and idle and not answered_by.done() and not self._look(0):
             try:
                 following = follow(answer)
             except Exception as error:  # noqa: BLE001 - whoever awaits the answer is told, not the loop
@@ -364,8 +363,6 @@ class Connection(asyncio.Protocol):
             if following is not None:
                 self._put(following)
                 return
-        answered_by = self._answered_by
-        assert answered_by is not None
         self._answered_by = self._follow = self._reading = None
         self.written = False
         if idle:

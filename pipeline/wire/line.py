@@ -56,6 +56,8 @@ class Line:
             return await self._by_httpx(parts, limit)
         wire = self._wire
         assert wire is not None
+        if wire.cookies_set != self._cookies_set:
+            self._prepare()
         connection = wire.idle(self._origin) or await self._connected(wire)
 
         def following(answer: Answer) -> Request | None:
@@ -97,6 +99,7 @@ class Line:
 
     def _prepare(self) -> None:
         """Make the head as httpx would, up to the length of the message."""
+        self._cookies_set = self._wire.cookies_set if self._wire else 0
         self._sample = self._client.build_request("POST", self._url, headers=dict(self._headers))
         self._sample.headers.pop("content-length", None)
         self._start = head_of(self._sample).removesuffix(b"\r\n")

@@ -36,6 +36,7 @@ class WireTransport(httpx.AsyncBaseTransport):
         self._open: list[Connection] = []
         self._closed = False
         self.reached: set[Origin] = set()  # where requests went through here, and not through a proxy
+        self.cookies_set = 0  # how many answers to httpx have set cookies
 
     def idle(self, origin: Origin) -> Connection | None:
         """A connection for one request that is open already; one that the server has closed meanwhile is passed by."""
@@ -83,6 +84,7 @@ class WireTransport(httpx.AsyncBaseTransport):
             connection.begin(to_head=request.method == "HEAD")
             await _write(connection, request, head, timeouts.get("write"))
             reading = await _read(connection.head(), timeouts.get("read"))
+            self.cookies_set += reading.sets_cookies
         except BaseException:
             connection.close()
             raise

@@ -572,7 +572,7 @@ async def test_an_answer_that_was_reconsidered_is_not_learnt(tmp_path):
     sent_again = []
 
     class Forgetful(Lined):
-        async def reconsidered(self, handle: int, body: Body, answer: Any) -> Any:
+        async def reconsidered(self, handle: int, line: Any, body: Body, answer: Any) -> Any:
             if answer.status != 403:
                 return answer
             sent_again.append(int(body[0]))
@@ -583,3 +583,23 @@ async def test_an_answer_that_was_reconsidered_is_not_learnt(tmp_path):
     assert outcomes == dict.fromkeys(range(30), ("accepted", "0", 1))
     assert sent_again == [3, 4, 9, 20]
     assert sorted(target.stored) == list(range(30))
+
+
+@pytest.mark.parametrize(("retry_after", "rate"), [(None, 0), (0.02, 0), (None, 2000)])
+async def test_rows_that_waited_leave_no_more_at_once_than_the_limit_allows(tmp_path, retry_after, rate):
+    """A target that takes four rows at once: pauses and turns end for many rows in the same moment."""
+    target = Target()
+    at_once: list[int] = []
+
+    async def crowd(_: int) -> None:
+        at_once.append(target.in_flight)
+        if target.in_flight > 4:
+            raise NotDelivered("503", retry_after=retry_after)
+        await anyio.sleep(0.002)
+
+    target.on_call = crowd
+    await Bench(tmp_path, target, sessions=64, rate=rate).run(600, 200)
+    assert sorted(target.stored) == list(range(600))
+    later = at_once[len(at_once) // 3 :]
+    assert max(later) < 20, "of 64"
+    assert sum(number > 4 for number in later) < len(later) / 3

@@ -113,8 +113,8 @@ def test_a_table_comes_back_as_it_was_written(
 ) -> None:
     names = [f"name{number}" for number in range(len(table[0]))]
     file = io.StringIO(newline="")
-    if any("\r" in cell for row in table for cell in row) or any(not "".join(row).strip(" ") for row in table):
-        quoting = csv.QUOTE_ALL  # else the module leaves a carriage return bare, and a blank may be all of a line
+    if any("\r" in cell for row in table for cell in row) or any(not "".join(row).strip(" \t") for row in table):
+        quoting = csv.QUOTE_ALL  # else the module leaves a carriage return bare, and blanks may be all of a line
     writer = csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=quoting)
     writer.writerow(names)
     writer.writerows(table)

@@ -5,9 +5,12 @@ from typing import Final
 from pipeline.errors import NotDelivered, OutcomeUnknown
 from pipeline.targets import rest
 from pipeline.targets.genesys import replies
-from pipeline.targets.genesys.users import GenesysSession
+from pipeline.targets.genesys.users import EchoingLine, GenesysSession
 from pipeline.targets.rest import Object, Purpose
-from pipeline.wire import Answer, Line, exchange
+from pipeline.wire import Answer, exchange
+
+#: A call is made so often again while what is to be echoed changes: others may have it changed at the same time.
+_ECHOES: Final = 3
 
 #: What stands for a code where HTTP itself says it.
 UNAUTHENTICATED: Final = "HTTP 401"
@@ -32,36 +35,38 @@ class Calls:
         return answer
 
     async def post(self, session: GenesysSession, message: bytes, path: str = "") -> Answer:
-        """POST a message to our address, or to what lies below it at `path`; once more like `unforbidden`."""
+        """POST a message to our address, or to what lies below it at `path`; made again like `unforbidden`."""
         echoed = session.csrf
         answer = await exchange(session.client, f"{self._url}{path}", session.headers, message)
         return await self.unforbidden(session, message, path, answer, echoed)
 
-    def line(self, session: GenesysSession, path: str) -> Line:
+    def line(self, session: GenesysSession, path: str) -> EchoingLine:
         """The session's way for many messages to what lies below our address at `path`."""
-        if session.line is None or session.echoed != session.csrf:
-            session.line = Line(session.client, f"{self._url}{path}", session.headers)
-            session.echoed = session.csrf
+        if session.line is None or session.line.echoed != session.csrf:
+            session.line = EchoingLine(session, f"{self._url}{path}")
         return session.line
 
     async def unforbidden(
         self, session: GenesysSession, message: bytes, path: str, answer: Answer, echoed: tuple[str, str] | None
     ) -> Answer:
-        """The answer to a POST, or to the same once more where it was forbidden and what is to be echoed has changed
+        """The answer to a POST, or to the same made again where it was forbidden and what is to be echoed has changed
         from `echoed` (403 is how a wrong one is answered, before anything is done).
         """
-        if answer.status != 403:
-            return answer
-        if session.csrf == echoed:
-            try:
-                asked = await self.me(session)
-                if asked.status == 401:
-                    return asked
-            except (NotDelivered, OutcomeUnknown) as error:
-                raise NotDelivered(f"the target forbade it, and could not be asked why: {error.reason}") from None
-        if session.csrf == echoed:
-            return answer
-        return await exchange(session.client, f"{self._url}{path}", session.headers, message)
+        for _ in range(_ECHOES):
+            if answer.status != 403:
+                break
+            if session.csrf == echoed:
+                try:
+                    asked = await self.me(session)
+                    if asked.status == 401:
+                        return asked
+                except (NotDelivered, OutcomeUnknown) as error:
+                    raise NotDelivered(f"the target forbade it, and could not be asked why: {error.reason}") from None
+            if session.csrf == echoed:
+                break
+            echoed = session.csrf
+            answer = await exchange(session.client, f"{self._url}{path}", session.headers, message)
+        return answer
 
     def told(self, answer: Answer, found: Object | None, purpose: Purpose) -> tuple[str | None, Object]:
         """The status code that an answer tells, None where it tells none, and the object that holds it.

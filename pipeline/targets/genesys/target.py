@@ -27,10 +27,10 @@ from pipeline.targets.genesys.agents import Agents
 from pipeline.targets.genesys.calls import FORBIDDEN, UNAUTHENTICATED, Calls
 from pipeline.targets.genesys.encoder import RecordEncoder
 from pipeline.targets.genesys.settings import GenesysSettings
-from pipeline.targets.genesys.users import GenesysSession
+from pipeline.targets.genesys.users import EchoingLine, GenesysSession
 from pipeline.targets.refusals import Refusals
 from pipeline.targets.rest import Object, Purpose
-from pipeline.wire import Answer, ClientFactory, Line, host
+from pipeline.wire import Answer, ClientFactory, host
 
 #: Where records are added, below the address that tells who we are.
 _RECORDS: Final = "/outbound-records"
@@ -91,16 +91,16 @@ class GenesysTarget(Target, Rows):
 
     # --- rows -------------------------------------------------------------------------------------------------
 
-    def line(self, handle: GenesysSession) -> Line:
+    def line(self, handle: GenesysSession) -> EchoingLine:
         """The session's way for records. Raises SessionExpired where it has ended."""
         if handle.gone:
             raise SessionExpired("the session is gone")
         handle.used = anyio.current_time()
         return self._calls.line(handle, _RECORDS)
 
-    async def reconsidered(self, handle: GenesysSession, body: Body, answer: Answer) -> Answer:
+    async def reconsidered(self, handle: GenesysSession, line: EchoingLine, body: Body, answer: Answer) -> Answer:
         """The answer to a row, or that to the same once more where what is to be echoed has changed."""
-        return await self._calls.unforbidden(handle, body[0], _RECORDS, answer, handle.echoed)
+        return await self._calls.unforbidden(handle, body[0], _RECORDS, answer, line.echoed)
 
     async def judge(self, handle: GenesysSession, body: Body, answer: Answer) -> str:
         """Whether a record was added; gives "0".

@@ -51,17 +51,24 @@ def _value(secret: Secret | None) -> str | None:
     return secret.read() if secret is not None else None
 
 
+class EchoingLine(Line):
+    """A way for many messages, all of which echo the same."""
+
+    def __init__(self, session: "GenesysSession", url: str) -> None:
+        super().__init__(session.client, url, session.headers)
+        self.echoed = session.csrf
+
+
 class GenesysSession:
     """An agent's session and its connection, which holds the cookie. What it holds is never shown."""
 
-    __slots__ = ("client", "credentials", "csrf", "echoed", "gone", "line", "trusted", "used")
+    __slots__ = ("client", "credentials", "csrf", "gone", "line", "trusted", "used")
 
     def __init__(self, client: httpx.AsyncClient, credentials: Credentials) -> None:
         self.client = client
         self.credentials = credentials
         self.csrf: tuple[str, str] | None = None
-        self.line: Line | None = None  # for records, once there are any
-        self.echoed: tuple[str, str] | None = None  # what calls on it echo
+        self.line: EchoingLine | None = None  # for records, once there are any
         self.trusted = False  # whether a record was taken on it
         self.gone = False  # it has ended, or its user is in another session now: nothing is to be closed
         self.used = 0.0  # when it was used last, on the loop's clock

@@ -40,16 +40,23 @@ _TOKENS: Final = 3
 _TELLING: Final = 3
 
 
+class BearingLine(Line):
+    """A way for many messages on one session, all of which carry the same bearer token."""
+
+    def __init__(self, session: "PagosSession", url: str, bearer: Token) -> None:
+        super().__init__(session.client, url, _headers(bearer), token=session.token)
+        self.bearer = bearer
+
+
 class PagosSession:
     """A dedicated session and its connection. `token` is the session id as it stands in a message, never shown."""
 
-    __slots__ = ("bearer", "client", "line", "token", "trusted")
+    __slots__ = ("client", "line", "token", "trusted")
 
     def __init__(self, client: httpx.AsyncClient, token: bytes) -> None:
         self.client = client
         self.token = token
-        self.line: Line | None = None  # for records, once there are any
-        self.bearer: Token | None = None  # what calls on it carry
+        self.line: BearingLine | None = None  # for records, once there are any
         self.trusted = False  # whether a record was saved on it
 
     def __repr__(self) -> str:
@@ -154,30 +161,28 @@ class PagosTarget(Target, Rows):
 
     # --- rows -------------------------------------------------------------------------------------------------
 
-    def line(self, handle: PagosSession) -> Line | None:
+    def line(self, handle: PagosSession) -> BearingLine | None:
         """The session's way for GetResult with the present token; None where several records go in one call."""
         token = self._bearer.token
         if self._batches is not None or token is None:
             return None
-        if handle.line is None or handle.bearer is not token:
-            headers = self._headers(token)
-            handle.line = Line(handle.client, self._url("GetResult"), headers, token=handle.token)
-            handle.bearer = token
+        if handle.line is None or handle.line.bearer is not token:
+            handle.line = BearingLine(handle, self._url("GetResult"), token)
         return handle.line
 
-    async def reconsidered(self, handle: PagosSession, body: Body, answer: Answer) -> Answer:
+    async def reconsidered(self, handle: PagosSession, line: BearingLine, body: Body, answer: Answer) -> Answer:
         """The answer to a row, or that to the same once more where its token was not taken."""
-        why: str | None = None
-        for _ in range(_TOKENS):
-            token = handle.bearer
-            assert token is not None
-            if (why := self._not_taken(answer, token)) is None:
-                return answer
-            await self._bearer.renewed(token, why)
-            line = self.line(handle)
-            assert line is not None, "there is a token now"
+        tokens = 1
+        while (why := self._not_taken(answer, line.bearer)) is not None:
+            if tokens == _TOKENS:
+                raise _no_token(why)
+            await self._bearer.renewed(line.bearer, why)
+            renewed = self.line(handle)
+            assert renewed is not None, "there is a token now"
+            line = renewed
+            tokens += 1
             answer = await line.post(body)
-        raise _no_token(why)
+        return answer
 
     async def judge(self, handle: PagosSession, body: Body, answer: Answer) -> str:
         """Whether a record was saved; gives "Success". Raises like `send`."""
@@ -190,8 +195,8 @@ class PagosTarget(Target, Rows):
     def accepted(self, handle: PagosSession) -> None:
         """Records were saved on this session, with the token of its line if it has one."""
         handle.trusted = True
-        if handle.bearer is not None:
-            self._bearer.let_in(handle.bearer)
+        if handle.line is not None:
+            self._bearer.let_in(handle.line.bearer)
 
     async def send(self, handle: PagosSession, body: Body) -> str:
         """Save a record; gives "Success".
@@ -263,7 +268,7 @@ class PagosTarget(Target, Rows):
         why: str | None = None
         for _ in range(_TOKENS):
             token = await self._bearer.current()
-            answer = await exchange(client, self._url(operation), self._headers(token), message)
+            answer = await exchange(client, self._url(operation), _headers(token), message)
             if (why := self._not_taken(answer, token)) is None:
                 found = rest.read(answer, purpose, host(self._target.endpoint))
                 self._bearer.let_in(token)
@@ -283,10 +288,6 @@ class PagosTarget(Target, Rows):
     def _url(self, operation: str) -> str:
         return f"{self._target.endpoint}/Api/Applications/{operation}"
 
-    @staticmethod
-    def _headers(token: Token) -> dict[str, str]:
-        return {"Authorization": token.header, "Content-Type": "application/json", "Accept": "application/json"}
-
     def _words(self, handle: PagosSession, verdict: Verdict, *sent: str) -> str:
         telling = (text for text in sent if len(text) >= _TELLING)
         secrets = (self._target.application_key, handle.token.decode(), *self._bearer.secrets)
@@ -295,3 +296,7 @@ class PagosTarget(Target, Rows):
 
 def _no_token(why: str | None) -> NotDelivered:
     return NotDelivered(f"the bearer token is not taken ({why})")
+
+
+def _headers(token: Token) -> dict[str, str]:
+    return {"Authorization": token.header, "Content-Type": "application/json", "Accept": "application/json"}
