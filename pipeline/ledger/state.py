@@ -137,6 +137,9 @@ class State:
             database.executemany(FOUND, found)
             doubts = [(each,) for each in packed_ids(pl.Series(ids, dtype=pl.String))]
             database.executemany("DELETE FROM doubtful WHERE id = ?", doubts)
+            # What was found there once, and is there no more, must not be taken for there when it is to be sent again.
+            absent = set(doubts).difference(found)
+            database.executemany("DELETE FROM contacts WHERE id = ? AND run IS NULL", absent)
 
     # --- runs -------------------------------------------------------------------------------------------------------
 

@@ -91,6 +91,18 @@ def test_what_the_target_listed_is_known_and_doubted_no_more(tmp_path: Path) -> 
         assert state.known(ids(1)) == dict.fromkeys(ids(1), (1).to_bytes(16)), "what is known stays so"
 
 
+def test_what_was_found_there_and_is_there_no_more_is_not_known(tmp_path: Path) -> None:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
+        run = state.enter("a", tmp_path / "run")
+        state.claim(run, 0, [1, 2], contacts(1, 2))
+        accounts.give_up(state, run)
+        both = [str(uuid5(SPACE, number)) for number in "12"]
+        state.resolve(both, there=both)
+        assert set(state.known(ids(1, 2), own=run)) == set(ids(1, 2))
+        state.resolve(both, there=both[:1])  # the other one was deleted, as damaged say, and is to be sent again
+        assert set(state.known(ids(1, 2), own=run)) == set(ids(1))
+
+
 def test_an_account_takes_the_place_of_what_was_claimed_and_doubted(tmp_path: Path) -> None:
     with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         run = state.enter("a", tmp_path / "run")
