@@ -41,6 +41,7 @@ from pipeline.records import Outcome, Status
 from pipeline.sessions import Lease, SessionPool
 from pipeline.stages.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
 from pipeline.stages.encode import Body
+from pipeline.stages.flight import Flight
 from pipeline.stages.queue import Row
 from pipeline.stages.sender import Line, Sender
 from pipeline.stages.settle import Begun, Settler, Terms
@@ -51,21 +52,6 @@ H = TypeVar("H")
 
 #: A row whose sessions expire so often in a row has something to do with it.
 RENEWALS_PER_ROW = 3
-
-
-class _Flight:
-    """What a worker has in hand: one row at a time."""
-
-    __slots__ = ("code", "flying", "fruitful", "heard", "known", "row", "sent")
-
-    def __init__(self) -> None:
-        self.row: Row | None = None
-        self.flying = False  # whether its request may have left
-        self.sent = 0.0  # when it left, wall clock
-        self.heard = False  # whether the limit has heard of its answer
-        self.known: Answer | None = None  # the answer of acceptance that was seen last
-        self.code: str | None = None  # its code
-        self.fruitful = False  # whether rows were accepted of which the target has not heard
 
 
 class Deliverer(Generic[H]):
@@ -100,7 +86,7 @@ class Deliverer(Generic[H]):
         self._traffic = Traffic(
             self._calls, rate=settings.rate, adaptive=settings.adaptive, clock=clock, stopped=self._stopping
         )
-        self._flights: list[_Flight] = []
+        self._flights: list[Flight] = []
         self._acceptance: tuple[int, bytes] | None = None  # status and body of an answer that accepts a row
         self._code: str | None = None  # its code
         self._halted = False  # whether rows must not simply follow each other
@@ -162,7 +148,7 @@ class Deliverer(Generic[H]):
         await self._stopping.wait()
         scope.cancel()
 
-    def _give_back(self, flight: _Flight) -> None:
+    def _give_back(self, flight: Flight) -> None:
         assert flight.row is not None
         self._traffic.give_back(flight.row)
         flight.row = None
@@ -197,7 +183,7 @@ class Deliverer(Generic[H]):
         unanswered = self._terms.unanswered or "the run stopped before the answer came"
         for flight in self._flights:
             if flight.row is not None:
-                row = self._land(flight, answered=False)
+                row = flight.land(answered=False)
                 self._note(row, Status.IN_DOUBT, None, unanswered, row.attempts + 1, sent=flight.sent)
         status, reason = self._terms.unsent
         for row in self._traffic.drain():
@@ -207,7 +193,7 @@ class Deliverer(Generic[H]):
 
     async def _worker(self) -> None:
         """Take a first row, then a lease, then rows until there are none: a small list opens few sessions."""
-        flight = _Flight()
+        flight = Flight(self._traffic, self._wall_clock)
         self._flights.append(flight)
         flight.row = await self._traffic.take()
         try:
@@ -232,7 +218,7 @@ class Deliverer(Generic[H]):
             if flight.row is not None and not flight.flying:
                 self._give_back(flight)
 
-    async def _deliver(self, lease: Lease[H], flight: _Flight) -> None:
+    async def _deliver(self, lease: Lease[H], flight: Flight) -> None:
         """Send the row in hand, and those that follow it, until the last one is settled, put off or given back: that is
         done where the run stops, and after a pause where the target took none.
 
@@ -274,11 +260,13 @@ class Deliverer(Generic[H]):
                     turn.release()
         self._give_back(flight)
 
-    async def _send(self, lease: Lease[H], handle: H, flight: _Flight, turn: anyio.Lock | None) -> None:
+    async def _send(self, lease: Lease[H], handle: H, flight: Flight, turn: anyio.Lock | None) -> None:
         """One row call or several, and the last one's outcome by the table. Raises what needs another session, another
         time or a person; the row is then still in hand.
         """
-        self._take_off(flight)
+        flight.take_off()
+        if self.first_sent is None:
+            self.first_sent = flight.sent
         status, code, reason = Status.ACCEPTED, None, None
         try:
             line = self._target.line(handle)
@@ -291,7 +279,7 @@ class Deliverer(Generic[H]):
                     self._answered(turn)
                     return
         except PutOff as error:
-            row = self._land(flight, answered=True)
+            row = flight.land(answered=True)
             if row.put_off + 1 < self._settings.attempts:
                 self._put_off(row)
                 self._answered(turn)
@@ -299,17 +287,17 @@ class Deliverer(Generic[H]):
             status, code = Status.FAILED, error.code
             reason = f"the target put it off {row.put_off + 1} times: {error.reason}"
         except Refused as error:
-            row = self._land(flight, answered=True)
+            row = flight.land(answered=True)
             status, code, reason = Status.REJECTED, error.code, error.reason
         except AlreadyThere as error:
-            row = self._land(flight, answered=True)
+            row = flight.land(answered=True)
             code = error.code
             if not row.doubted:
                 status, reason = Status.DUPLICATE, error.reason
             # else an earlier send of ours, of which no answer came, has brought it there after all
         except OutcomeUnknown as error:
             self._traffic.pushed_back()
-            row = self._land(flight, answered=False)
+            row = flight.land(answered=False)
             if self._terms.repeatable and row.put_off + 1 < self._settings.attempts:
                 self._put_off(row)
             else:
@@ -321,14 +309,14 @@ class Deliverer(Generic[H]):
             if isinstance(error, NotDelivered):
                 self._traffic.pushed_back()
             # Surely not added; anything else that is raised leaves the row in doubt.
-            flight.row = self._land(flight, answered=isinstance(error, SessionExpired))
+            flight.row = flight.land(answered=isinstance(error, SessionExpired))
             raise
         else:
-            row = self._land(flight, answered=True)
+            row = flight.land(answered=True)
         self._answered(turn)
         self._note(row, status, code, reason, row.attempts + 1, sent=flight.sent, answered=self.last_answer)
 
-    async def _post(self, lease: Lease[H], handle: H, line: Line, flight: _Flight) -> str | None:
+    async def _post(self, lease: Lease[H], handle: H, line: Line, flight: Flight) -> str | None:
         """Send the row in hand and those that may follow it; the code by which the last one was accepted. That one is
         not in hand any more where it is noted already. Raises like `Sender.send`.
         """
@@ -343,7 +331,7 @@ class Deliverer(Generic[H]):
         last = flight.row
         if last is None:
             return flight.code
-        self._hear(flight)
+        flight.hear()
         if self._accepts(answer):
             self._target.accepted(handle)
             return self._code
@@ -352,7 +340,7 @@ class Deliverer(Generic[H]):
         self._acceptance, self._code = (answer.status, answer.body), code
         return code
 
-    def _follow(self, lease: Lease[H], flight: _Flight, answer: Answer) -> Body | None:
+    def _follow(self, lease: Lease[H], flight: Flight, answer: Answer) -> Body | None:
         """Where an answer accepts the row in hand, note that and give the next one, if one may leave now."""
         if answer is not flight.known:
             if not self._accepts(answer):
@@ -373,7 +361,7 @@ class Deliverer(Generic[H]):
         loop_now = self._clock()
         if self._halted or not self._outstanding or not lease.good_at(loop_now):
             self._traffic.heard(latency)
-            self._land(flight, answered=False)
+            flight.land(answered=False)
             self._end_if_done()
             return None
         flight.row = row = self._traffic.relay(latency, loop_now)
@@ -384,30 +372,6 @@ class Deliverer(Generic[H]):
 
     def _accepts(self, answer: Answer) -> bool:
         return (answer.status, answer.body) == self._acceptance
-
-    def _take_off(self, flight: _Flight) -> None:
-        """The request of the row in hand may leave."""
-        flight.flying = True
-        flight.heard = False
-        flight.sent = self._wall_clock()
-        self._traffic.take_off()
-        if self.first_sent is None:
-            self.first_sent = flight.sent
-
-    def _land(self, flight: _Flight, *, answered: bool) -> Row:
-        """The request is over; `answered`: by an answer to the row. Gives the row, which is not in hand any more."""
-        row = flight.row
-        assert row is not None
-        if answered and not flight.heard:
-            self._hear(flight)
-        flight.row, flight.flying = None, False
-        self._traffic.land()
-        return row
-
-    def _hear(self, flight: _Flight) -> None:
-        """Let the limit hear of an answer, before its meaning is asked for, which may take calls of its own."""
-        flight.heard = True
-        self._traffic.heard(max(0.0, self._wall_clock() - flight.sent))
 
     def _failed(self, error: NotDelivered | OutcomeUnknown) -> None:
         """No answer came. It never raises: what became of the row is settled already, or it is given back."""
