@@ -108,6 +108,7 @@ class Delivery:
         """Send the rows. `observing`: count what screening settles on the way, since no survey has done so."""
         course, deliverer = self._course, self._deliverer
         self._progress.phase = "canary" if self._canary else self._phase
+        self._progress.counts = self._counts
         self._progress.sending_since = monotonic()
         async with anyio.create_task_group() as group:
             group.start_soon(self._settler.run)
@@ -156,7 +157,6 @@ class Delivery:
             told = told.filter(pl.col("position").is_in(sendable.cast(pl.UInt64).implode()))
             counts = dict(told["status"].value_counts().iter_rows())
             self._counts.update({Status(s): count for s, count in counts.items() if s != Status.PENDING.value})
-        self._progress.counts = self._counts
         self._judge()
 
     def _settled(self, number: int, outcomes: Sequence[Outcome], found: Counter[Status]) -> None:

@@ -271,6 +271,7 @@ def test_a_lost_connection_in_mid_run_is_waited_for(tmp_path, monkeypatch):
         async def dark() -> None:
             while progress.sent < 30:  # noqa: ASYNC110 - progress is a plain object without events
                 await anyio.sleep(0.005)
+            assert progress.counts["accepted"] == progress.sent, "what was surveyed is not all that is told"
             await anyio.to_thread.run_sync(lambda: server.control(outage="refuse"))
             await noticed.wait()
             await anyio.to_thread.run_sync(lambda: server.control(outage=None))
