@@ -33,6 +33,7 @@ class Breaker:
         "_outage",
         "_quiet_until",
         "_random",
+        "_relief",
         "_since",
         "_stopping",
         "_turn",
@@ -45,6 +46,7 @@ class Breaker:
         self._stopping = stopping
         self._random = random
         self._turn = anyio.Lock()
+        self._relief = anyio.Event()  # set when an answer comes after failures, or the run stops
         self._since: float | None = None  # when the first failure came that no success has followed
         self._failures = 0  # in a row; those of calls that failed together count once
         self._counted_until = float("-inf")
@@ -61,6 +63,12 @@ class Breaker:
             self._failures = 0
             self._since = None
             self.open = False
+            self.relieve()
+
+    def relieve(self) -> None:
+        """Wake whoever rests: there is an answer again, or nothing more to wait for."""
+        self._relief.set()
+        self._relief = anyio.Event()
 
     def failed(self, error: NotDelivered | OutcomeUnknown) -> None:
         """No answer came. Raises TargetUnreachable once that has lasted for the outage."""
@@ -120,6 +128,12 @@ class Breaker:
             raise
         self._turn.release()
         return None
+
+    async def rest(self, seconds: float) -> None:
+        """Sleep, at most until `relieve`: the pauses of a long outage are not to outlast it."""
+        if not self._stopping.is_set():
+            with anyio.move_on_after(seconds):
+                await self._relief.wait()
 
     async def stopped_within(self, seconds: float) -> bool:
         """Sleep; True as soon as the run stops."""

@@ -118,6 +118,7 @@ class Deliverer(Generic[H]):
             self.failure = failure
         self._halted = True
         self._stopping.set()
+        self._breaker.relieve()
         self._traffic.end()
 
     @property
@@ -209,7 +210,7 @@ class Deliverer(Generic[H]):
                             flight.row = await self._traffic.take()
                 except NotDelivered as error:  # a further session could not be opened: the row is as good as new
                     self._failed(error)
-                    await self._breaker.stopped_within(self._breaker.pause(error.retry_after))
+                    await self._breaker.rest(self._breaker.pause(error.retry_after))
         except OpeningRefused:
             return  # the target gives this place no new session; the others go on
         except RunError as error:
@@ -253,7 +254,7 @@ class Deliverer(Generic[H]):
                     self._traffic.hold(error.retry_after)
                 self._failed(error)
                 if not breaker.open:
-                    await breaker.stopped_within(breaker.pause(error.retry_after))
+                    await breaker.rest(breaker.pause(error.retry_after))
                     break  # as many as the limit allows now are taken again
             finally:
                 if turn is not None:

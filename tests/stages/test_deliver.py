@@ -603,3 +603,32 @@ async def test_rows_that_waited_leave_no_more_at_once_than_the_limit_allows(tmp_
     later = at_once[len(at_once) // 3 :]
     assert max(later) < 20, "of 64"
     assert sum(number > 4 for number in later) < len(later) / 3
+
+
+async def test_whoever_rests_goes_on_when_answers_are_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(breaker, "FIRST_PAUSE", 600.0)
+    monkeypatch.setattr(breaker, "LONGEST_PAUSE", 600.0)
+    target = Target({0: [NotDelivered("503")]})
+    with anyio.fail_after(60):
+        outcomes = await Bench(tmp_path, target, sessions=2).run(20)
+    assert set(outcomes.values()) == {("accepted", "0", 1)}
+
+
+async def test_a_stop_wakes_whoever_rests(tmp_path, monkeypatch):
+    monkeypatch.setattr(breaker, "FIRST_PAUSE", 600.0)
+    monkeypatch.setattr(breaker, "LONGEST_PAUSE", 600.0)
+    target = Target()
+    target.every = lambda _: NotDelivered("503")
+    bench = Bench(tmp_path, target, sessions=2)
+
+    async def stop_when_all_rest() -> None:
+        await anyio.wait_all_tasks_blocked()
+        while len(target.calls) < 2:  # noqa: ASYNC110 - the target is a plain object
+            await anyio.sleep(0.005)
+        bench.deliverer.stop()
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            group.start_soon(stop_when_all_rest)
+            await bench.run(20)
+    assert target.stored == []
