@@ -7,19 +7,13 @@ import re
 import textwrap
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from importlib.resources import files
 from typing import Any, Final
 
 #: The kinds of topics, in the order in which they are listed; each is a list of tables in topics.toml.
-KINDS: Final = {
-    "exit": "exit code",
-    "status": "status",
-    "reason": "reason",
-    "warning": "warning",
-    "error": "error",
-}
+KINDS: Final = {"exit": "exit code", "status": "status", "reason": "reason", "warning": "warning", "error": "error"}
 
 #: So many are named where a topic is unknown, or several may be meant.
 _NAMED: Final = 6
@@ -58,7 +52,9 @@ def topics() -> tuple[Topic, ...]:
 
 
 def find(asked: str, among: Sequence[Topic]) -> list[Topic]:
-    """What a name, or a text in which reasons stand, means: one topic for each. Raises UnknownTopicError."""
+    """What a name, or a text in which reasons stand, means: one topic for each, of a reason with those of its words
+    that were met. Raises UnknownTopicError.
+    """
     asked = " ".join(asked.split()).rstrip(".")
     by_name = {name.casefold(): topic for topic in among for name in topic.names}
     for name in (asked, asked.replace(" ", "_").replace("-", "_"), re.sub(r"(?i)^exit (?:code )?", "", asked)):
@@ -68,7 +64,8 @@ def find(asked: str, among: Sequence[Topic]) -> list[Topic]:
         return found
     part = [topic for topic in among if any(asked.casefold() in name.casefold() for name in topic.names)]
     if asked and len(part) == 1:
-        return part
+        met = tuple(name for name in part[0].names if asked.casefold() in name.casefold())
+        return [replace(part[0], names=met)]
     if asked and part:
         raise UnknownTopicError(f"{asked!r} may be one of several: {_named(part)}. Say which.")
     raise UnknownTopicError(f"nothing is known of {asked!r}. {_nearest(asked, among)}")
@@ -89,10 +86,12 @@ def contents(among: Sequence[Topic]) -> str:
     """All topics, a line each, by kind."""
     lines = []
     for kind, title in KINDS.items():
-        lines.append(f"{title.capitalize()}s:")
-        for topic in among:
-            if topic.kind == kind:
-                lines.append(f"  {', '.join(topic.names)}" + (f": {topic.meaning}" if topic.meaning else ""))
+        lines.append(f"{title.capitalize()}{'es' if title.endswith('s') else 's'}:")
+        lines += [
+            f"  {', '.join(topic.names)}" + (f": {topic.meaning}" if topic.meaning else "")
+            for topic in among
+            if topic.kind == kind
+        ]
     lines.append("To have one explained: contact-pipeline explain NAME, or a reason as the ledger has it, in quotes.")
     return "\n".join(lines)
 
@@ -121,7 +120,7 @@ def _topic(kind: str, table: dict[str, Any]) -> Topic:
 def _spoken_of(asked: str, among: Sequence[Topic]) -> list[Topic]:
     """The reasons that stand in a text, in their order; of those that overlap, the one that says more."""
     found = [
-        (match.start(), match.end(), len(words), topic)
+        (match.start(), match.end(), len(words), replace(topic, names=(words,)))
         for topic in among
         if topic.kind in ("reason", "warning")
         for words in topic.names
@@ -135,8 +134,12 @@ def _spoken_of(asked: str, among: Sequence[Topic]) -> list[Topic]:
 
 
 def _pattern(words: str) -> re.Pattern[str]:
-    """Finds words at the start of a text or after a colon, a semicolon or a bracket, and to the end of a word."""
-    fixed = ".*?".join(map(re.escape, words.split("*")))
+    """Finds words at the start of a text or after a colon, a semicolon or a bracket, and to the end of a word.
+
+    A `*` that comes first is a name.
+    """
+    name, rest = (r"[\w.]+", words[1:]) if words.startswith("*") else ("", words)
+    fixed = name + ".*?".join(map(re.escape, rest.split("*")))
     return re.compile(rf"(?:(?<=^)|(?<=[:;] )|(?<=\()){fixed}(?!\w)", re.IGNORECASE | re.DOTALL)
 
 
