@@ -115,16 +115,42 @@ def test_every_reason_of_a_call_has_a_text() -> None:
     assert {reason for reason in filled if not explained(reason)} == set()
 
 
-def test_every_word_on_mail_addresses_and_damage_has_a_text() -> None:
-    from pipeline.stages.destinations import damage, email
+#: Faults of mail addresses of which there is no more to say than of all of them.
+OF_ALL_MAILS = {
+    "a character before the @-sign that is not allowed there",
+    "a character after the @-sign that is not allowed there",
+    "two periods in a row",
+    "begins with a period",
+    "ends with a period",
+    "ends with a hyphen",
+    "a period beside the @-sign",
+    "a hyphen after the @-sign",
+    "a period beside a hyphen",
+    "too long",
+}
 
-    words = set(email._MEANINGS.values())
-    source = Path(damage.__file__).read_text(encoding="utf-8")
-    words |= set(re.findall(r'return f?"([^"]+)"', source.partition("def damage")[2].partition("def _plain")[0]))
-    assert len(words) > 20
-    for word in words:
-        [topic] = explain.find(f"email: column 'mail': not a valid mail address: {word}", TOPICS)
-        assert topic.kind == "reason"
+
+def test_every_fault_of_a_destination_has_a_text_of_its_own() -> None:
+    """Read out of the source: beside these words there is the text for all invalid destinations."""
+    from pipeline.stages.destinations import damage, email, phone
+
+    def general(what: str, words: set[str]) -> set[str]:
+        found = {word: explain.find(f"{what}: {word}", TOPICS)[0].names for word in words}
+        return {word for word, names in found.items() if names == (what,)}
+
+    source = Path(damage.__file__).read_text(encoding="utf-8").partition("def damage")[2].partition("def _plain")[0]
+    damages = set(re.findall(r'return f?"([^"]+)"', source)) | {"has an invisible character (U+0001)"}
+    assert len(damages) > 6
+    mails = damages | set(email._MEANINGS.values()) | {"ends with a comma or a semicolon", "more than one @-sign"}
+    assert general("not a valid mail address", mails) == OF_ALL_MAILS
+    source = Path(phone.__file__).read_text(encoding="utf-8")
+    phones = (
+        damages
+        | {words for _, words in phone.CUTS}
+        | {words.replace("{where}", "CA") for words in re.findall(r'return f?": ([^"{][^"]*)"', source)}
+    )
+    assert len(phones) > 20
+    assert general("not a valid number", phones) == set()
 
 
 def test_every_reason_of_a_nasty_list_has_a_text(
