@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from pipeline import __version__
 from pipeline.cli.campaign import campaign
 from pipeline.cli.contacts import check, import_, resume
+from pipeline.cli.explain import explain
 from pipeline.cli.init import init
 from pipeline.cli.runs import status, verify
 from pipeline.cli.simulate import simulate
@@ -21,7 +22,19 @@ __all__ = ["app"]
 class _InOrder(TyperGroup):
     """Lists commands in the order of use; groups would come last otherwise."""
 
-    ORDER = ("init", "import", "check", "resume", "status", "verify", "undo", "session", "campaign", "simulate")
+    ORDER = (
+        "init",
+        "import",
+        "check",
+        "resume",
+        "status",
+        "verify",
+        "undo",
+        "session",
+        "campaign",
+        "explain",
+        "simulate",
+    )
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=self.ORDER.index)
@@ -63,4 +76,5 @@ app.command("status")(status)
 app.command("undo")(undo)
 app.add_typer(session, name="session")
 app.add_typer(campaign, name="campaign")
+app.command("explain")(explain)
 app.command("simulate")(simulate)

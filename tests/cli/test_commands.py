@@ -69,6 +69,7 @@ def test_commands_stand_in_the_order_of_use(command: Command) -> None:
         "undo",
         "session",
         "campaign",
+        "explain",
         "simulate",
     ]
 
