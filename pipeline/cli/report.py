@@ -58,7 +58,6 @@ class Reports:
     """The reports that a run was asked for: forms, and the files that they go to (None: where the form has it)."""
 
     wanted: "tuple[tuple[Form, Path | None], ...]"
-    checked: bool
 
     def of(self, result: "Result") -> int:
         """Write the reports of a run that has ended; gives the exit code, which tells of a report not written."""
@@ -93,7 +92,7 @@ def reporting(given: Sequence[str] | None, *, checked: bool = False) -> Iterator
         name, _, file = each.partition("=")
         wanted.append((_form("--report", name), Path(file) if file else None))
         _check_place(file)
-    reports = Reports(tuple(wanted), checked)
+    reports = Reports(tuple(wanted))
     try:
         yield reports
     except RunError as error:

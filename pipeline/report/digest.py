@@ -22,7 +22,8 @@ from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
 from pipeline.records import BAD, Status, told_apart
 from pipeline.report.summary import headline
-from pipeline.report.text import safe
+from pipeline.report.text import PLACE, safe
+from pipeline.report.text import line as one_line
 
 #: So many rows are named for a reason.
 EXAMPLES: Final = 3
@@ -35,7 +36,6 @@ UNTOLD: Final = "for reasons that are not told here"
 
 _COUNTED: Final = 10_000  # different texts that are told apart while counting
 _READ: Final = ("source", "row", "line", "status", "reason", "warnings")
-_PLACE: Final = r"\b(row|line) \d[\d,]*"
 
 
 class Weight(IntEnum):
@@ -57,7 +57,7 @@ class Example:
     @property
     def words(self) -> str:
         """`list.csv:12`, or `list.parquet, row 11` where there are no lines."""
-        return f"{safe_name(self.source)}:{self.line}" if self.line else f"{safe_name(self.source)}, row {self.row}"
+        return f"{one_line(self.source)}:{self.line}" if self.line else f"{one_line(self.source)}, row {self.row}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def read(run_dir: Path, *, checked: bool) -> Digest:
             listed.append(Finding(status, UNTOLD, untold, (), weigh(status)))
     return Digest(
         run_dir=str(run_dir),
-        campaign=safe_name(header.campaign),
+        campaign=one_line(header.campaign),
         created=datetime.fromtimestamp(header.created / 1000, UTC),
         paths={source.name: source.path for source in header.sources if Path(source.path).is_absolute()},
         checked=checked,
@@ -149,11 +149,6 @@ def of_error(error: RunError, *, checked: bool) -> Digest:
         findings=(),
         warnings=(),
     )
-
-
-def safe_name(name: str) -> str:
-    """A name, whole, on one line: it is no cell, so nothing of it is masked."""
-    return "".join(char if char.isprintable() else " " for char in name)
 
 
 def masked(text: str) -> str:
@@ -216,7 +211,7 @@ class _Findings:
     def add(self, rows: pl.DataFrame) -> None:
         """Rows with source, row, line, status and reason."""
         grouped = (
-            rows.with_columns(pl.col("reason").str.replace_all(_PLACE, "${1} ..."))
+            rows.with_columns(pl.col("reason").str.replace_all(PLACE.pattern, "${1} ..."))
             .group_by("status", "reason", maintain_order=True)
             .agg(pl.len(), *(pl.col(name).head(EXAMPLES) for name in ("source", "row", "line")))
         )

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.records import Status
-from pipeline.report.digest import Digest, Example, Finding, Weight, safe_name
-from pipeline.report.text import counts, number, rows, word
+from pipeline.report.digest import Digest, Example, Finding, Weight
+from pipeline.report.text import counts, line, number, rows, word
 
 #: GitHub shows so many annotations of a kind in a step.
 SHOWN: Final = 10
@@ -44,7 +44,7 @@ def commands(digest: Digest, checkout: Path) -> str:
         if left:
             message = f"{number(len(left))} more reasons, {number(sum(each.count for each in left))} times in all."
             by_kind[weight].append(_command(kind, {"title": "And more"}, message))
-    return "".join(f"{line}\n" for lines in by_kind.values() for line in lines)
+    return "".join(f"{each}\n" for lines in by_kind.values() for each in lines)
 
 
 def step_summary(digest: Digest) -> str:
@@ -52,7 +52,7 @@ def step_summary(digest: Digest) -> str:
     of = f" into campaign {_text(digest.campaign)}" if digest.campaign and not digest.checked else ""
     lines = [f"### {'Check' if digest.checked else 'Import'}{of}", "", _text(digest.headline), ""]
     if digest.error:
-        lines += [f"> {_text(line)}" for line in digest.error.splitlines()] + [""]
+        lines += [f"> {_text(each)}" for each in digest.error.splitlines()] + [""]
     if digest.counts:
         lines += ["| rows | status |", "|---:|---|"]
         lines += [f"| {number(digest.counts[s])} | {word(s)} |" for s in Status if digest.counts.get(s)]
@@ -98,7 +98,7 @@ def _place(example: Example, digest: Digest, checkout: Path) -> dict[str, str]:
     path = digest.paths.get(example.source)
     if path is None or not Path(path).is_relative_to(checkout):
         return {}
-    file = {"file": safe_name(Path(path).relative_to(checkout).as_posix())}
+    file = {"file": line(Path(path).relative_to(checkout).as_posix())}
     return file if example.line is None else {**file, "line": str(example.line)}
 
 
@@ -117,4 +117,4 @@ def _property(text: str) -> str:
 
 def _text(text: str) -> str:
     """Foreign text as Markdown: what could mean something there is written as a character reference."""
-    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", safe_name(text))
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", line(text))

@@ -7,8 +7,8 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from pipeline.records import Status
-from pipeline.report.digest import Digest, Finding, Weight, safe_name
-from pipeline.report.text import counts, number, rows, word
+from pipeline.report.digest import Digest, Finding, Weight
+from pipeline.report.text import counts, line, number, rows, word
 
 #: What a run that ends with it has to be told apart from one that has come to its end.
 _COMPLETE: Final = (0, 1)
@@ -25,7 +25,7 @@ def render(digest: Digest) -> str:
     properties = ET.SubElement(suite, "properties")
     told = {status.value: str(digest.counts.get(status, 0)) for status in Status}
     for name, value in {"rows": str(sum(digest.counts.values())), **told, "run_dir": digest.run_dir}.items():
-        ET.SubElement(properties, "property", name=name, value=safe_name(value))
+        ET.SubElement(properties, "property", name=name, value=line(value))
     kinds = [_run(suite, digest)]
     if digest.counts.get(Status.ACCEPTED) or not digest.checked:
         kinds.append(_case(suite, "accepted", "rows are accepted", None))
@@ -105,4 +105,4 @@ def _examples(found: Finding) -> str:
 
 def _clean(text: str) -> str:
     """Text that XML can hold: its own lines stay, other characters that are not for printing are blanks."""
-    return "\n".join(safe_name(line) for line in text.split("\n"))
+    return "\n".join(map(line, text.split("\n")))

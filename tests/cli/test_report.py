@@ -88,6 +88,8 @@ def test_annotations_and_a_step_summary(command: Command, serve: Serve, configur
         "| 1 | invalid | sms&#58; column 'mobile'&#58; not a valid number&#58; has no digits | list&#46;csv&#58;4 |"
         in told
     )
+    resumed = command("resume", "run", "--report", "github")
+    assert (resumed.code, annotations(resumed.err)) == (1, expected), "a finished run is told of once more"
     again = command("report", "run", "--format", "github")
     assert (again.code, annotations(again.out), again.err) == (0, expected, "")
 
