@@ -199,6 +199,17 @@ def test_no_destination_and_no_key(command: Command, serve: Serve, configured: C
         assert part not in told
 
 
+def test_a_target_that_repeats_a_number(command: Command, serve: Serve, configured: Configured) -> None:
+    """Reasons hold none, but a target's words stand in some of them."""
+    configured(serve())
+    assert command(*IMPORT, "--set", 'ledger.formats=["csv"]').code == 1
+    ledger = Path("run/ledger.csv")
+    ledger.write_text(ledger.read_text().replace("has no digits", "no to +14165550101 of ann@example.com"))
+    for form in ("github", "junit"):
+        told = command("report", "run", "--format", form).out
+        assert "no to [number] of [mail]" in told
+
+
 def test_what_is_wrong_before_there_is_a_run(command: Command, configured: Configured, step: Path) -> None:
     configured()
     ended = command(
