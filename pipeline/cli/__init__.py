@@ -10,6 +10,7 @@ from pipeline.cli.campaign import campaign
 from pipeline.cli.contacts import check, import_, resume
 from pipeline.cli.explain import explain
 from pipeline.cli.init import init
+from pipeline.cli.report import report
 from pipeline.cli.runs import status, verify
 from pipeline.cli.simulate import simulate
 from pipeline.cli.target import session
@@ -28,6 +29,7 @@ class _InOrder(TyperGroup):
         "check",
         "resume",
         "status",
+        "report",
         "verify",
         "undo",
         "session",
@@ -73,6 +75,7 @@ app.command("check")(check)
 app.command("resume")(resume)
 app.command("verify")(verify)
 app.command("status")(status)
+app.command("report")(report)
 app.command("undo")(undo)
 app.add_typer(session, name="session")
 app.add_typer(campaign, name="campaign")

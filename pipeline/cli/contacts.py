@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli.ending import ending
+from pipeline.cli.report import Reports, reporting
 from pipeline.cli.show import Display, showing
 from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, standard_input, start_logs
 
@@ -70,6 +71,7 @@ def import_(
     encoding: options.Encoding = None,
     sheet: options.Sheet = None,
     set_: options.Set = None,
+    report: options.Report = None,
     json_: options.Json = False,
     no_progress: options.NoProgress = False,
     log_format: options.Logs = None,
@@ -82,7 +84,7 @@ def import_(
     --max-bad; 4 rows in doubt; 5 target cannot be reached; 6 target refuses; 7 another run holds the campaign or the
     directory; 8 this machine failed; 130, 143 stopped.
     """
-    with ending():
+    with ending(), reporting(report) as reports:
         start_logs(log_format)
         from pipeline import run
         from pipeline.errors import UsageError
@@ -117,7 +119,7 @@ def import_(
             confirm = _asking(display, settings.target.campaign, told, piped=piped) if asking else None
             begin = run.continue_run if continue_ else run.import_contacts
             result = run_async(partial(begin, settings, opened, chosen, progress=progress, confirm=confirm))
-        _finish(result, as_json=json_)
+        _finish(result, reports, as_json=json_)
 
 
 def check(
@@ -132,6 +134,7 @@ def check(
     encoding: options.Encoding = None,
     sheet: options.Sheet = None,
     set_: options.Set = None,
+    report: options.Report = None,
     json_: options.Json = False,
     no_progress: options.NoProgress = False,
     log_format: options.Logs = None,
@@ -144,7 +147,7 @@ def check(
     Exit codes: 0 every row could be sent (or is left out by policy); 1 some rows are invalid; 2 usage, configuration
     or source.
     """
-    with ending():
+    with ending(), reporting(report, checked=True) as reports:
         start_logs(log_format)
         from pipeline import run
 
@@ -160,7 +163,7 @@ def check(
         progress = run.Progress()
         with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON):
             result = run_async(partial(run.check_contacts, settings, opened, chosen, progress=progress))
-        _finish(result, as_json=json_, checked=options.told(delimiter=delimiter, encoding=encoding))
+        _finish(result, reports, as_json=json_, checked=options.told(delimiter=delimiter, encoding=encoding))
 
 
 def resume(
@@ -170,6 +173,7 @@ def resume(
         typer.Option("--again", metavar="STATUS,...", help="Send rows of these statuses once more: failed, rejected."),
     ] = None,
     set_: options.Set = None,
+    report: options.Report = None,
     json_: options.Json = False,
     no_progress: options.NoProgress = False,
     log_format: options.Logs = None,
@@ -182,7 +186,7 @@ def resume(
     Exit codes: as `import`; 2 also where source, mapping or campaign changed; 7 where another process is at work on
     the run.
     """
-    with ending():
+    with ending(), reporting(report) as reports:
         start_logs(log_format)
         from pipeline import run
 
@@ -191,7 +195,7 @@ def resume(
             result = run_async(
                 partial(run.resume_run, run_dir, set_ or (), again=_again(again), signals=True, progress=progress)
             )
-        _finish(result, as_json=json_)
+        _finish(result, reports, as_json=json_)
 
 
 def _again(given: str | None) -> "tuple[Status, ...]":
@@ -265,16 +269,17 @@ def _asking(
     return confirm
 
 
-def _finish(result: "Result", *, as_json: bool, checked: Collection[str] | None = None) -> None:
+def _finish(result: "Result", reports: Reports, *, as_json: bool, checked: Collection[str] | None = None) -> None:
     """Say how it ended, and end so. `checked`: it was a check, and of its sources this was told (`plan.read`)."""
     from pipeline.report.summary import summary
 
     if result.error:
         complain(result.error)
+    code = reports.of(result)
     if as_json:
         say(result.summary.to_json().rstrip())
     elif checked is not None:
         say(summary(result.summary, checked=True, survey=result.survey, told=checked))
     else:
         say(summary(result.summary))
-    raise typer.Exit(result.summary.exit_code)
+    raise typer.Exit(code)

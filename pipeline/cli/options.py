@@ -74,6 +74,10 @@ Sheet = Annotated[
     str | None,
     typer.Option("--sheet", metavar="NAME", help="The sheet of an Excel workbook. Default: the only one with content."),
 ]
+Report = Annotated[
+    list[str] | None,
+    typer.Option("--report", metavar="FORMAT[=FILE]", help="Report the run too, as junit or github. May be repeated."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else, on standard output.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress.")]
 Logs = Annotated[

@@ -1,6 +1,6 @@
 """Reads ledger files back, a part at a time and in order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,24 +14,24 @@ _BLOCK: Final = 4 << 20  # bytes of CSV read at once
 _TEXT: Final = pl.Schema(dict.fromkeys(LEDGER_SCHEMA, pl.String))
 
 
-def ledger_parts(run_dir: Path) -> Iterator[pl.DataFrame] | None:
-    """The ledger of a run in order (LEDGER_SCHEMA), from whichever file there is; None: there is none.
+def ledger_parts(run_dir: Path, columns: Sequence[str] = tuple(LEDGER_SCHEMA)) -> Iterator[pl.DataFrame] | None:
+    """These columns of a run's ledger in order, from whichever file there is; None: there is none.
 
     Raises OSError, ValueError and polars' exceptions where the file is not a ledger.
     """
     if (run_dir / PARQUET).exists():
-        return parquet_parts(run_dir / PARQUET)
+        return parquet_parts(run_dir / PARQUET, columns)
     if (run_dir / CSV).exists():
-        return (_typed(part) for part in csv_parts(run_dir / CSV))
+        return (_typed(part).select(columns) for part in csv_parts(run_dir / CSV))
     return None
 
 
-def parquet_parts(path: Path) -> Iterator[pl.DataFrame]:
-    """ledger.parquet in order."""
+def parquet_parts(path: Path, columns: Sequence[str] = tuple(LEDGER_SCHEMA)) -> Iterator[pl.DataFrame]:
+    """These columns of ledger.parquet in order."""
     frame = pl.scan_parquet(path)
     if (found := frame.collect_schema()) != LEDGER_SCHEMA:
         raise ValueError(f"{path.name} has other columns than a ledger: {', '.join(found)}")
-    return iter(frame.collect_batches(chunk_size=_PART, maintain_order=True, lazy=True))
+    return iter(frame.select(columns).collect_batches(chunk_size=_PART, maintain_order=True, lazy=True))
 
 
 def csv_parts(path: Path) -> Iterator[pl.DataFrame]:

@@ -53,7 +53,7 @@ def undo_summary(ended: Summary) -> str:
     ledgers = _ledgers(directory.undo)
     go_on = f"Go on with: contact-pipeline undo {shlex.quote(ended.run_dir)}"
     lines = [
-        _UNDO_HEADLINES.get(ended.exit_code) or _headline(ended, checked=False),
+        _UNDO_HEADLINES.get(ended.exit_code) or headline(ended, checked=False),
         *table([*counts, (sum(count for count, _ in counts), "contacts that this run had added")]),
         go_on if ended.counts.get(Status.PENDING) or ended.counts.get(Status.IN_DOUBT) else "",
         *_reasons(reasons),
@@ -75,7 +75,7 @@ def summary(
     """
     why = _reasons(ended.reasons)
     lines = [
-        _headline(ended, checked=checked),
+        headline(ended, checked=checked),
         *(() if survey is None else plan.read(survey.sources, told)),
         *_counts(ended.counts, ended.rows),
         *_advice(ended, checked=checked),
@@ -89,7 +89,8 @@ def summary(
     return "\n".join(line for line in lines if line)
 
 
-def _headline(ended: Summary, *, checked: bool) -> str:
+def headline(ended: Summary, *, checked: bool) -> str:
+    """How it ended, in one sentence."""
     if checked and ended.exit_code == 0:
         return "Checked: every row can be sent, or is left out by policy."
     if checked and ended.exit_code == 1:

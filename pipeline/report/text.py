@@ -7,7 +7,8 @@ from typing import Final
 from pipeline.logs import mask
 from pipeline.records import Status
 
-_PLACE: Final = re.compile(r"\b(row|line) \d[\d,]*")
+#: A row or a line that a text names.
+PLACE: Final = re.compile(r"\b(row|line) \d[\d,]*")
 
 
 def number(value: int) -> str:
@@ -56,7 +57,7 @@ def alike(texts: Mapping[str, int]) -> dict[str, int]:
     """Texts that differ only in the row or line that they name are one, in the order of their first."""
     merged: dict[str, int] = {}
     for text, count in texts.items():
-        general = _PLACE.sub(r"\1 ...", text)
+        general = PLACE.sub(r"\1 ...", text)
         merged[general] = merged.get(general, 0) + count
     return merged
 

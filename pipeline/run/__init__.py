@@ -12,7 +12,7 @@ from pipeline.run.campaigns import (
 from pipeline.run.deliveries import Delivered, Destination, campaign_contacts
 from pipeline.run.importing import Confirm, Result, check_contacts, import_contacts
 from pipeline.run.inputs import load, load_settings
-from pipeline.run.inspecting import RunStatus, session_check, status_of, verify_run
+from pipeline.run.inspecting import RunStatus, digest_of, session_check, status_of, verify_run
 from pipeline.run.job import ImportOptions
 from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
@@ -42,6 +42,7 @@ __all__ = [
     "check_contacts",
     "continue_run",
     "delete_campaign",
+    "digest_of",
     "import_contacts",
     "list_campaigns",
     "load",

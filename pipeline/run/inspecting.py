@@ -25,9 +25,10 @@ from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
 from pipeline.ledger.verify import verify
 from pipeline.records import Status
-from pipeline.run.describing import changed
+from pipeline.report import digest
+from pipeline.run.describing import CHECK, changed
 from pipeline.run.failures import first
-from pipeline.run.recorded import recorded_sources
+from pipeline.run.recorded import record, recorded_sources
 from pipeline.run.stopping import Stopping
 from pipeline.sessions import CLOSE_WITHIN
 from pipeline.stages.read import batches
@@ -96,6 +97,12 @@ def _begun(recovery: Recovery) -> int:
         if start >= edge:
             rows, edge = rows + count, stop
     return rows
+
+
+def digest_of(run_dir: Path) -> digest.Digest:
+    """A run as reports tell it, also while it goes on. Raises UsageError where there is none, MachineFailed."""
+    directory = _run(run_dir)
+    return digest.read(run_dir, checked=record(directory)["run"]["mode"] == CHECK)
 
 
 async def session_check(settings: Settings, *, signals: bool = False, clients: ClientFactory | None = None) -> str:
