@@ -14,8 +14,10 @@ from pipeline.run.importing import Confirm, Result, check_contacts, import_conta
 from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, session_check, status_of, verify_run
 from pipeline.run.job import ImportOptions
+from pipeline.run.listing import ListedRun, Stage, list_runs
 from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
+from pipeline.run.pruning import Pruning, parse_age, plan_pruning, prune
 from pipeline.run.resuming import AGAIN, continue_run, resume_run
 from pipeline.run.run_campaign import campaign_of
 from pipeline.run.standard_input import StandardInput
@@ -30,10 +32,13 @@ __all__ = [
     "Delivered",
     "Destination",
     "ImportOptions",
+    "ListedRun",
     "Progress",
+    "Pruning",
     "Result",
     "RunStatus",
     "Shown",
+    "Stage",
     "StandardInput",
     "Surroundings",
     "add_campaign",
@@ -44,9 +49,13 @@ __all__ = [
     "delete_campaign",
     "import_contacts",
     "list_campaigns",
+    "list_runs",
     "load",
     "load_settings",
+    "parse_age",
+    "plan_pruning",
     "prove_run",
+    "prune",
     "resume_run",
     "session_check",
     "show_campaign",

@@ -48,6 +48,7 @@ def test_commands_stand_in_the_order_of_use(command: Command) -> None:
         "status",
         "verify",
         "undo",
+        "runs",
         "session",
         "campaign",
         "simulate",
