@@ -9,6 +9,7 @@ from pipeline import __version__
 from pipeline.cli.campaign import campaign
 from pipeline.cli.contacts import check, import_, resume
 from pipeline.cli.init import init
+from pipeline.cli.person import person
 from pipeline.cli.pruning import all_runs
 from pipeline.cli.runs import status, verify
 from pipeline.cli.simulate import simulate
@@ -22,7 +23,20 @@ __all__ = ["app"]
 class _InOrder(TyperGroup):
     """Lists commands in the order of use; groups would come last otherwise."""
 
-    ORDER = ("init", "import", "check", "resume", "status", "verify", "undo", "runs", "session", "campaign", "simulate")
+    ORDER = (
+        "init",
+        "import",
+        "check",
+        "resume",
+        "status",
+        "verify",
+        "undo",
+        "runs",
+        "person",
+        "session",
+        "campaign",
+        "simulate",
+    )
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=self.ORDER.index)
@@ -63,6 +77,7 @@ app.command("verify")(verify)
 app.command("status")(status)
 app.command("undo")(undo)
 app.add_typer(all_runs, name="runs")
+app.add_typer(person, name="person")
 app.add_typer(session, name="session")
 app.add_typer(campaign, name="campaign")
 app.command("simulate")(simulate)

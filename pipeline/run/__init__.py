@@ -15,6 +15,7 @@ from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, session_check, status_of, verify_run
 from pipeline.run.job import ImportOptions
 from pipeline.run.listing import ListedRun, Stage, list_runs
+from pipeline.run.persons import find_persons
 from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
 from pipeline.run.pruning import Pruning, parse_age, plan_pruning, prune
@@ -47,6 +48,7 @@ __all__ = [
     "check_contacts",
     "continue_run",
     "delete_campaign",
+    "find_persons",
     "import_contacts",
     "list_campaigns",
     "list_runs",

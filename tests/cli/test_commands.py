@@ -49,6 +49,7 @@ def test_commands_stand_in_the_order_of_use(command: Command) -> None:
         "verify",
         "undo",
         "runs",
+        "person",
         "session",
         "campaign",
         "simulate",
