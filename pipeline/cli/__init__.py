@@ -10,6 +10,8 @@ from pipeline.cli.campaign import campaign
 from pipeline.cli.contacts import check, import_, resume
 from pipeline.cli.explain import explain
 from pipeline.cli.init import init
+from pipeline.cli.person import person
+from pipeline.cli.pruning import all_runs
 from pipeline.cli.report import report
 from pipeline.cli.runs import status, verify
 from pipeline.cli.simulate import simulate
@@ -32,6 +34,8 @@ class _InOrder(TyperGroup):
         "report",
         "verify",
         "undo",
+        "runs",
+        "person",
         "session",
         "campaign",
         "explain",
@@ -77,6 +81,8 @@ app.command("verify")(verify)
 app.command("status")(status)
 app.command("report")(report)
 app.command("undo")(undo)
+app.add_typer(all_runs, name="runs")
+app.add_typer(person, name="person")
 app.add_typer(session, name="session")
 app.add_typer(campaign, name="campaign")
 app.command("explain")(explain)

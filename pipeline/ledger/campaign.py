@@ -24,7 +24,13 @@ def held(base: Path, place: str, campaign: str) -> Iterator[State]:
 
     The lock ends with the process, however it ends. Raises Busy where another run holds it.
     """
-    directory = _directory(base, place, campaign)
+    with held_in(_directory(base, place, campaign), campaign) as state:
+        yield state
+
+
+@contextmanager
+def held_in(directory: Path, campaign: str) -> Iterator[State]:
+    """The same of a campaign whose state lies in `directory`."""
     try:
         make_directories(directory)
         lock = FileLock(directory / LOCK, timeout=0, mode=0o600)
@@ -58,6 +64,20 @@ def peek(base: Path, place: str, campaign: str) -> Iterator[State | None]:
         yield state
     finally:
         state.close()
+
+
+def knowing(base: Path, run_id: str) -> Path | None:
+    """Where the state of the campaign below `base` lies that knows a run; None: none does. Raises as `State` does."""
+    for path in sorted(base.glob(f"*/{FILE}")):
+        if not path.stat().st_size:
+            continue
+        state = State(path)
+        try:
+            if state.number(run_id) is not None:
+                return path.parent
+        finally:
+            state.close()
+    return None
 
 
 def _directory(base: Path, place: str, campaign: str) -> Path:

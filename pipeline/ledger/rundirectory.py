@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.errors import Busy, MachineFailed, UsageError
 from pipeline.ledger import files, summary
-from pipeline.ledger.disk import make_directories
+from pipeline.ledger.disk import make_directories, sync_directory
 from pipeline.ledger.private import write_private
 
 #: Names of the files within it; the first says that a run was begun here.
@@ -63,6 +63,12 @@ class RunDirectory:
     def holds_run(self) -> bool:
         """Whether a run was begun here: from then on there is a journal."""
         return self.journal.exists()
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether a run was prepared here and never begun, or was deleted all but for its last files."""
+        entries = {entry.name for entry in self.path.iterdir()}
+        return LOCK in entries and entries <= _BEFORE
 
     @property
     def journal(self) -> Path:
@@ -161,6 +167,24 @@ class RunDirectory:
     def discard(self) -> None:
         """The same, and the directory too where nothing else is in it."""
         self.clear()
+        self.forget()
+
+    def delete(self) -> None:
+        """Delete the run with everything in its directory; only while it is locked. Killed in the middle, it is still
+        told for a run, or for one that was never begun, and can be deleted again. Raises OSError.
+        """
+        last = (JOURNAL, SETTINGS, LOCK)
+        for entry in [each for each in self.path.iterdir() if each.name not in last]:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+        for name in last[:-1]:
+            (self.path / name).unlink(missing_ok=True)
+        sync_directory(self.path)
+
+    def forget(self) -> None:
+        """Delete the directory of a run that was deleted, once nobody needs its lock any more."""
         (self.path / LOCK).unlink(missing_ok=True)
         with suppress(OSError):  # something of somebody else's is in it
             self.path.rmdir()

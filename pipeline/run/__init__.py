@@ -14,8 +14,11 @@ from pipeline.run.importing import Confirm, Result, check_contacts, import_conta
 from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, digest_of, session_check, status_of, verify_run
 from pipeline.run.job import ImportOptions
+from pipeline.run.listing import ListedRun, Stage, list_runs
+from pipeline.run.persons import find_persons
 from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
+from pipeline.run.pruning import Pruning, parse_age, plan_pruning, prune
 from pipeline.run.resuming import AGAIN, continue_run, resume_run
 from pipeline.run.run_campaign import campaign_of
 from pipeline.run.standard_input import StandardInput
@@ -30,10 +33,13 @@ __all__ = [
     "Delivered",
     "Destination",
     "ImportOptions",
+    "ListedRun",
     "Progress",
+    "Pruning",
     "Result",
     "RunStatus",
     "Shown",
+    "Stage",
     "StandardInput",
     "Surroundings",
     "add_campaign",
@@ -43,11 +49,16 @@ __all__ = [
     "continue_run",
     "delete_campaign",
     "digest_of",
+    "find_persons",
     "import_contacts",
     "list_campaigns",
+    "list_runs",
     "load",
     "load_settings",
+    "parse_age",
+    "plan_pruning",
     "prove_run",
+    "prune",
     "resume_run",
     "session_check",
     "show_campaign",

@@ -95,7 +95,7 @@ def _check_run(run_dir: Path, campaign_id: str) -> None:
 async def _written(
     desk: CampaignDesk, campaign_id: str, destination: Destination, run_dir: Path | None, stopping: Stopping
 ) -> Delivered:
-    stream, frame = await desk.ask(lambda handle: _begun(desk, handle, campaign_id))
+    stream, frame = await desk.ask(lambda handle: begun(desk, handle, campaign_id))
     listed = 0
 
     async def following() -> pl.DataFrame | None:
@@ -131,7 +131,7 @@ async def _written(
     return Delivered(listed, rows, match)
 
 
-async def _begun(
+async def begun(
     desk: CampaignDesk, handle: Any, campaign_id: str
 ) -> tuple[AsyncGenerator[pl.DataFrame], pl.DataFrame | None]:
     """The list and its first frame: until that is there nothing is written, and it may be asked for again."""

@@ -68,6 +68,8 @@ def test_commands_stand_in_the_order_of_use(command: Command) -> None:
         "report",
         "verify",
         "undo",
+        "runs",
+        "person",
         "session",
         "campaign",
         "explain",

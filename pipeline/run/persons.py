@@ -1,0 +1,315 @@
+"""Finds persons in run directories and in the campaign at the target: by destination, however it is written, or by key.
+
+What is asked for never stands in what is found: that names the line of the question, and places.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+import polars as pl
+from pydantic import ValidationError
+
+from pipeline.config import ContactsSettings, LedgerSettings, Settings
+from pipeline.errors import RowError, RunError, SessionExpired, TargetUnreachable, UsageError
+from pipeline.ledger.files import assemble
+from pipeline.ledger.reading import Rows, ledger_parts
+from pipeline.ledger.recovery import recover
+from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.records import MENDABLE
+from pipeline.run import describing
+from pipeline.run.campaigns import CampaignDesk, campaign_desk, named
+from pipeline.run.deliveries import begun
+from pipeline.run.failures import first
+from pipeline.run.listing import ListedRun, Stage, list_runs, look_at
+from pipeline.run.recorded import record, recorded_job, recorded_settings
+from pipeline.run.surroundings import Surroundings
+from pipeline.stages.destinations.authorities import Authorities
+from pipeline.stages.identity import contact_id
+from pipeline.stages.screen import load_suppression
+from pipeline.stages.verdicts import caseless
+from pipeline.wire import ClientFactory
+
+#: Columns in which a person may stand, by what they are compared with.
+_COMPARED: Final = (
+    ("sms", "phone"),
+    ("voice", "phone"),
+    ("email", "mail"),
+    ("key", "key"),
+    ("contact_id", "id"),
+    ("contact_id", "made"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a person stands."""
+
+    line: int  # of the question, from 1
+    run_dir: Path | None  # None: in the campaign at the target
+    campaign: str
+    source: str | None = None  # None where the row is not told
+    row: int | None = None
+    status: str | None = None
+    contact_id: str | None = None
+    where: tuple[str, ...] = ()  # files of the run directory that tell of the row; of the campaign: channels
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search has found."""
+
+    asked: tuple[int, ...]  # the lines of the question that are not blank
+    places: tuple[Place, ...]
+    runs: int  # that were looked into
+    remarks: tuple[str, ...]  # what could not be searched, and why
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The lines that were found nowhere."""
+        found = {place.line for place in self.places}
+        return tuple(line for line in self.asked if line not in found)
+
+
+async def find_persons(
+    lines: Sequence[str],
+    directories: Sequence[Path],
+    *,
+    region: str | None = None,
+    settings: Settings | None = None,
+    clients: ClientFactory | None = None,
+) -> Found:
+    """Where those of `lines` stand: one destination or key each; blank lines are none.
+
+    `directories` are run directories, or hold some. National numbers are read as those of `region`; None: in each run
+    as those of its own. With `settings` the campaign at the target is looked through too. Raises UsageError where
+    nothing is asked or there is no such directory, else RunError where the target gives no list.
+    """
+    questions = _Questions(lines)
+    if not questions.lines:
+        raise UsageError("Nothing to look for: give a destination or a key on each line of standard input.")
+    search = _Search(questions, region.upper() if region else None)
+    runs = await anyio.to_thread.run_sync(search.all_runs, directories)
+    if settings is not None:
+        await search.campaign(settings, clients)
+    return Found(questions.lines, tuple(search.places), runs, tuple(search.remarks))
+
+
+class _Questions:
+    """Who is looked for."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        told = [(number, text.strip("\ufeff \t\r\n")) for number, text in enumerate(lines, 1)]
+        self._told = [(number, text) for number, text in told if text]
+        self.lines = tuple(number for number, _ in self._told)
+        self._authorities = Authorities()
+
+    def table(self, region: str | None, campaign: str, wave: str | None) -> pl.DataFrame:
+        """Per question its `line`, and what it is as a `phone`, a `mail`, a `key` and an `id`, each null where it is
+        none; `made` is the id of that key in this campaign.
+        """
+        texts = pl.Series("text", [text for _, text in self._told], dtype=pl.String)
+        is_mail = texts.str.contains("@", literal=True)
+        phones = self._authorities.phones(texts.set(is_mail, None), region)["value"]
+        mails = self._authorities.mails(texts.set(~is_mail, None))["value"]
+        made = [contact_id(campaign, wave, text) for text in texts]
+        return pl.DataFrame(
+            {
+                "line": pl.Series(self.lines, dtype=pl.UInt32),
+                "phone": phones,
+                "mail": caseless(mails),
+                "key": _key(texts),
+                "id": texts.str.to_lowercase(),
+                "made": pl.Series(made, dtype=pl.String),
+            }
+        )
+
+
+def _key(texts: pl.Series) -> pl.Series:
+    """Keys as do-not-contact lists compare them: without the blanks around their parts."""
+    return texts.str.strip_chars().str.replace_all(r"\s*\|\s*", "|")
+
+
+class _Search:
+    """One search; its places and remarks grow as it goes on."""
+
+    def __init__(self, questions: _Questions, region: str | None) -> None:
+        self._questions = questions
+        self._region = region
+        self.places: list[Place] = []
+        self.remarks: list[str] = []
+
+    # --- run directories --------------------------------------------------------------------------------------------
+
+    def all_runs(self, directories: Sequence[Path]) -> int:
+        """Search the runs in `directories`; how many there are. Blocks."""
+        runs: dict[Path, ListedRun] = {}
+        for base in directories:
+            own = look_at(base) if base.is_dir() else None
+            for run in [own] if own is not None else list_runs(base):
+                runs.setdefault(run.run_dir.resolve(), run)
+        for run in runs.values():
+            self._run(run)
+        return len(runs)
+
+    def _run(self, run: ListedRun) -> None:
+        directory = RunDirectory(run.run_dir)
+        if run.stage is Stage.DAMAGED:
+            self.remarks.append(f"{run.run_dir}: was not searched: {run.problem}")
+            return
+        try:
+            settings = record(directory)["settings"]
+            where = {"base": Path()}
+            contacts = ContactsSettings.model_validate(settings["contacts"], context=where)
+            ledger = LedgerSettings.model_validate(settings.get("ledger", {}), context=where)
+        except (ValidationError, RunError):
+            self.remarks.append(f"{run.run_dir}: was not searched: its run.toml cannot be read")
+            return
+        region = self._region or contacts.region
+        asked = self._questions.table(region and region.upper(), run.campaign, run.wave or None)
+        by_row: set[int] = set()
+        if run.stage is not Stage.UNBEGUN:
+            by_row = self._rows(run, directory, asked, masked=ledger.mask)
+        copies = [path for path in (directory.resubmit, directory.stdin) if path.exists()]
+        for path in (*copies, *directory.kept("suppress")):
+            self._copy(run, path, contacts, asked, told=by_row if path in copies else set())
+
+    def _rows(self, run: ListedRun, directory: RunDirectory, asked: pl.DataFrame, *, masked: bool) -> set[int]:
+        """Search the rows of a run; the lines that were found. A ledger that is masked or not written yet is made anew
+        from the list.
+        """
+        found: set[int] = set()
+        ledgers = [
+            name
+            for folder in (directory, directory.undo)
+            for name in (folder.ledger_parquet, folder.ledger_csv)
+            if name.exists()
+        ]
+        files = tuple(path.relative_to(directory.path).as_posix() for path in ledgers)
+        try:
+            for part in self._parts(directory, masked=masked):
+                for match in _matches(part, asked).iter_rows(named=True):
+                    mendable = match["status"] in [status.value for status in MENDABLE] and directory.resubmit.exists()
+                    found.add(match["line"])
+                    self.places.append(
+                        Place(
+                            match["line"],
+                            run.run_dir,
+                            run.campaign,
+                            match["source"],
+                            match["row"],
+                            match["status"],
+                            match["contact_id"],
+                            (*files, *([directory.resubmit.name] if mendable else [])),
+                        )
+                    )
+        except RunError as error:
+            self.remarks.append(f"{run.run_dir}: its rows were not all searched: {error}")
+        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+            self.remarks.append(f"{run.run_dir}: its rows were not all searched ({type(error).__name__})")
+        return found
+
+    def _parts(self, directory: RunDirectory, *, masked: bool) -> Iterator[pl.DataFrame]:
+        """The rows of a run, nothing masked. Raises UsageError where neither ledger nor list tell them."""
+        parts = ledger_parts(directory.path)
+        if parts is not None and not masked:
+            yield from parts
+            return
+        why = "its ledger is masked" if parts is not None else "it has no ledger"
+        try:
+            recovery = recover(directory.journal)
+            surroundings = Surroundings()
+            job = recorded_job(directory, recovery, recorded_settings(directory, ()), surroundings, asks=False)
+            changed = describing.changed(job.sources, job.recorded)
+        except RunError as error:
+            yield from parts or ()  # keys and ids are told there
+            raise UsageError(f"{why}, and the list that it was made of cannot be read again: {error}") from None
+        if changed:
+            yield from parts or ()
+            raise UsageError(f"{why}, and {', '.join(changed)} is not the file that the run has read")
+        screener, ledger = job.screener(), Rows(parts) if parts is not None else None
+        for batch in job.batches():
+            rows = assemble(screener.screen(batch), recovery)
+            if ledger is not None and (told := ledger.take(rows.height)).height == rows.height:
+                rows = rows.with_columns(
+                    told["status"]
+                )  # the state may have told it, of which the journal knows nothing
+            yield rows
+
+    def _copy(
+        self, run: ListedRun, path: Path, contacts: ContactsSettings, asked: pl.DataFrame, *, told: set[int]
+    ) -> None:
+        """Search a copy of a list, in which persons may stand who are in no row, or not as a destination."""
+        region = {"region": self._region} if self._region else {}
+        try:
+            held = load_suppression([path], contacts.model_copy(update=region), Authorities())
+        except RunError:
+            self.remarks.append(f"{path}: was not searched: it cannot be read")
+            return
+        there = held.phones(asked["phone"]).is_not_null() | held.mails(asked["mail"]).is_not_null()
+        there |= held.keys(asked["key"]).is_not_null()
+        name = path.relative_to(run.run_dir).as_posix()
+        for line in asked["line"].filter(there):
+            if line not in told:
+                self.places.append(Place(line, run.run_dir, run.campaign, where=(name,)))
+
+    # --- the campaign -----------------------------------------------------------------------------------------------
+
+    async def campaign(self, settings: Settings, clients: ClientFactory | None) -> None:
+        """Search the contacts that the target lists. Raises RunError."""
+        name = named(settings)
+        region = self._region or settings.contacts.region
+        asked = self._questions.table(region and region.upper(), name, None)
+        known = [(p.line, p.contact_id) for p in self.places if p.contact_id is not None and p.campaign == name]
+        ids = pl.DataFrame(known, schema={"line": pl.UInt32, "id": pl.String}, orient="row")
+        asked = pl.concat([asked, ids], how="diagonal")
+        try:
+            async with campaign_desk(settings, clients, signals=True) as desk:
+                await desk.held(name)
+                await self._listed(desk, name, asked)
+        except BaseExceptionGroup as errors:
+            raise first(errors) from errors
+
+    async def _listed(self, desk: CampaignDesk, name: str, asked: pl.DataFrame) -> None:
+        stream, frame = await desk.ask(lambda handle: begun(desk, handle, name))
+        try:
+            while frame is not None:
+                for match in _matches(frame, asked).iter_rows(named=True):
+                    channels = tuple(each for each in ("sms", "voice", "email") if match[each] is not None)
+                    told = "; ".join(
+                        f"{each} {match[f'{each}_status']}" for each in channels if match[f"{each}_status"]
+                    )
+                    self.places.append(
+                        Place(
+                            match["line"],
+                            None,
+                            name,
+                            status=told or None,
+                            contact_id=match["contact_id"],
+                            where=channels,
+                        )
+                    )
+                frame = await anext(stream, None)
+        except (RowError, SessionExpired) as error:
+            raise TargetUnreachable(f"the target's list broke off: {error.reason}. Try again later.") from None
+        finally:
+            await stream.aclose()
+
+
+def _matches(rows: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
+    """The rows in which somebody stands, each with the `line` of the question, once for each."""
+    rows = rows.with_row_index("at")
+    found = []
+    for column, kind in _COMPARED:
+        if column not in rows.columns:
+            continue
+        values = rows[column]
+        if kind in ("mail", "key"):
+            values = caseless(values) if kind == "mail" else _key(values)
+        wanted = asked.select("line", value=kind).drop_nulls()
+        found.append(rows.select("at", value=values).join(wanted, on="value").select("at", "line"))
+    hits = pl.concat(found).unique().sort("at", "line")
+    return hits.join(rows, on="at", how="left", maintain_order="left")
