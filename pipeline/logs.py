@@ -2,15 +2,16 @@
 
 A program that uses the package as a library decides itself what becomes of the records; the command line calls
 `configure` once. Whatever goes out passes `redact`: a log is no place for people's numbers.
+
+structlog is imported with the first record: it brings rich along, and most commands end without having logged anything.
 """
 
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from functools import cached_property
 from typing import Any, Final, Literal, TextIO
-
-import structlog
 
 NAME: Final = "contact_pipeline"
 
@@ -34,6 +35,8 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
 
 def logger() -> Any:
     """The package's logger: `logger().info("event.name", field=value)`."""
+    import structlog
+
     return structlog.wrap_logger(
         logging.getLogger(NAME),
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -49,18 +52,33 @@ def logger() -> Any:
 
 def configure(style: Literal["text", "json"], stream: TextIO = sys.stderr, *, level: int = logging.INFO) -> None:
     """Send the package's records to `stream`, as lines of text or of JSON. Called by the command line alone."""
-    renderer: Any
-    if style == "json":
-        renderer = structlog.processors.JSONRenderer()
-    else:
-        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
-        )
-    )
+    handler.setFormatter(_Lines(style, colors=stream.isatty()))
     target = logging.getLogger(NAME)
     target.handlers[:] = [handler]
     target.setLevel(level)
     target.propagate = False
+
+
+class _Lines(logging.Formatter):
+    """structlog's formatter of lines, made for the first record."""
+
+    def __init__(self, style: Literal["text", "json"], *, colors: bool) -> None:
+        super().__init__()
+        self._as = style
+        self._colors = colors
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._formatter.format(record)
+
+    @cached_property
+    def _formatter(self) -> logging.Formatter:
+        import structlog
+
+        renderer: Any
+        if self._as == "json":
+            renderer = structlog.processors.JSONRenderer()
+        else:
+            renderer = structlog.dev.ConsoleRenderer(colors=self._colors, pad_event_to=0)
+        without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+        return structlog.stdlib.ProcessorFormatter(processors=[without_meta, renderer])

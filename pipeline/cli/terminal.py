@@ -118,9 +118,6 @@ def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     import anyio
 
-    # What comes and goes by the hundred thousand are rows, which hold no cycles: to look for some so often as is usual
-    # costs as much as handling the rows. What was imported stays.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
+    gc.freeze()  # what was imported stays
 
     return anyio.run(work, backend="asyncio", backend_options={"use_uvloop": find_spec("uvloop") is not None})
