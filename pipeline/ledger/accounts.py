@@ -4,11 +4,30 @@ import sqlite3
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import polars as pl
 
-from pipeline.ledger.state import FOUND, State, packed, packed_ids
+from pipeline.ledger.state import FOUND, State, joined, packed, packed_ids
 from pipeline.records import NOT_THERE, TAKEN_BACK, TAKING_BACK, UPDATE_UNANSWERED, WAS_UPDATED, Status
+
+_AT_ONCE: Final = 8192  # contacts in one statement
+
+#: Where the contacts lie in the bytes that _ACCEPTED is given: the numbers below _AT_ONCE.
+_PLACES: Final = "CREATE TEMP TABLE IF NOT EXISTS places (place INTEGER PRIMARY KEY)"
+_COUNTED: Final = """
+INSERT OR IGNORE INTO temp.places
+WITH RECURSIVE counted (place) AS (SELECT 0 UNION ALL SELECT place + 1 FROM counted WHERE place + 1 < ?)
+SELECT place FROM counted
+"""
+
+#: Handing SQLite a row of Python's at a time costs as much as putting it in: it cuts them out itself. Who has
+#: brought a contact there stays so, whoever updates it or hears of it.
+_ACCEPTED: Final = """
+INSERT INTO contacts SELECT substr(?1, 16 * place + 1, 16), substr(?2, 16 * place + 1, 16), ?3
+FROM temp.places WHERE place < ?4
+ON CONFLICT (id) DO UPDATE SET content = excluded.content, run = COALESCE(run, excluded.run)
+"""
 
 
 @contextmanager
@@ -33,6 +52,8 @@ class Account:
         self._database = database
         self._run = run
         self._since = since
+        database.execute(_PLACES)
+        database.execute(_COUNTED, (_AT_ONCE,))
 
     def add(self, ledger: pl.DataFrame) -> None:
         """`ledger` has contact_id, content, status, reason, attempts, settled_at and warnings.
@@ -54,13 +75,13 @@ class Account:
         gone = ledger.filter(pl.col("reason").is_in([TAKING_BACK, TAKEN_BACK, NOT_THERE]))
         ours = [(each, self._run) for each in packed_ids(gone["contact_id"])]
         self._database.executemany("DELETE FROM contacts WHERE id = ? AND run = ?", ours)
-        ids, contents = packed(accepted)
-        # Who has brought a contact there stays so, whoever updates it or hears of it.
-        self._database.executemany(
-            "INSERT INTO contacts VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE"
-            " SET content = excluded.content, run = COALESCE(run, excluded.run)",
-            zip(ids, contents, [self._run] * len(ids), strict=True),
-        )
+        # Sorted, they go into the pages of the table one after the other.
+        inserted = accepted.select("contact_id", "content").sort("contact_id", maintain_order=True)
+        for some in inserted.iter_slices(_AT_ONCE):
+            both = joined(some["contact_id"]), joined(some["content"])
+            # Bytes that are not 16 each would put every contact behind them down with another's content.
+            assert [len(each) for each in both] == [16 * some.height] * 2
+            self._database.execute(_ACCEPTED, (*both, self._run, some.height))
         # What was updated and is not known any more was deleted since, and what cannot be updated may well be gone.
         ids, contents = packed(ledger.filter((pl.col("status") == Status.ACCEPTED.value) & changed))
         self._database.executemany("UPDATE contacts SET content = ? WHERE id = ?", zip(contents, ids, strict=True))

@@ -164,10 +164,11 @@ def assemble(screened: Screened, recovery: Recovery | None) -> pl.DataFrame:
             *(pl.when(open_).then(name).alias(name) for name in told),
         )
         assert recovery is not None
-        updated = pl.col("position").is_in(recovery.changed(first, first + height).implode())
-        updated &= pl.col("status") == Status.ACCEPTED.value
-        remark = pl.when(updated).then(pl.lit(WAS_UPDATED))
-        rows = rows.with_columns(pl.concat_list("warnings", remark).list.drop_nulls().alias("warnings"))
+        changed = recovery.changed(first, first + height)
+        if len(changed):
+            updated = pl.col("position").is_in(changed.implode()) & (pl.col("status") == Status.ACCEPTED.value)
+            remark = pl.when(updated).then(pl.lit(WAS_UPDATED))
+            rows = rows.with_columns(pl.concat_list("warnings", remark).list.drop_nulls().alias("warnings"))
     rows = rows.with_columns(
         pl.when(pl.col("status").is_null()).then(pl.lit(NOT_ATTEMPTED)).otherwise("reason").alias("reason"),
         pl.col("status").fill_null(Status.PENDING.value),

@@ -174,8 +174,7 @@ class Recovery:
         last = self._index["slice"].search_sorted(slices, "right")
         rows = pl.select(pl.int_ranges(first, last)).to_series().explode(empty_as_null=False)
         places = self._index[rows].sort("at")
-        parts = [_frame(part) for part in self._parts(places)]
-        return pl.concat([pl.DataFrame(schema=RECORD_SCHEMA), *parts])
+        return pl.concat([pl.DataFrame(schema=RECORD_SCHEMA), *self._parts(places)])
 
     def slice_of(self, position: int) -> int:
         """The number of the first slice that covers a row: it was handed to delivery with that one, whereas later ones
@@ -199,22 +198,25 @@ class Recovery:
 
     def history(self, start: int, stop: int) -> pl.DataFrame:
         """Every outcome of rows of [start, stop), by position and then from earliest to latest: RECORD_SCHEMA."""
-        wanted = frozenset(self._covering(start, stop)["number"])
-        if missing := wanted - self._loaded:
-            kept = self._window.filter(pl.col("slice").is_in(list(wanted)))
-            self._window = pl.concat([kept, self.record(missing)])
-            self._loaded = wanted
-        found = self._window.filter((pl.col("position") >= start) & (pl.col("position") < stop))
-        return found.sort("position", "at", maintain_order=True)
+        return self._told(start, stop).sort("position", "at", maintain_order=True)
 
     def changed(self, start: int, stop: int) -> pl.Series:
         """The positions of [start, stop) that were once on record as changed: such a row stood there before the run; if
         it is accepted, that was its update.
         """
-        return self.history(start, stop).filter(pl.col("status") == Status.CHANGED.value)["position"].unique()
+        return self._told(start, stop).filter(pl.col("status") == Status.CHANGED.value)["position"].unique()
+
+    def _told(self, start: int, stop: int) -> pl.DataFrame:
+        """The rows of `history`, in no order; the lines of the slices in question are read if they were not yet."""
+        wanted = frozenset(self._covering(start, stop)["number"])
+        if missing := wanted - self._loaded:
+            kept = self._window.filter(pl.col("slice").is_in(list(wanted)))
+            self._window = pl.concat([kept, self.record(missing)])
+            self._loaded = wanted
+        return self._window.filter((pl.col("position") >= start) & (pl.col("position") < stop))
 
     def _latest(self, start: int, stop: int) -> pl.DataFrame:
-        return self.history(start, stop).unique("position", keep="last", maintain_order=True)
+        return self.history(start, stop).filter(pl.col("position").ne_missing(pl.col("position").shift(-1)))
 
     def _covering(self, start: int, stop: int) -> pl.DataFrame:
         return self.slices.filter((pl.col("start") < stop) & (pl.col("stop") > start))
@@ -235,17 +237,21 @@ class Recovery:
             .sort("position")
         )
 
-    def _parts(self, places: pl.DataFrame) -> Iterator[list[tuple[Any, ...]]]:
+    def _parts(self, places: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """The rows of the lines at `places`, with slice and place, not more at once than memory should hold."""
-        part: list[tuple[Any, ...]] = []
-        found = self._lines(places.select("at", "length").iter_rows())
-        for number, at, line in zip(places["slice"], places["at"], found, strict=True):
-            part.extend([(*row, number, at) for row in self._unchanged(lines.rows, line)])
-            if len(part) >= _PART:
-                yield part
-                part = []
-        if part:
-            yield part
+        rows: list[tuple[Any, ...]] = []
+        heights: list[int] = []  # of the lines that `rows` holds
+        first = 0
+        for line in self._lines(places.select("at", "length").iter_rows()):
+            told = self._unchanged(lines.rows, line)
+            rows.extend(told)
+            heights.append(len(told))
+            if len(rows) >= _PART:
+                yield _frame(rows, places[first : first + len(heights)], heights)
+                first += len(heights)
+                rows, heights = [], []
+        if rows:
+            yield _frame(rows, places[first:], heights)
 
     def _lines(self, places: Iterable[tuple[int, int]]) -> Iterator[bytes]:
         try:
@@ -289,9 +295,12 @@ def _adjacent(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, list[int
         yield start, lengths
 
 
-def _frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
-    columns = zip(RECORD_SCHEMA.items(), zip(*rows, strict=True), strict=True)
-    return pl.DataFrame([pl.Series(name, values, dtype=kind) for (name, kind), values in columns])
+def _frame(rows: list[tuple[Any, ...]], places: pl.DataFrame, heights: list[int]) -> pl.DataFrame:
+    """RECORD_SCHEMA of `rows`, so many of each line as `heights` say."""
+    columns = zip(OUTCOME_SCHEMA.items(), zip(*rows, strict=True), strict=True)
+    outcomes = pl.DataFrame([pl.Series(name, values, dtype=kind) for (name, kind), values in columns])
+    lines_of = places.select(pl.col("slice", "at").repeat_by(pl.Series(heights, dtype=pl.UInt32)))
+    return outcomes.hstack(lines_of.explode("slice", "at", empty_as_null=False))
 
 
 def _unreadable(path: Path, error: OSError) -> MachineFailed:

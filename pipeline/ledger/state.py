@@ -164,7 +164,7 @@ class State:
         contact_id and content.
         """
         at = array("Q", positions).tobytes()
-        ids, contents = (_joined(contacts[name]) for name in ("contact_id", "content"))
+        ids, contents = (joined(contacts[name]) for name in ("contact_id", "content"))
         with self.transaction() as database:
             database.execute("INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?)", (run, number, at, ids, contents))
             database.execute(_SENDS, (run,))
@@ -339,6 +339,6 @@ def packed_ids(ids: pl.Series) -> list[bytes]:
     return ids.str.replace_all("-", "", literal=True).str.decode("hex").to_list()
 
 
-def _joined(hexed: pl.Series) -> bytes:
+def joined(hexed: pl.Series) -> bytes:
     """The bytes of all UUIDs, or hashes, one behind the other."""
     return bytes.fromhex("".join(hexed.to_list()).replace("-", ""))
