@@ -17,7 +17,7 @@ from pipeline.cli.terminal import agreed, complain, interactive, run_async, say,
 if TYPE_CHECKING:
     from pipeline.config import Settings, Share
     from pipeline.records import Status
-    from pipeline.run import Result, StandardInput
+    from pipeline.run import Expectation, Result, StandardInput
     from pipeline.stages.read import Source
     from pipeline.stages.survey import Survey
 
@@ -57,6 +57,7 @@ def import_(
         ),
     ] = None,
     tolerate: options.Tolerate = None,
+    expect: options.Expect = None,
     continue_: Annotated[
         bool,
         typer.Option(
@@ -79,8 +80,8 @@ def import_(
     A ledger in the run directory says of every row what became of it.
 
     Exit codes: 0 all rows in (or left out by policy); 1 some rows bad; 2 usage, configuration or source; 3 stopped by
-    --max-bad; 4 rows in doubt; 5 target cannot be reached; 6 target refuses; 7 another run holds the campaign or the
-    directory; 8 this machine failed; 130, 143 stopped.
+    --max-bad or --expect; 4 rows in doubt; 5 target cannot be reached; 6 target refuses; 7 another run holds the
+    campaign or the directory; 8 this machine failed; 130, 143 stopped.
     """
     with ending():
         start_logs(log_format)
@@ -103,6 +104,7 @@ def import_(
             canary=canary,
             max_bad=_share("--max-bad", max_bad),
             tolerate=_share("--tolerate", tolerate),
+            expect=_expected(expect),
             stream=stream,
             wave=wave,
             upsert=mode is options.Mode.UPSERT,
@@ -128,6 +130,7 @@ def check(
     limit: options.Limit = None,
     wave: options.Wave = None,
     tolerate: options.Tolerate = None,
+    expect: options.Expect = None,
     delimiter: options.Delimiter = None,
     encoding: options.Encoding = None,
     sheet: options.Sheet = None,
@@ -142,7 +145,7 @@ def check(
     WSDL given by URL. Rows that would be sent are pending.
 
     Exit codes: 0 every row could be sent (or is left out by policy); 1 some rows are invalid; 2 usage, configuration
-    or source.
+    or source; 3 the list is not as --expect says.
     """
     with ending():
         start_logs(log_format)
@@ -153,6 +156,7 @@ def check(
             run_dir=run_dir,
             limit=limit,
             tolerate=_share("--tolerate", tolerate),
+            expect=_expected(expect),
             wave=wave,
             command=options.recorded(("contact-pipeline", *sys.argv[1:])),
             signals=True,
@@ -245,6 +249,16 @@ def _share(option: str, given: str | None) -> "Share | None":
         return None if given is None else Share.parse(given)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
+
+
+def _expected(given: Sequence[str] | None) -> "tuple[Expectation, ...]":
+    from pipeline.errors import UsageError
+    from pipeline.run import Expectation
+
+    try:
+        return tuple(map(Expectation.parse, given or ()))
+    except ValueError as error:
+        raise UsageError(f"--expect: {error}") from None
 
 
 def _asking(

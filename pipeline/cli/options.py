@@ -60,6 +60,15 @@ Tolerate = Annotated[
     str | None,
     typer.Option("--tolerate", metavar="N|P%", help="So many invalid, rejected and failed rows still exit 0."),
 ]
+Expect = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--expect",
+        metavar="NAME>=N",
+        help="Send nothing unless the list is so: rows, sendable, bad, duplicates, changed, suppressed, or age<26h. "
+        "May be repeated.",
+    ),
+]
 Delimiter = Annotated[
     str | None,
     typer.Option(

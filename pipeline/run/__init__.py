@@ -10,6 +10,7 @@ from pipeline.run.campaigns import (
     update_campaign,
 )
 from pipeline.run.deliveries import Delivered, Destination, campaign_contacts
+from pipeline.run.expecting import Expectation
 from pipeline.run.importing import Confirm, Result, check_contacts, import_contacts
 from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, session_check, status_of, verify_run
@@ -29,6 +30,7 @@ __all__ = [
     "ConfirmUndo",
     "Delivered",
     "Destination",
+    "Expectation",
     "ImportOptions",
     "Progress",
     "Result",
