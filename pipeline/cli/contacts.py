@@ -73,6 +73,7 @@ def import_(
     set_: options.Set = None,
     json_: options.Json = False,
     no_progress: options.NoProgress = False,
+    metrics: options.Metrics = None,
     log_format: options.Logs = None,
 ) -> None:
     """Import contact lists into a campaign.
@@ -112,13 +113,18 @@ def import_(
             signals=True,
         )
         progress = run.Progress()
-        with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display:
+        with (
+            run.measured(progress, metrics) as measured,
+            showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display,
+        ):
             piped = "-" in sources
             told = options.told(delimiter=delimiter, encoding=encoding)
             asking = interactive(piped=piped) and not yes
             confirm = _asking(display, settings.target.campaign, told, piped=piped) if asking else None
             begin = run.continue_run if continue_ else run.import_contacts
             result = run_async(partial(begin, settings, opened, chosen, progress=progress, confirm=confirm))
+            if measured is not None:
+                measured.end(result.summary)
         _finish(result, as_json=json_)
 
 
@@ -176,6 +182,7 @@ def resume(
     set_: options.Set = None,
     json_: options.Json = False,
     no_progress: options.NoProgress = False,
+    metrics: options.Metrics = None,
     log_format: options.Logs = None,
 ) -> None:
     """Go on with a run that was stopped, killed or has crashed.
@@ -191,10 +198,15 @@ def resume(
         from pipeline import run
 
         progress = run.Progress()
-        with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON):
+        with (
+            run.measured(progress, metrics) as measured,
+            showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON),
+        ):
             result = run_async(
                 partial(run.resume_run, run_dir, set_ or (), again=_again(again), signals=True, progress=progress)
             )
+            if measured is not None:
+                measured.end(result.summary)
         _finish(result, as_json=json_)
 
 

@@ -85,6 +85,12 @@ Sheet = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else, on standard output.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress.")]
+Metrics = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics", metavar="FILE", help="Write metrics (OpenMetrics) to this file every few seconds, and at the end."
+    ),
+]
 Logs = Annotated[
     LogFormat | None,
     typer.Option("--log-format", help="Log lines on standard error. Default: text on a terminal, else json."),

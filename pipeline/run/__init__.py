@@ -15,6 +15,7 @@ from pipeline.run.importing import Confirm, Result, check_contacts, import_conta
 from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, session_check, status_of, verify_run
 from pipeline.run.job import ImportOptions
+from pipeline.run.metrics import Metrics, measured
 from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
 from pipeline.run.resuming import AGAIN, continue_run, resume_run
@@ -32,6 +33,7 @@ __all__ = [
     "Destination",
     "Expectation",
     "ImportOptions",
+    "Metrics",
     "Progress",
     "Result",
     "RunStatus",
@@ -48,6 +50,7 @@ __all__ = [
     "list_campaigns",
     "load",
     "load_settings",
+    "measured",
     "prove_run",
     "resume_run",
     "session_check",

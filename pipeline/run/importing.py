@@ -113,6 +113,7 @@ class _Import:
         self._sources = tuple(source for source in sources if isinstance(source, Source))  # until all are at hand
         self._options = options = options or ImportOptions()
         self._progress = progress or Progress()
+        self._progress.system, self._progress.campaign = settings.target.system, settings.target.campaign
         self._surroundings = surroundings or Surroundings()
         self._confirm = confirm
         self._checking = checking
