@@ -188,7 +188,7 @@ def resume(
     """Go on with a run that was stopped, killed or has crashed.
 
     Settles what is in doubt by asking the target, then sends the rest. On a finished run it changes nothing. --set
-    takes delivery.*, sessions.*, http.* and secrets.
+    takes delivery.*, sessions.*, http.*, notify.* and secrets.
 
     Exit codes: as `import`; 2 also where source, mapping or campaign changed; 7 where another process is at work on
     the run.

@@ -26,6 +26,7 @@ from pipeline.run.accounting import Course, account
 from pipeline.run.failures import as_run_error, first
 from pipeline.run.job import Earlier, ImportOptions, Job
 from pipeline.run.known import Known
+from pipeline.run.notifying import notify
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import UNDONE
@@ -134,6 +135,9 @@ class _Import:
                     group.start_soon(self._stopping.watch)
                 with ExitStack() as stack:
                     result = await self._run(stack)
+                if not self._checking:  # nobody waits for the campaign meanwhile: its lock is given back
+                    with self._stopping.cancelling():
+                        await notify(self._settings, result.summary)
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             raise first(errors) from errors
@@ -270,6 +274,8 @@ class _Import:
             if problems := settings.target.unfilled:
                 raise ConfigError(problems)
             read_secrets(settings.target)
+            if self._earlier is None:
+                read_secrets(settings.notify)
             clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
         module = surroundings.module(settings.target.system)
         target = module.create(settings, clients, directory.path / "contract")
