@@ -160,6 +160,21 @@ def _secret_or_none(value: object, info: ValidationInfo) -> object:
     return None if value is None else _secret(value, info)
 
 
+def _address(place: str, value: object, info: ValidationInfo, *, such: str) -> object:
+    """An address by HTTP: written into the configuration it is no secret. `such` is an example."""
+    if isinstance(value, str):
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"is an http or https address such as {such}")
+        if "@" in parts.netloc:
+            raise ValueError('holds a user name or password: keep the address in { env = "NAME" }')
+    made = None if value is None else _secret_at(place, value, info)
+    return replace(made, public=True) if isinstance(made, Secret) else made
+
+
 def _name_or_none(value: object, info: ValidationInfo) -> object:
     return None if value is None else _name(value, info)
 
@@ -232,8 +247,8 @@ def _secrets(value: object) -> Iterator[Secret]:
     elif isinstance(value, Section):
         for name in type(value).model_fields:
             yield from _secrets(getattr(value, name))
-    elif isinstance(value, tuple):
-        for item in value:
+    elif isinstance(value, tuple | Mapping):
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from _secrets(item)
 
 
@@ -311,14 +326,7 @@ class HttpSettings(Section):
     @field_validator("proxy", mode="before")
     @classmethod
     def _proxy_is_address(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, str):
-            parts = urlsplit(value)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("is an http or https address such as http://proxy.example.com:3128")
-            if "@" in parts.netloc:
-                raise ValueError('holds a user name or password: keep the address in { env = "NAME" }')
-        made = None if value is None else _secret_at("http.proxy", value, info)
-        return replace(made, public=True) if isinstance(made, Secret) else made
+        return _address("http.proxy", value, info, such="http://proxy.example.com:3128")
 
     @model_validator(mode="before")
     @classmethod
@@ -438,6 +446,29 @@ class LedgerSettings(Section):
     mask: bool = Field(False, description="mask destinations in the ledger and the resubmit file")
 
 
+class NotifySettings(Section):
+    """Who is told how a run has ended."""
+
+    url: Secret | None = Field(None, description="the summary is sent there by POST, as JSON")
+    headers: dict[str, Secret] = Field({}, description="what is sent with it, e.g. Authorization")
+    on: Literal["always", "failure"] = Field("always", description="failure: where the exit code is not 0")
+
+    @field_validator("url", mode="before")
+    @classmethod
+    def _url_is_address(cls, value: object, info: ValidationInfo) -> object:
+        return _address("notify.url", value or None, info, such="https://hooks.example.com/imports")
+
+    @field_validator("headers", mode="before")
+    @classmethod
+    def _headers_are_secrets(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, Mapping):
+            raise ValueError("is a table: name of the header, and its text")
+        for name in value:
+            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+                raise ValueError(f"{name!a} is no name of a header")
+        return {name: _secret_at(f"notify.headers.{name}", given, info) for name, given in value.items()}
+
+
 class Settings(Section):
     """The whole configuration."""
 
@@ -448,6 +479,7 @@ class Settings(Section):
     sessions: SessionsSettings = SessionsSettings()
     state: StateSettings = StateSettings()
     ledger: LedgerSettings = LedgerSettings()
+    notify: NotifySettings = NotifySettings()
 
 
 # --- what the mapping names ------------------------------------------------------------------------------------

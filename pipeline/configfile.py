@@ -19,6 +19,7 @@ from pipeline.config import (
     DeliverySettings,
     HttpSettings,
     LedgerSettings,
+    NotifySettings,
     Secret,
     Section,
     SessionsSettings,
@@ -35,6 +36,7 @@ _SECTIONS: Final[dict[str, type[Section]]] = {
     "sessions": SessionsSettings,
     "state": StateSettings,
     "ledger": LedgerSettings,
+    "notify": NotifySettings,
 }
 
 
@@ -141,6 +143,11 @@ def _absolute(read: dict[str, Any], base: Path) -> dict[str, Any]:
             for table in value if isinstance(value, list) else ():
                 for each in table.values() if isinstance(table, dict) else ():
                     fix(each, "file")
+    notify = read.get("notify")
+    if isinstance(notify, dict):
+        headers = notify.get("headers")
+        for value in (notify.get("url"), *(headers.values() if isinstance(headers, dict) else ())):
+            fix(value, "file")
     contacts = read.get("contacts")
     if isinstance(contacts, dict) and isinstance(contacts.get("suppress"), list):
         contacts["suppress"] = [str(here / Path(p)) if isinstance(p, str) else p for p in contacts["suppress"]]

@@ -18,7 +18,7 @@ from pipeline.cli.terminal import agreed, complain, interactive, run_async, say,
 if TYPE_CHECKING:
     from pipeline.config import Settings, Share
     from pipeline.records import Status
-    from pipeline.run import Result, StandardInput
+    from pipeline.run import Expectation, Result, StandardInput
     from pipeline.stages.read import Source
     from pipeline.stages.survey import Survey
 
@@ -58,6 +58,7 @@ def import_(
         ),
     ] = None,
     tolerate: options.Tolerate = None,
+    expect: options.Expect = None,
     continue_: Annotated[
         bool,
         typer.Option(
@@ -74,6 +75,7 @@ def import_(
     report: options.Report = None,
     json_: options.Json = False,
     no_progress: options.NoProgress = False,
+    metrics: options.Metrics = None,
     log_format: options.Logs = None,
 ) -> None:
     """Import contact lists into a campaign.
@@ -81,8 +83,8 @@ def import_(
     A ledger in the run directory says of every row what became of it.
 
     Exit codes: 0 all rows in (or left out by policy); 1 some rows bad; 2 usage, configuration or source; 3 stopped by
-    --max-bad; 4 rows in doubt; 5 target cannot be reached; 6 target refuses; 7 another run holds the campaign or the
-    directory; 8 this machine failed; 130, 143 stopped.
+    --max-bad or --expect; 4 rows in doubt; 5 target cannot be reached; 6 target refuses; 7 another run holds the
+    campaign or the directory; 8 this machine failed; 130, 143 stopped.
     """
     with ending(), reporting(report) as reports:
         start_logs(log_format)
@@ -105,6 +107,7 @@ def import_(
             canary=canary,
             max_bad=_share("--max-bad", max_bad),
             tolerate=_share("--tolerate", tolerate),
+            expect=_expected(expect),
             stream=stream,
             wave=wave,
             upsert=mode is options.Mode.UPSERT,
@@ -112,13 +115,18 @@ def import_(
             signals=True,
         )
         progress = run.Progress()
-        with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display:
+        with (
+            run.measured(progress, metrics) as measured,
+            showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display,
+        ):
             piped = "-" in sources
             told = options.told(delimiter=delimiter, encoding=encoding)
             asking = interactive(piped=piped) and not yes
             confirm = _asking(display, settings.target.campaign, told, piped=piped) if asking else None
             begin = run.continue_run if continue_ else run.import_contacts
             result = run_async(partial(begin, settings, opened, chosen, progress=progress, confirm=confirm))
+            if measured is not None:
+                measured.end(result.summary)
         _finish(result, reports, as_json=json_)
 
 
@@ -130,6 +138,7 @@ def check(
     limit: options.Limit = None,
     wave: options.Wave = None,
     tolerate: options.Tolerate = None,
+    expect: options.Expect = None,
     delimiter: options.Delimiter = None,
     encoding: options.Encoding = None,
     sheet: options.Sheet = None,
@@ -145,7 +154,7 @@ def check(
     WSDL given by URL. Rows that would be sent are pending.
 
     Exit codes: 0 every row could be sent (or is left out by policy); 1 some rows are invalid; 2 usage, configuration
-    or source.
+    or source; 3 the list is not as --expect says.
     """
     with ending(), reporting(report, checked=True) as reports:
         start_logs(log_format)
@@ -156,6 +165,7 @@ def check(
             run_dir=run_dir,
             limit=limit,
             tolerate=_share("--tolerate", tolerate),
+            expect=_expected(expect),
             wave=wave,
             command=options.recorded(("contact-pipeline", *sys.argv[1:])),
             signals=True,
@@ -176,12 +186,13 @@ def resume(
     report: options.Report = None,
     json_: options.Json = False,
     no_progress: options.NoProgress = False,
+    metrics: options.Metrics = None,
     log_format: options.Logs = None,
 ) -> None:
     """Go on with a run that was stopped, killed or has crashed.
 
     Settles what is in doubt by asking the target, then sends the rest. On a finished run it changes nothing. --set
-    takes delivery.*, sessions.*, http.* and secrets.
+    takes delivery.*, sessions.*, http.*, notify.* and secrets.
 
     Exit codes: as `import`; 2 also where source, mapping or campaign changed; 7 where another process is at work on
     the run.
@@ -191,10 +202,15 @@ def resume(
         from pipeline import run
 
         progress = run.Progress()
-        with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON):
+        with (
+            run.measured(progress, metrics) as measured,
+            showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON),
+        ):
             result = run_async(
                 partial(run.resume_run, run_dir, set_ or (), again=_again(again), signals=True, progress=progress)
             )
+            if measured is not None:
+                measured.end(result.summary)
         _finish(result, reports, as_json=json_)
 
 
@@ -249,6 +265,16 @@ def _share(option: str, given: str | None) -> "Share | None":
         return None if given is None else Share.parse(given)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
+
+
+def _expected(given: Sequence[str] | None) -> "tuple[Expectation, ...]":
+    from pipeline.errors import UsageError
+    from pipeline.run import Expectation
+
+    try:
+        return tuple(map(Expectation.parse, given or ()))
+    except ValueError as error:
+        raise UsageError(f"--expect: {error}") from None
 
 
 def _asking(

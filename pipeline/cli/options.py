@@ -60,6 +60,15 @@ Tolerate = Annotated[
     str | None,
     typer.Option("--tolerate", metavar="N|P%", help="So many invalid, rejected and failed rows still exit 0."),
 ]
+Expect = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--expect",
+        metavar="NAME>=N",
+        help="Send nothing unless the list is so: rows, sendable, bad, duplicates, changed, suppressed, or age<26h. "
+        "May be repeated.",
+    ),
+]
 Delimiter = Annotated[
     str | None,
     typer.Option(
@@ -80,6 +89,12 @@ Report = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else, on standard output.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress.")]
+Metrics = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics", metavar="FILE", help="Write metrics (OpenMetrics) to this file every few seconds, and at the end."
+    ),
+]
 Logs = Annotated[
     LogFormat | None,
     typer.Option("--log-format", help="Log lines on standard error. Default: text on a terminal, else json."),

@@ -19,7 +19,7 @@ CODES: Final = 5
 _HEADLINES: Final = {
     0: "Finished.",
     1: "Finished; some rows need a look.",
-    3: "Stopped: too many bad rows.",
+    3: "Stopped: too many bad rows, or the list is not as expected.",
     4: "Ended with rows in doubt: whether the target holds them is not known.",
     5: "Stopped: the target cannot be reached. Try again later.",
     6: "Stopped: the target refuses. A person must act first.",

@@ -10,12 +10,14 @@ from pipeline.run.campaigns import (
     update_campaign,
 )
 from pipeline.run.deliveries import Delivered, Destination, campaign_contacts
+from pipeline.run.expecting import Expectation
 from pipeline.run.importing import Confirm, Result, check_contacts, import_contacts
 from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, digest_of, session_check, status_of, verify_run
 from pipeline.run.job import ImportOptions
 from pipeline.run.listing import ListedRun, Stage, list_runs
 from pipeline.run.persons import find_persons
+from pipeline.run.metrics import Metrics, measured
 from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
 from pipeline.run.pruning import Pruning, parse_age, plan_pruning, prune
@@ -32,8 +34,10 @@ __all__ = [
     "ConfirmUndo",
     "Delivered",
     "Destination",
+    "Expectation",
     "ImportOptions",
     "ListedRun",
+    "Metrics",
     "Progress",
     "Pruning",
     "Result",
@@ -57,6 +61,7 @@ __all__ = [
     "load_settings",
     "parse_age",
     "plan_pruning",
+    "measured",
     "prove_run",
     "prune",
     "resume_run",

@@ -110,12 +110,15 @@ class Delivery:
         self._progress.phase = "canary" if self._canary else self._phase
         self._progress.counts = self._counts
         self._progress.sending_since = monotonic()
+        self._progress.counts = self._counts
+        self._progress.lag = lambda: self._settler.lag
         async with anyio.create_task_group() as group:
             group.start_soon(self._settler.run)
             with anyio.CancelScope() as scope, self._stopping.acting(functools.partial(self._stop, group, scope)):
                 await self._stages(self._observe if observing else None)
             self._settler.release(int(self._surroundings.wall_clock() * 1000))
             self._settler.close()
+        self._progress.in_flight = 0
         course.failure, course.received = deliverer.failure, self._stopping.received
         if deliverer.first_sent is not None and deliverer.last_answer is not None:
             course.sending += max(0.0, deliverer.last_answer - deliverer.first_sent)
@@ -169,6 +172,8 @@ class Delivery:
         progress.sent += len(outcomes)
         progress.in_flight = self._deliverer.in_flight
         progress.open_sessions = self._pool.open_now
+        if progress.observe is not None:
+            progress.observe(outcomes)
         if self._gate is not None and not self._gate.open:
             self._gate.settled(number, outcomes)
         elif progress.phase == "canary":

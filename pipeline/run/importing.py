@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +20,13 @@ from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.rundirectory import STDIN, RunDirectory, default_path
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
-from pipeline.records import Status
-from pipeline.run import describing, run_campaign
+from pipeline.records import Screened, Status
+from pipeline.run import describing, expecting, run_campaign
 from pipeline.run.accounting import Course, account
 from pipeline.run.failures import as_run_error, first
 from pipeline.run.job import Earlier, ImportOptions, Job
 from pipeline.run.known import Known
+from pipeline.run.notifying import notify
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import UNDONE
@@ -113,6 +114,7 @@ class _Import:
         self._sources = tuple(source for source in sources if isinstance(source, Source))  # until all are at hand
         self._options = options = options or ImportOptions()
         self._progress = progress or Progress()
+        self._progress.system, self._progress.campaign = settings.target.system, settings.target.campaign
         self._surroundings = surroundings or Surroundings()
         self._confirm = confirm
         self._checking = checking
@@ -133,6 +135,9 @@ class _Import:
                     group.start_soon(self._stopping.watch)
                 with ExitStack() as stack:
                     result = await self._run(stack)
+                if not self._checking:  # nobody waits for the campaign meanwhile: its lock is given back
+                    with self._stopping.cancelling():
+                        await notify(self._settings, result.summary)
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             raise first(errors) from errors
@@ -143,6 +148,7 @@ class _Import:
         if self._earlier is not None:
             return await self._resume(self._earlier, stack)
         options = self._options
+        expecting.check_expectations(options.expect, self._given, stream=options.stream and not self._checking)
         first = self._given[0]
         label = STDIN if isinstance(first, StandardInput) else Path(first.name).name
         directory = RunDirectory.create(options.run_dir or default_path(describing.now(), label))
@@ -165,8 +171,6 @@ class _Import:
         to_send = (Status.PENDING, Status.CHANGED) if options.upsert else (Status.PENDING,)
         asked = options.campaign is not None or options.activate
         nothing_to_send = not asked and survey is not None and not any(survey.counts[status] for status in to_send)
-        if survey is not None:
-            self._course.failure = self._threshold.judge(survey.counts, survey.rows)
         header = description.header(rows=survey.rows if survey else None)
         send = not (self._checking or self._course.failure or nothing_to_send)
         disk = self._surroundings.disk
@@ -187,7 +191,7 @@ class _Import:
             raise UsageError(UNDONE.format(directory=earlier.directory.path))
         # A run of nothing but duplicates that was killed before its account: the state may tell otherwise by now.
         unaccounted = earlier.recovery.slices.is_empty()
-        if self._options.max_bad is not None:
+        if self._options.max_bad is not None or (self._options.expect and unaccounted):
             await self._judge_again(earlier.recovery)
         send = bool(earlier.again) or not earlier.recovery.finished or unaccounted
         send = send and self._course.failure is None
@@ -198,18 +202,32 @@ class _Import:
         return await self._account(None, sent=send or len(earlier.recovery.slices) > 0)
 
     async def _judge_again(self, recovery: Recovery) -> None:
-        """`--max-bad` stands before the first row here too: what screening refuses and what the target has refused."""
+        """`--max-bad` stands before the first row here too: what screening refuses and what the target has refused.
+
+        So does `--expect`, as long as no row has left.
+        """
         counts: Counter[Status] = Counter()
+        expecting_still = bool(self._options.expect) and recovery.slices.is_empty()
+        survey = Survey(sources=self._sources)
         with self._stopping.cancelling():
-            walk = self._job.screened()
-            while (screened := await anyio.to_thread.run_sync(next, walk, None)) is not None:
-                settled = screened.contacts["status"].drop_nulls().value_counts().iter_rows()
-                counts.update({Status(status): number for status, number in settled})
+            walk = self._walk(self._known() if expecting_still else None)
+            while (both := await anyio.to_thread.run_sync(next, walk, None)) is not None:
+                screened, judged = both
+                counts.update(_settled(screened))
+                if expecting_still:
+                    survey.add(judged)
                 self._total = screened.batch.stop
         self._stopping.check()
         told = await anyio.to_thread.run_sync(recovery.settled_counts)
         counts.update({Status(status): number for status, number in told.items()})
         self._course.failure = self._threshold.judge(counts, self._total)
+        if expecting_still and self._course.failure is None:
+            self._course.failure = await self._unexpected(survey.counts)
+
+    async def _unexpected(self, counts: Mapping[Status, int]) -> RunError | None:
+        """The error to stop with, where the list is not as `--expect` says. Raises SourceError."""
+        expected, now = self._options.expect, self._surroundings.wall_clock()
+        return await anyio.to_thread.run_sync(expecting.judge, expected, counts, self._sources, now)
 
     # --- before the first row ---------------------------------------------------------------------------------------
 
@@ -256,6 +274,8 @@ class _Import:
             if problems := settings.target.unfilled:
                 raise ConfigError(problems)
             read_secrets(settings.target)
+            if self._earlier is None:
+                read_secrets(settings.notify)
             clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
         module = surroundings.module(settings.target.system)
         target = module.create(settings, clients, directory.path / "contract")
@@ -280,16 +300,20 @@ class _Import:
             return None
         return Known(self._state, upsert=self._options.upsert)
 
+    def _walk(self, known: Known | None) -> Iterator[tuple[Screened, Screened]]:
+        """The whole input: each batch as it was screened, and as that is judged by what is `known`."""
+        return ((screened, known.applied(screened) if known else screened) for screened in self._job.screened())
+
     async def _survey(self) -> Survey | None:
+        """Look at the whole input, judge it, and ask whether to go on; None: it is sent without."""
         if self._options.stream and not self._checking:
+            self._course.failure = await self._unexpected({})
             return None
         progress = self._progress
         progress.phase = "surveying"
         began = monotonic()
         survey = Survey(sources=self._sources)
-        known = self._known()
-        screened_rows = self._job.screened()
-        walk = ((screened, known.applied(screened) if known else screened) for screened in screened_rows)
+        walk = self._walk(self._known())
         with self._stopping.cancelling():
             while (both := await anyio.to_thread.run_sync(next, walk, None)) is not None:
                 screened, judged = both
@@ -297,11 +321,14 @@ class _Import:
                 progress.surveyed = survey.rows
                 progress.counts = Counter({s: n for s, n in survey.counts.items() if s is not Status.PENDING})
                 # Rows that are there already are counted when their slice is begun.
-                settled = screened.contacts["status"].drop_nulls().value_counts().iter_rows()
-                self._counts.update({Status(status): number for status, number in settled})
+                self._counts.update(_settled(screened))
             self._total = progress.rows = survey.rows
             progress.to_send = survey.counts[Status.PENDING]
             self._course.survey = monotonic() - began
+            self._course.failure = self._threshold.judge(survey.counts, survey.rows)
+            self._course.failure = self._course.failure or await self._unexpected(survey.counts)
+            if self._course.failure is not None:
+                return survey
             if self._confirm is not None and (campaigns := self._job.target.campaigns) is not None:
                 survey.outlook = await run_campaign.outlook(self._job, campaigns)
             if self._confirm is not None and not await self._confirm(survey):
@@ -370,3 +397,10 @@ class _Import:
         self._progress.rows = summary.rows
         self._progress.phase = "done"
         return Result(summary, summary.error, survey)
+
+
+def _settled(screened: Screened) -> dict[Status, int]:
+    """The rows of a batch that screening has settled, by status."""
+    return {
+        Status(status): count for status, count in screened.contacts["status"].drop_nulls().value_counts().iter_rows()
+    }

@@ -15,6 +15,7 @@ from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.resubmit import DEFAULT_FORM, Form
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.records import Batch, Screened, Status
+from pipeline.run.expecting import Expectation
 from pipeline.run.surroundings import Surroundings
 from pipeline.sessions import SessionPool
 from pipeline.stages.kept import Kept
@@ -34,6 +35,7 @@ class ImportOptions:
     limit: int | None = None  # the first so many rows
     canary: int = 5  # rows that go first and are read back; 0: none
     max_bad: Share | None = None  # stop at more invalid, rejected and failed rows
+    expect: tuple[Expectation, ...] = ()  # stop before the first row where the list is not so
     tolerate: Share | None = None  # so many of them still end with 0
     stream: bool = False  # no survey
     wave: str | None = None  # the same people once more: part of the contact ids

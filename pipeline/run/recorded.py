@@ -32,7 +32,7 @@ UNDONE: Final = (
 )
 
 #: What may be set anew, beside the target's credentials: nothing that decides what is sent, or where.
-_SETTABLE: Final = ("delivery.", "sessions.", "http.")
+_SETTABLE: Final = ("delivery.", "sessions.", "http.", "notify.")
 
 
 def record(directory: RunDirectory) -> dict[str, Any]:

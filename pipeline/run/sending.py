@@ -104,6 +104,7 @@ class Sending:
         finally:
             self._looking.close()
             await self._pool.aclose()
+            self._progress.open_sessions = self._pool.open_now
             course.learnt = (*target.learnt(), *course.learnt)
 
     # --- before the first row ---------------------------------------------------------------------------------------

@@ -118,6 +118,11 @@ class Settler:
         """Whether so much waits for the disk that workers should wait too."""
         return self._backlog > BACKLOG_LIMIT
 
+    @property
+    def lag(self) -> int:
+        """Outcomes that are not durable yet; may be asked for from another thread."""
+        return self._backlog + sum(map(len, tuple(self._fresh.values())))
+
     async def begin(self, piece: Slice) -> int:
         """Put on record, durably, that the rows of a slice may now be sent; returns the slice's number."""
         if self._doubtful is not None:

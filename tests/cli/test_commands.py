@@ -281,7 +281,7 @@ def test_max_bad_stops_before_the_first_row(command: Command, serve: Serve, conf
     assert len(ended.complaints) == 1
     assert "--max-bad" in ended.complaints[0]
     assert service.state()["adds"]["received"] == 0
-    assert ended.out.splitlines()[0] == "Stopped: too many bad rows."
+    assert ended.out.splitlines()[0] == "Stopped: too many bad rows, or the list is not as expected."
 
 
 def test_sigterm_stops_cleanly(serve: Serve, configured: Configured, desk: Path) -> None:

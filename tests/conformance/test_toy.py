@@ -137,7 +137,8 @@ def test_a_secret_of_any_name_can_be_given_again(opened: Opened) -> None:
     refused = here.resume("--set", "target.endpoint=http://127.0.0.1:9")
     assert refused.code == 2
     assert (
-        "cannot be changed for a run that was begun; can be: delivery.*, sessions.*, http.*, target.key" in refused.err
+        "cannot be changed for a run that was begun; can be: delivery.*, sessions.*, http.*, notify.*, target.key"
+        in refused.err
     )
     assert here.resume("--set", f"target.key={KEY}").code == 0
     assert here.counts == {"accepted": ROWS}
