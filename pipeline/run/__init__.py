@@ -16,8 +16,8 @@ from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, digest_of, session_check, status_of, verify_run
 from pipeline.run.job import ImportOptions
 from pipeline.run.listing import ListedRun, Stage, list_runs
-from pipeline.run.persons import find_persons
 from pipeline.run.metrics import Metrics, measured
+from pipeline.run.persons import find_persons
 from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
 from pipeline.run.pruning import Pruning, parse_age, plan_pruning, prune
@@ -59,9 +59,9 @@ __all__ = [
     "list_runs",
     "load",
     "load_settings",
+    "measured",
     "parse_age",
     "plan_pruning",
-    "measured",
     "prove_run",
     "prune",
     "resume_run",
