@@ -28,26 +28,29 @@ def contact_id(campaign: str, wave: str | None, key: str) -> str:
 
 def contact_ids(campaign: str, wave: str | None, keys: pl.Series) -> pl.Series:
     """`contact_id` of each key; null where the key is null."""
-    namespace = _namespace(campaign, wave).bytes
+    namespace = hashlib.sha1(_namespace(campaign, wave).bytes, usedforsecurity=False)
     there = keys.is_not_null()
-    digests = [
-        hashlib.sha1(namespace + key, usedforsecurity=False).digest()
-        for key in keys.filter(there).cast(pl.Binary).to_list()
-    ]
-    hexed = pl.col("digest")  # 40 digits, of which 32 are used
-    fields = (
-        hexed.str.slice(0, 8),
-        hexed.str.slice(8, 4),
-        pl.lit("5") + hexed.str.slice(13, 3),  # the version
-        hexed.str.slice(16, 1).replace_strict(_VARIANT) + hexed.str.slice(17, 3),
-        hexed.str.slice(20, 12),
-    )
-    ids = _hexed(digests).to_frame("digest").select(pl.concat_str(fields, separator="-")).to_series()
-    return _spread(ids, there).alias("contact_id")
+    digests = bytearray()
+    for key in keys.filter(there).cast(pl.Binary).to_list():
+        digest = namespace.copy()  # quicker than to begin anew
+        digest.update(key)
+        digests += digest.digest()
+    digests[6::_SHA1] = digests[6::_SHA1].translate(_VERSION)
+    digests[8::_SHA1] = digests[8::_SHA1].translate(_VARIANT)
+    hexed = pl.col("digest").str  # 40 digits, of which 32 are used
+    fields = (hexed.slice(0, 8), hexed.slice(8, 4), hexed.slice(12, 4), hexed.slice(16, 4), hexed.slice(20, 12))
+    lines = pl.Series("digest", [digests.hex("\n", _SHA1)] if digests else [], dtype=pl.String)
+    rows = lines.str.split("\n").explode().to_frame()
+    return _spread(rows.select(pl.concat_str(fields, separator="-")).to_series(), there).alias("contact_id")
 
 
-#: The first two bits of the digit are 10 (RFC 9562, 4.1).
-_VARIANT: Final = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
+#: Bytes of a SHA-1.
+_SHA1: Final = 20
+
+#: What becomes of the seventh byte, whose first digit is the version, and of the ninth, whose first two bits are 10
+#: (RFC 9562, 4.1 and 4.2).
+_VERSION: Final = bytes(byte & 0x0F | 0x50 for byte in range(256))
+_VARIANT: Final = bytes(byte & 0x3F | 0x80 for byte in range(256))
 
 
 def destination_keys(contacts: pl.DataFrame) -> pl.Series:
