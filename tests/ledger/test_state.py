@@ -58,6 +58,15 @@ def test_what_was_accepted_is_known_with_its_content(tmp_path: Path) -> None:
         assert state.known(ids(1)) == {}
 
 
+def test_many_are_known_each_with_its_own_content(tmp_path: Path) -> None:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
+        run = state.enter("a", tmp_path / "run")
+        with accounts.account(state, run, 1.0) as account:
+            account.add(pl.concat(contacts(number, content=number) for number in range(20_000)))
+        some = (0, 1, 8191, 8192, 16_384, 19_999)
+        assert state.known(ids(*some)) == {ids(number)[0]: number.to_bytes(16) for number in some}
+
+
 def test_what_a_run_claimed_is_doubtful_when_its_directory_is_lost(tmp_path: Path) -> None:
     with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         first = state.enter("a", tmp_path / "run")
