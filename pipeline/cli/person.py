@@ -9,7 +9,7 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli.ending import ending
-from pipeline.cli.terminal import complain, run_async, say
+from pipeline.cli.terminal import complain, run_async, say, start_logs
 
 person = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -39,6 +39,7 @@ def find(
         typer.Option("--region", metavar="CC", help="Country of national numbers. Default: that of each run."),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    log_format: options.Logs = None,
 ) -> None:
     """Find persons: destinations in any spelling, or keys, one a line on standard input.
 
@@ -51,6 +52,7 @@ def find(
     configuration; 5, 6 as `campaign contacts`.
     """
     with ending():
+        start_logs(log_format)
         from pipeline import run
         from pipeline.cli.options import overrides
         from pipeline.errors import UsageError
