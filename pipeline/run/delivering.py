@@ -4,7 +4,6 @@ import asyncio
 import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from time import monotonic
 from typing import Any, Protocol
 
 import anyio
@@ -108,8 +107,6 @@ class Delivery:
         """Send the rows. `observing`: count what screening settles on the way, since no survey has done so."""
         course, deliverer = self._course, self._deliverer
         self._progress.phase = "canary" if self._canary else self._phase
-        self._progress.counts = self._counts
-        self._progress.sending_since = monotonic()
         self._progress.counts = self._counts
         self._progress.lag = lambda: self._settler.lag
         async with anyio.create_task_group() as group:

@@ -25,7 +25,6 @@ class Progress:
     sessions: Counts = field(default_factory=Counts)
     open_sessions: int = 0
     in_flight: int = 0
-    sending_since: float | None = None  # time.monotonic()
     sent: int = 0  # rows that delivery has settled
     to_send: int | None = None  # rows that can be sent, once they are known
     lag: Callable[[], int] = int  # rows that delivery has settled and that are not durable yet

@@ -595,7 +595,8 @@ async def test_rows_that_waited_leave_no_more_at_once_than_the_limit_allows(tmp_
         at_once.append(target.in_flight)
         if target.in_flight > 4:
             raise NotDelivered("503", retry_after=retry_after)
-        await anyio.sleep(0.002)
+        for _ in range(20):  # for so long it is at work
+            await anyio.lowlevel.checkpoint()
 
     target.on_call = crowd
     await Bench(tmp_path, target, sessions=64, rate=rate).run(600, 200)
@@ -620,11 +621,17 @@ async def test_a_stop_wakes_whoever_rests(tmp_path, monkeypatch):
     target = Target()
     target.every = lambda _: NotDelivered("503")
     bench = Bench(tmp_path, target, sessions=2)
+    called = anyio.Event()
+
+    async def notice(_: int) -> None:
+        if len(target.calls) == 2:
+            called.set()
+
+    target.on_call = notice
 
     async def stop_when_all_rest() -> None:
+        await called.wait()
         await anyio.wait_all_tasks_blocked()
-        while len(target.calls) < 2:  # noqa: ASYNC110 - the target is a plain object
-            await anyio.sleep(0.005)
         bench.deliverer.stop()
 
     with anyio.fail_after(60):
