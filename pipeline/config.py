@@ -322,6 +322,7 @@ class HttpSettings(Section):
     cert: ConfigPath | None = Field(None, description="client certificate (PEM)")
     key: ConfigPath | None = Field(None, description="its key (PEM)")
     proxy: Secret | None = Field(None, description="address of a proxy; else the environment's")
+    http2: bool = Field(False, description="offer HTTP/2 as well; rows are then sent by httpx, more slowly")
 
     @field_validator("proxy", mode="before")
     @classmethod

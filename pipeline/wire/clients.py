@@ -1,7 +1,8 @@
-"""HTTP clients, one per session, over one TLS context; which of them go over our own wire and which through a proxy."""
+"""HTTP clients, one per session, over one TLS context; which of them go over our own wire and which by httpx alone."""
 
 import ssl
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Final, TypeAlias
 from urllib.request import getproxies
@@ -48,9 +49,12 @@ class WireClient(httpx.AsyncClient):
 def client_factory(http: HttpSettings, timeout: float) -> ClientFactory:
     """A factory of clients, one per session, that share one TLS context (a context costs 50 ms).
 
-    `timeout` is in seconds, for one answer. Raises ConfigError where a certificate file cannot be used.
+    `timeout` is in seconds, for one answer. Raises ConfigError where a certificate file cannot be used, or HTTP/2 is
+    not installed.
     """
     context = _tls(http)
+    if http.http2 and find_spec("h2") is None:
+        raise ConfigError(["http.http2: HTTP/2 is an extra: pip install 'contact-pipeline[http2]'"])
     patience = httpx.Timeout(timeout, connect=min(timeout, _CONNECT_WITHIN))
     headers = {"User-Agent": f"contact-pipeline/{__version__}"}
     said = False
@@ -59,14 +63,16 @@ def client_factory(http: HttpSettings, timeout: float) -> ClientFactory:
         nonlocal said
         if not said:
             said = True
-            logger().info("wire.proxy", advice="rows go through a proxy, by httpx, which is slower")
+            how = "as HTTP/2" if http.http2 else "through a proxy"
+            logger().info("wire.detour", advice=f"rows go {how}, by httpx, which is slower")
 
     def make() -> httpx.AsyncClient:
-        if http.proxy:
+        if http.proxy or http.http2:
             detour()
             return httpx.AsyncClient(
                 verify=context,
-                proxy=http.proxy.read(),
+                http2=http.http2,
+                proxy=http.proxy.read() if http.proxy else None,
                 timeout=patience,
                 limits=_LIMITS,
                 headers=headers,

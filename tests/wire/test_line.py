@@ -126,7 +126,7 @@ async def test_rows_go_through_the_proxy_of_the_environment_by_httpx(monkeypatch
                 assert (await line.post([b"a", b"row"])).body == b"ok"
             await hang_up(client)
     assert [request.partition(b"\r\n")[0] for request in requests] == [b"POST http://target.invalid/rows HTTP/1.1"] * 4
-    assert caplog.text.count("wire.proxy") == 1, "it is said once"
+    assert caplog.text.count("wire.detour") == 1, "it is said once"
 
 
 async def test_rows_go_through_a_configured_proxy_by_httpx(caplog):
@@ -140,7 +140,7 @@ async def test_rows_go_through_a_configured_proxy_by_httpx(caplog):
             assert (await line.post([b"a", b"row"])).body == b"ok"
             await hang_up(client)
     assert [request.partition(b"\r\n")[0] for request in requests] == [b"POST http://target.invalid/rows HTTP/1.1"] * 2
-    assert caplog.text.count("wire.proxy") == 1
+    assert caplog.text.count("wire.detour") == 1
 
 
 ENVIRONMENTS = [

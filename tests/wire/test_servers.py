@@ -1,19 +1,14 @@
 """The same exchanges with servers that others wrote, over httpx's own transport and ours: the results are the same."""
 
-import os
 import shutil
-import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx
 import pytest
+from wire.programs import HERE, STARTS_WITHIN, nginx, told_port
 from wire.ways import client_of_ours
 
 from pipeline.errors import PipelineError
@@ -23,11 +18,6 @@ from pipeline.wire.exchange import told
 from pipeline.wire.transport import origin_of
 
 pytestmark = pytest.mark.anyio
-
-HERE = Path(__file__).parent / "servers"
-
-#: What a server may take to come up, in seconds.
-STARTS_WITHIN = 30.0
 
 
 @dataclass(frozen=True)
@@ -66,55 +56,23 @@ ASKS = {
 }  # fmt: skip
 
 
-@contextmanager
-def process(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **options) as running:
-        try:
-            yield running
-        finally:
-            running.kill()
-
-
-@contextmanager
-def told_port(command: list[str]) -> Iterator[str]:
-    with process(command) as running:
-        assert running.stdout is not None
-        yield f"http://127.0.0.1:{int(running.stdout.readline())}"
-
-
-@contextmanager
-def nginx(place: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    (place / "large").write_bytes(b"a line of text\n" * 20_000)
-    text = (HERE / "nginx.conf").read_text().replace("PORT", str(port)).replace("PLACE", str(place))
-    (place / "nginx.conf").write_text(text)
-    with process(["nginx", "-p", str(place), "-c", str(place / "nginx.conf")]) as running:
-        while running.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", port), STARTS_WITHIN).close()
-                break
-            except ConnectionRefusedError:
-                os.sched_yield()
-        assert running.poll() is None, (place / "error.log").read_text()
-        yield f"http://127.0.0.1:{port}"
-
-
 @pytest.fixture(scope="module", params=ASKS)
 def server(request, tmp_path_factory) -> Iterator[tuple[str, str]]:
     name = request.param
     if name == "nginx":
         if not shutil.which("nginx"):
             pytest.skip("nginx is not installed: apt-get install nginx-light")
-        running = nginx(tmp_path_factory.mktemp("nginx"))
+        place = tmp_path_factory.mktemp("nginx")
+        (place / "large").write_bytes(b"a line of text\n" * 20_000)
+        running = nginx(place)
     elif name == "node":
         if not shutil.which("node"):
             pytest.skip("Node is not installed: apt-get install nodejs")
         running = told_port(["node", str(HERE / "node.js")])
     else:
         running = told_port([sys.executable, str(HERE / "asgi.py"), name.removeprefix("uvicorn-")])
-    with running as url:
-        yield name, url
+    with running as place_of_it:
+        yield name, f"http://{place_of_it}"
 
 
 def seen(response: httpx.Response, body: bytes) -> object:
