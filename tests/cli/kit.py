@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -50,6 +51,11 @@ class Ended:
     code: int
     out: str
     err: str
+
+    @property
+    def said(self) -> str:
+        """Standard error without the moments of its log lines, whose digits may be anybody's number."""
+        return re.sub(r'"timestamp": "[^"]*"', "", self.err)
 
     @property
     def complaints(self) -> list[str]:

@@ -39,7 +39,7 @@ def test_a_list_that_holds_nobody_back_is_warned_of(command: Command, configured
     assert (said["suppression.unread"]["level"], said["suppression.unread"]["cells"]) == ("warning", 1)
     assert (said["suppression.numbers"]["level"], said["suppression.numbers"]["rows"]) == ("warning", 1)
     assert (said["suppression.empty"]["level"], said["suppression.empty"]["list"]) == ("warning", "empty.txt")
-    assert "555" not in ended.err
+    assert "555" not in ended.said
     assert "example" not in ended.err
 
 
