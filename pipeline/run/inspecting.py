@@ -102,7 +102,8 @@ def _begun(recovery: Recovery) -> int:
 def digest_of(run_dir: Path) -> digest.Digest:
     """A run as reports tell it, also while it goes on. Raises UsageError where there is none, MachineFailed."""
     directory = _run(run_dir)
-    return digest.read(run_dir, checked=record(directory)["run"]["mode"] == CHECK)
+    told = record(directory)
+    return digest.read(run_dir, told, checked=told["run"]["mode"] == CHECK)
 
 
 async def session_check(settings: Settings, *, signals: bool = False, clients: ClientFactory | None = None) -> str:
