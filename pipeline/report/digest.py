@@ -37,6 +37,7 @@ LONGEST: Final = 300
 UNTOLD: Final = "for reasons that are not told here"
 
 _COUNTED: Final = 10_000  # different texts that are told apart while counting
+_PLACE: Final = ("source", "row", "line")
 _READ: Final = ("source", "row", "line", "status", "reason", "warnings", "settled_at", "latency_ms")
 
 
@@ -111,6 +112,7 @@ def read(run_dir: Path, record: Mapping[str, Any], *, checked: bool) -> Digest:
         for part in recover(directory.journal).settled():
             counts.update({Status(name): count for name, count in part["status"].value_counts().iter_rows()})
             timing.add(part)
+            findings.add_settled(part.with_columns(pl.lit(None).alias(name) for name in _PLACE))
         said = "Not ended: it goes on, or was killed."
         ledger = True
     else:
@@ -217,8 +219,7 @@ def _pass(run_dir: Path, findings: "_Findings", warnings: "_Findings", timing: T
             return False
         for part in parts:
             timing.add(part)
-            settled = part.filter(pl.col("status") != Status.ACCEPTED.value)
-            findings.add(settled.with_columns(told_apart(pl.col("reason").fill_null(UNTOLD)).alias("reason")))
+            findings.add_settled(part)
             warned = part.select("source", "row", "line", pl.col("warnings").alias("reason")).explode(
                 "reason", empty_as_null=True
             )
@@ -240,18 +241,24 @@ class _Findings:
 
     _found: dict[tuple[str | None, str], _Tallied] = field(default_factory=dict)
 
+    def add_settled(self, rows: pl.DataFrame) -> None:
+        """Those of the rows that are not accepted, in the same columns."""
+        settled = rows.filter(pl.col("status") != Status.ACCEPTED.value)
+        self.add(settled.with_columns(told_apart(pl.col("reason").fill_null(UNTOLD)).alias("reason")))
+
     def add(self, rows: pl.DataFrame) -> None:
-        """Rows with source, row, line, status and reason."""
+        """Rows with source, row, line, status and reason; without a source none is an example."""
         grouped = (
             rows.with_columns(pl.col("reason").str.replace_all(PLACE.pattern, "${1} ..."))
             .group_by("status", "reason", maintain_order=True)
-            .agg(pl.len(), *(pl.col(name).head(EXAMPLES) for name in ("source", "row", "line")))
+            .agg(pl.len(), *(pl.col(name).head(EXAMPLES) for name in _PLACE))
         )
         for status, reason, count, *places in grouped.iter_rows():
             key = (status, reason)
             if key not in self._found and len(self._found) >= _COUNTED:
                 key = (status, UNTOLD)
-            _add(self._found.setdefault(key, _Tallied()), count, tuple(map(Example, *places)))
+            examples = tuple(map(Example, *places)) if places[0][0] is not None else ()
+            _add(self._found.setdefault(key, _Tallied()), count, examples)
 
     def listed(self, weigh: Callable[[Status | None], Weight]) -> Iterator[Finding]:
         """The findings; what is the same once it is masked is one."""

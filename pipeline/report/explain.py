@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -133,6 +134,7 @@ def spoken_of(asked: str, among: Sequence[Topic]) -> list[Topic]:
     return list(dict.fromkeys(topic for _, _, _, topic in sorted(taken, key=lambda each: each[0])))
 
 
+@cache
 def _pattern(words: str) -> re.Pattern[str]:
     """Finds words at the start of a text or after a colon, a semicolon or a bracket, and to the end of a word.
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
+from itertools import groupby
 from typing import Any, Final
 
 from lxml import etree
 
 from pipeline.records import MENDABLE, Status
 from pipeline.report import explain
-from pipeline.report.digest import EXAMPLES, Digest, Finding
+from pipeline.report.digest import EXAMPLES, Digest, Example, Finding
 from pipeline.report.page import Content, page, prose, table, tag
 from pipeline.report.steps import Steps, steps
 from pipeline.report.summary import UNDO_WORDS
 from pipeline.report.text import line, number, rate, rows, safe, span, word
+from pipeline.report.timing import Accepted, Latencies
 
 #: So many reasons are listed, and so many warnings.
 LISTED: Final = 40
@@ -40,7 +42,8 @@ def render(digest: Digest) -> str:
     to_do = steps(digest, topics)
     content = tag("main", _head(digest, what, to_do.happened), _next(to_do))
     if digest.counts and sum(digest.counts.values()):
-        content.extend([_where(digest, topics), _over_time(digest), _latencies(digest)])
+        content.append(_where(digest, topics))
+        content.extend(_times(digest))
     if digest.undo is not None:
         content.append(_undo(digest))
     content.extend(_problems(digest, topics))
@@ -82,6 +85,8 @@ def _facts(digest: Digest) -> Iterator[tuple[str, str]]:
         yield "To mend", number(sum(digest.counts.get(status, 0) for status in MENDABLE))
     if digest.counts.get(Status.IN_DOUBT):
         yield "In doubt", number(digest.counts[Status.IN_DOUBT])
+    if digest.counts.get(Status.PENDING) and not digest.checked:
+        yield "Pending", number(digest.counts[Status.PENDING])
     if digest.summary is not None:
         yield "Took", span(digest.summary.seconds.total)
         if digest.summary.rate:
@@ -141,11 +146,24 @@ def _share(count: int, total: int) -> str:
     return "< 0.1%" if share == "0.0%" else "> 99.9%" if share == "100.0%" and count < total else share
 
 
-def _over_time(digest: Digest) -> etree._Element:
+def _times(digest: Digest) -> Iterator[etree._Element]:
+    """When rows were accepted, and how long answers took; of a run without either why there is nothing to see."""
+    if digest.accepted is not None:
+        yield _over_time(digest.accepted)
+    if digest.latencies is not None:
+        yield _latencies(digest.latencies)
+    if digest.accepted is None and digest.latencies is None:
+        why = "no row was answered." if digest.ended else "no answer is on record yet."
+        if digest.checked:
+            why = "a check sends nothing."
+        elif not digest.ledger:
+            why = "there is no ledger to read it from: ledger.formats has none, or it was deleted."
+        told = tag("p", f"Nothing to show: {why}", class_="soft")
+        yield tag("section", tag("h2", "Accepted over time, and how long answers took"), told)
+
+
+def _over_time(accepted: Accepted) -> etree._Element:
     title = tag("h2", "Accepted over time")
-    accepted = digest.accepted
-    if accepted is None:
-        return tag("section", title, tag("p", _nothing(digest, "no row was accepted"), class_="soft"))
     when = f"{accepted.start:%Y-%m-%d}, times in UTC"
     if len(accepted.counts) == 1:
         told = f"All of them within {span(accepted.width)}, at {accepted.start:%H:%M:%S} ({when})."
@@ -157,11 +175,7 @@ def _over_time(digest: Digest) -> etree._Element:
     return tag("section", title, tag("figure", *charts.over_time(accepted), tag("figcaption", said)))
 
 
-def _latencies(digest: Digest) -> etree._Element:
-    title = tag("h2", "How long answers took")
-    latencies = digest.latencies
-    if latencies is None:
-        return tag("section", title, tag("p", _nothing(digest, "no row was answered"), class_="soft"))
+def _latencies(latencies: Latencies) -> etree._Element:
     from pipeline.report import charts
 
     told = {name: charts.milliseconds(latencies.quantile(share)) for name, share in QUANTILES.items()}
@@ -169,15 +183,8 @@ def _latencies(digest: Digest) -> etree._Element:
     caption = f"{rows(latencies.rows)}, from the last send to the answer; percentiles to one per cent"
     said = tag("figcaption", "Rows by the time that their answers took, on a logarithmic scale.")
     figure = tag("figure", *charts.of_latencies(latencies), said) if len(latencies.bins) > 1 else None
+    title = tag("h2", "How long answers took")
     return tag("section", title, tag("p", caption, class_="soft"), _told(told.items()), figure)
-
-
-def _nothing(digest: Digest, why: str) -> str:
-    if digest.checked:
-        return "Nothing to show: a check sends nothing."
-    if not digest.ledger:
-        return "Nothing to show: there is no ledger to read it from (ledger.formats, or it was deleted)."
-    return f"Nothing to show: {why} yet." if digest.summary is None else f"Nothing to show: {why}."
 
 
 # --- problems -------------------------------------------------------------------------------------------------------
@@ -185,27 +192,38 @@ def _nothing(digest: Digest, why: str) -> str:
 
 def _problems(digest: Digest, topics: Sequence[explain.Topic]) -> Iterator[etree._Element]:
     if digest.findings:
-        yield tag("section", tag("h2", "Why rows are not accepted"), _found(digest.findings, "reason", topics))
+        caption = "The weightiest first, then the most frequent."
+        yield tag("section", tag("h2", "Why rows are not accepted"), _found(digest, digest.findings, caption, topics))
     if digest.warnings:
-        yield tag("section", tag("h2", "Warnings"), _found(digest.warnings, "warning", topics))
+        caption = "The most frequent first; a row may have several."
+        yield tag("section", tag("h2", "Warnings"), _found(digest, digest.warnings, caption, topics))
 
 
-def _found(found: Sequence[Finding], called: str, topics: Sequence[explain.Topic]) -> etree._Element:
+def _found(digest: Digest, found: Sequence[Finding], caption: str, topics: Sequence[explain.Topic]) -> etree._Element:
+    """A table of reasons, or of warnings, which have no status."""
+    sources = [source["name"] for source in digest.record["source"]]
+    only = sources[0] if len(sources) == 1 else None
     told: list[list[Content]] = []
     for each in found[:LISTED]:
-        places = tag("ul", *(tag("li", example.words) for example in each.examples), class_="places")
+        places = [_places(source, same, only) for source, same in groupby(each.examples, lambda place: place.source)]
         acts = dict.fromkeys(topic.act for topic in explain.spoken_of(each.reason, topics))
         words = tag("div", each.reason, *(prose("span", act, class_="act") for act in acts))
-        told.append([number(each.count), *([] if each.status is None else [_named(each.status)]), words, places])
+        status = [] if each.status is None else [_named(each.status)]
+        told.append([number(each.count), *status, words, tag("div", "; ".join(places), class_="places")])
     if left := found[LISTED:]:
         blank = [""] * (len(told[0]) - 3)
         told.append([number(sum(each.count for each in left)), *blank, f"for {number(len(left))} more", ""])
-    if called == "reason":
-        head, caption = ["rows", "status", called, "first met"], "The weightiest first, then the most frequent"
-    else:
-        head, caption = ["rows", called, "first met"], "The most frequent first; a row may have several"
-    caption += f". At most {EXAMPLES} places are named for each; what their cells hold is never shown."
-    return tag("div", table(caption, head, told, **_NUMBERS), class_="scroll")
+    head = ["rows", "status", "reason", "first met"] if len(told[0]) == 4 else ["rows", "warning", "first met"]
+    caption += f" Of each the first {EXAMPLES} places are named" + (f", in {only}" if only else "")
+    return tag("div", table(f"{caption}; what cells hold is never shown.", head, told, **_NUMBERS), class_="scroll")
+
+
+def _places(source: str, examples: Iterable[Example], only: str | None) -> str:
+    """Rows of one source: "list.csv, line 2, 52, 102"; of the `only` source without its name."""
+    found = list(examples)
+    kind = "row" if found[0].line is None else "line"
+    told = f"{kind} {', '.join(str(each.line or each.row) for each in found)}"
+    return told if source == only else f"{source}, {told}"
 
 
 # --- the target, the run, its settings --------------------------------------------------------------------------------
@@ -230,12 +248,9 @@ def _target(digest: Digest) -> Iterator[etree._Element]:
         tag("p", "Learnt about it; keep it in the configuration:"),
         *(tag("pre", tag("code", safe(each))) for each in ended.learnt),
     ]
-    yield tag(
-        "section",
-        tag("h2", "The target"),
-        table("Sessions and codes", ["what", "number"], told, **_NUMBERS),
-        *(learnt if ended.learnt else ()),
-    )
+    listed = table("Sessions and codes", ["what", "number"], told, **_NUMBERS)
+    listed.set("class", "tight")
+    yield tag("section", tag("h2", "The target"), listed, *(learnt if ended.learnt else ()))
 
 
 def _run(digest: Digest) -> etree._Element:
