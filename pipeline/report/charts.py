@@ -3,6 +3,7 @@
 What pygal writes beside them (its style sheet, scripts, addresses) is left out: the page needs none, and refuses them.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -29,12 +30,12 @@ _SVG: Final = "{http://www.w3.org/2000/svg}"
 
 def by_status(counts: Mapping[Status, int]) -> etree._Element:
     """One bar of all rows, cut by status; its parts are of the class of their status."""
-    from pygal import HorizontalStackedBar
-
     there = [status for status in Status if counts.get(status)]
     total = sum(counts.values())
     plain = {"show_x_labels": False, "show_y_labels": False, "show_x_guides": False, "show_y_guides": False}
-    chart = HorizontalStackedBar(**_config(1000, 40), **plain, spacing=0, range=(0, total), include_x_axis=False)
+    chart = _pygal().HorizontalStackedBar(
+        **_config(1000, 40), **plain, spacing=0, range=(0, total), include_x_axis=False
+    )
     for status in there:
         chart.add(word(status), [counts[status]])
     shares = ", ".join(f"{word(status)} {counts[status] / total:.1%}" for status in there)
@@ -83,12 +84,10 @@ def milliseconds(value: float) -> str:
 
 
 def _bars(counts: Sequence[int], names: Sequence[str], said: str) -> list[etree._Element]:
-    from pygal import Bar
-
     drawn = []
     for kind, width in _WIDTHS.items():
         every = max(1, -(-len(names) * _LABEL // width))
-        chart = Bar(
+        chart = _pygal().Bar(
             **_config(width, _HEIGHT),
             margin_top=10,
             spacing=8,
@@ -127,10 +126,20 @@ def _clock(accepted: Accepted) -> Callable[[int], str]:
     return name
 
 
-def _config(width: int, height: int) -> dict[str, Any]:
-    from pygal.style import Style
+def _pygal() -> Any:
+    """The library, without the finder of modules that it registers: that is of a kind that Python warns of at every
+    later import, and of use to its maps alone.
+    """
+    import pygal
 
-    sizes = Style(label_font_size=_FONT, major_label_font_size=_FONT)  # it leaves room for so much; the page writes it
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not type(finder).__module__.startswith("pygal")]
+    return pygal
+
+
+def _config(width: int, height: int) -> dict[str, Any]:
+    sizes = _pygal().style.Style(
+        label_font_size=_FONT, major_label_font_size=_FONT
+    )  # it leaves room for so much; the page writes it
     plain = {"margin": 0, "js": [], "show_legend": False, "no_prefix": True, "truncate_label": -1}
     return {"width": width, "height": height, "style": sizes, **plain}
 
