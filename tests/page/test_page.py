@@ -140,7 +140,7 @@ def test_secrets_and_values_of_rows_are_left_out(command: Command, serve: Serve,
     config = configured(serve())
     text = config.read_text().replace('{ env = "TEST_PASSWORD" }', '"password"')
     text += 'when = { column = "email", in = ["ann@example.com", "planted-cell"] }\n'
-    text += '[http]\nproxy = "http://planted-user:planted-secret@127.0.0.1:9"\n[notify]\nurl = "http://127.0.0.1:9/planted"\n'
+    text += '[notify]\nurl = "http://127.0.0.1:9/planted"\n'
     config.write_text(text)
     assert command("check", *IMPORT[1:]).code == 1
     whole = REPORT.read_text(encoding="utf-8")
