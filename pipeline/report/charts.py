@@ -58,7 +58,7 @@ def over_time(accepted: Accepted) -> list[etree._Element]:
     names = [label(place) for place in range(len(accepted.counts))]
     most = max(accepted.counts)
     said = (
-        f"Rows accepted in each {span(accepted.width)}, from {names[0]} to {names[-1]} UTC; at most {rows(most)}, "
+        f"Rows accepted in each {stretch(accepted.width)}, from {names[0]} to {names[-1]} UTC; at most {rows(most)}, "
         f"around {names[accepted.counts.index(most)]}."
     )
     return _bars(accepted.counts, names, said)
@@ -72,6 +72,14 @@ def of_latencies(latencies: Latencies) -> list[etree._Element]:
         f"{milliseconds(latencies.longest)}, on a logarithmic scale; the table tells the percentiles."
     )
     return _bars([count for _, _, count in bins], [milliseconds(low) for low, _, _ in bins], said)
+
+
+def stretch(seconds: float) -> str:
+    """How long a bar stands for: "0.2 s", "10 s", "2 min", "6 h", "1 d"."""
+    for unit, size in (("d", _DAY), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
 
 
 def milliseconds(value: float) -> str:

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from lxml import etree
 
+from pipeline.ledger.summary import Summary
 from pipeline.records import MENDABLE, Status
-from pipeline.report import explain
+from pipeline.report import charts, explain
 from pipeline.report.digest import EXAMPLES, Digest, Example, Finding
 from pipeline.report.page import Content, page, prose, table, tag
 from pipeline.report.steps import Steps, steps
@@ -41,11 +42,11 @@ def render(digest: Digest) -> str:
     what = "Check" if digest.checked else "Import"
     to_do = steps(digest, topics)
     content = tag("main", _head(digest, what, to_do.happened), _next(to_do))
+    if digest.undo is not None:
+        content.append(_undo(digest.undo))
     if digest.counts and sum(digest.counts.values()):
         content.append(_where(digest, topics))
         content.extend(_times(digest))
-    if digest.undo is not None:
-        content.append(_undo(digest))
     content.extend(_problems(digest, topics))
     if digest.record:
         content.extend([*_target(digest), _run(digest), _settings(digest)])
@@ -100,13 +101,8 @@ def _next(to_do: Steps) -> etree._Element:
     return tag("section", tag("h2", "How to go on"), *told, *commands)
 
 
-def _undo(digest: Digest) -> etree._Element:
-    assert digest.undo is not None
-    told = [
-        (words, number(digest.undo.counts[status]))
-        for status, words in UNDO_WORDS.items()
-        if digest.undo.counts[status]
-    ]
+def _undo(undo: Summary) -> etree._Element:
+    told = [(words, number(undo.counts[status])) for status, words in UNDO_WORDS.items() if undo.counts[status]]
     return tag(
         "section",
         tag("h2", "Taken back"),
@@ -118,8 +114,6 @@ def _undo(digest: Digest) -> etree._Element:
 
 
 def _where(digest: Digest, topics: Sequence[explain.Topic]) -> etree._Element:
-    from pipeline.report import charts
-
     total = sum(digest.counts.values())
     told = []
     for status in Status:
@@ -166,18 +160,15 @@ def _over_time(accepted: Accepted) -> etree._Element:
     title = tag("h2", "Accepted over time")
     when = f"{accepted.start:%Y-%m-%d}, times in UTC"
     if len(accepted.counts) == 1:
-        told = f"All of them within {span(accepted.width)}, at {accepted.start:%H:%M:%S} ({when})."
+        told = f"All of them within {charts.stretch(accepted.width)}, at {accepted.start:%H:%M:%S} ({when})."
         return tag("section", title, tag("p", f"{rows(accepted.counts[0])}. {told}", class_="soft"))
-    from pipeline.report import charts
-
     most = max(accepted.counts)
-    said = f"Rows accepted in each {span(accepted.width)}; {when}. At most {rows(most)}, {rate(most / accepted.width)}."
+    each = charts.stretch(accepted.width)
+    said = f"Rows accepted in each {each}; {when}. At most {rows(most)}, {rate(most / accepted.width)}."
     return tag("section", title, tag("figure", *charts.over_time(accepted), tag("figcaption", said)))
 
 
 def _latencies(latencies: Latencies) -> etree._Element:
-    from pipeline.report import charts
-
     told = {name: charts.milliseconds(latencies.quantile(share)) for name, share in QUANTILES.items()}
     told["longest"] = charts.milliseconds(latencies.longest)
     caption = f"{rows(latencies.rows)}, from the last send to the answer; percentiles to one per cent"
