@@ -1,9 +1,9 @@
 """A run as a page for a person: report.html, one file that opens offline, on screen, on a telephone and on paper."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from lxml import etree
 
@@ -12,6 +12,7 @@ from pipeline.records import MENDABLE, Status
 from pipeline.report import charts, explain
 from pipeline.report.digest import EXAMPLES, Digest, Example, Finding
 from pipeline.report.page import Content, page, prose, table, tag
+from pipeline.report.settings import flat
 from pipeline.report.steps import Steps, steps
 from pipeline.report.summary import UNDO_WORDS
 from pipeline.report.text import line, number, rate, rows, safe, span, word
@@ -279,42 +280,8 @@ def _run(digest: Digest) -> etree._Element:
 def _settings(digest: Digest) -> etree._Element:
     tables = []
     for name, section in digest.record["settings"].items():
-        told = [(key, value if value == digest.campaign else safe(value)) for key, value in _flat(section)]
+        told = [(key, value if value == digest.campaign else safe(value)) for key, value in flat(section)]
         if told:
             tables.append(table(f"[{name}]", [], told))
     said = "As they were resolved, defaults among them; durations in seconds. Secrets and values of rows are left out."
     return tag("section", tag("h2", "Settings"), tag("p", said, class_="soft"), tag("div", *tables, class_="columns"))
-
-
-def _flat(section: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and what is told of their values."""
-    for key, value in section.items():
-        name = f"{before}{key}"
-        if isinstance(value, Mapping):
-            match dict(value):
-                case {"env": variable, **rest} if not rest:
-                    yield name, f"from the environment: {variable}"
-                case {"file": path, **rest} if not rest:
-                    yield name, f"from the file {path}"
-                case {"prompt": True, **rest} if not rest:
-                    yield name, "asked for"
-                case _:
-                    yield from _flat(value, f"{name}.")
-        elif key == "in":  # values of cells: keys or destinations, perhaps
-            yield name, f"{len(value)} values" if len(value) != 1 else "1 value"
-        else:
-            yield name, _value(value)
-
-
-def _value(value: object) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return f"{value:g}"
-        case list():
-            return ", ".join(map(_value, value)) or "none"
-        case "":
-            return '""'
-        case _:
-            return str(value)

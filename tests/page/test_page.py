@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from cli.kit import LIST, Ended
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml.etree import tostring
 from page.kit import Shown, Strict
 
 from pipeline.records import Status
 from pipeline.report.charts import by_status, of_latencies, over_time
+from pipeline.report.page import page as html_page
+from pipeline.report.page import prose, tag
 from pipeline.report.timing import Accepted, Latencies
 from pipeline.simulator import RunningSimulator
 
@@ -173,6 +177,13 @@ def test_charts() -> None:
             "title",
         }
         assert b"http" not in tostring(each).replace(b"http://www.w3.org/2000/svg", b"")
+
+
+@given(st.text(st.characters()))
+def test_no_text_becomes_markup(text: str) -> None:
+    told = Strict(html_page(text, "", tag("p", text, title=text), prose("p", text)))
+    assert {name for name in told.found if name != "code"} == {"html", "head", "meta", "title", "style", "body", "p"}
+    assert (told.found["meta"], told.found["p"]) == (4, 2)
 
 
 def test_without_a_run(command: Command, configured: Configured) -> None:
