@@ -85,7 +85,9 @@ Sheet = Annotated[
 ]
 Report = Annotated[
     list[str] | None,
-    typer.Option("--report", metavar="FORMAT[=FILE]", help="Report the run too, as junit or github. May be repeated."),
+    typer.Option(
+        "--report", metavar="FORMAT[=FILE]", help="Report the run too, as html, junit or github. May be repeated."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else, on standard output.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress.")]

@@ -28,14 +28,15 @@ NOT_WRITTEN = 8
 
 def report(
     run_dir: options.RunDirectory,
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="junit or github.")],
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="html, junit or github.")],
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Where it goes. Default: standard output.")
     ] = None,
 ) -> None:
-    """Report a run, finished or not, in a form that other programs show.
+    """Report a run, finished or not, in a form that a person reads or other programs show.
 
-    junit: a test case for each reason. github: annotations, and a step summary where GITHUB_STEP_SUMMARY is set. No
+    html: a page that opens offline, as import, check and resume leave it in RUN_DIR. junit: a test case for each
+    reason. github: annotations, and a step summary where GITHUB_STEP_SUMMARY is set. No
     destination and no key stands in a report.
 
     Exit codes: 0 it is written, however the run ended; 2 there is no run; 8 it cannot be read or written.

@@ -188,13 +188,18 @@ class Recovery:
     def settled_counts(self) -> dict[str, int]:
         """Rows by their latest outcome, over the whole journal."""
         counts: Counter[str] = Counter()
+        for part in self.settled():
+            counts.update(dict(part["status"].value_counts().iter_rows()))
+        return dict(counts)
+
+    def settled(self) -> Iterator[pl.DataFrame]:
+        """The latest outcome of every row that has one, over the whole journal: OUTCOME_SCHEMA, slice by slice."""
         edge = 0
-        # Slices of a resumed run may cover rows once more: each row is counted where it is passed first.
+        # Slices of a resumed run may cover rows once more: each row is passed where it is met first.
         for start, stop in self.slices.select("start", "stop").sort("start", "stop").iter_rows():
             if (start := max(start, edge)) < stop:
-                counts.update(dict(self.outcomes(start, stop)["status"].value_counts().iter_rows()))
+                yield self.outcomes(start, stop)
                 edge = stop
-        return dict(counts)
 
     def history(self, start: int, stop: int) -> pl.DataFrame:
         """Every outcome of rows of [start, stop), by position and then from earliest to latest: RECORD_SCHEMA."""

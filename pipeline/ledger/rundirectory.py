@@ -25,6 +25,7 @@ LOCK: Final = ".lock"
 UNDO: Final = "undo"
 CAMPAIGN: Final = "campaign.toml"
 STDIN: Final = "stdin"
+REPORT: Final = "report.html"
 
 #: What is written before a run begins.
 _BEFORE: Final = frozenset(
@@ -108,6 +109,10 @@ class RunDirectory:
     @property
     def summary(self) -> Path:
         return self.path / summary.SUMMARY
+
+    @property
+    def report(self) -> Path:
+        return self.path / REPORT
 
     def write_private(self, name: str, content: str | bytes) -> Path:
         """Put a file of mode 0600 in place, whole or not at all; raises MachineFailed."""

@@ -5,12 +5,13 @@ keys nor destinations are read at all; reasons hold none, and are masked as logs
 some of them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -24,6 +25,7 @@ from pipeline.records import BAD, Status, told_apart
 from pipeline.report.summary import headline
 from pipeline.report.text import PLACE, safe
 from pipeline.report.text import line as one_line
+from pipeline.report.timing import Accepted, Latencies, Timing
 
 #: So many rows are named for a reason.
 EXAMPLES: Final = 3
@@ -35,7 +37,8 @@ LONGEST: Final = 300
 UNTOLD: Final = "for reasons that are not told here"
 
 _COUNTED: Final = 10_000  # different texts that are told apart while counting
-_READ: Final = ("source", "row", "line", "status", "reason", "warnings")
+_PLACE: Final = ("source", "row", "line")
+_READ: Final = ("source", "row", "line", "status", "reason", "warnings", "settled_at", "latency_ms")
 
 
 class Weight(IntEnum):
@@ -89,21 +92,33 @@ class Digest:
     counts: Mapping[Status, int]
     findings: tuple[Finding, ...]  # the weightiest first, then the most frequent; of a status they add up to its count
     warnings: tuple[Finding, ...]  # what the ledger warns of; a row may have several
+    accepted: Accepted | None  # None: no row was, or there is no ledger
+    latencies: Latencies | None
+    ledger: bool  # there is one, or the journal is read in its place
+    record: Mapping[str, Any]  # run.toml by tables; empty: there is no run
+    summary: Summary | None  # None: it goes on, or was killed
+    undone: bool  # an undo was begun
+    undo: Summary | None  # of an undo that has ended or was stopped
 
 
-def read(run_dir: Path, *, checked: bool) -> Digest:
-    """Read a run directory. Raises MachineFailed where it is damaged."""
+def read(run_dir: Path, record: Mapping[str, Any], *, checked: bool) -> Digest:
+    """Read a run directory, of which `record` is run.toml. Raises MachineFailed where it is damaged."""
     directory = RunDirectory(run_dir)
     header = _header(directory.journal)
     ended = Summary.read(run_dir)
+    findings, warnings, timing = _Findings(), _Findings(), Timing()
     if ended is None:
-        counts = {Status(name): count for name, count in recover(directory.journal).settled_counts().items()}
+        counts = Counter[Status]()
+        for part in recover(directory.journal).settled():
+            counts.update({Status(name): count for name, count in part["status"].value_counts().iter_rows()})
+            timing.add(part)
+            findings.add_settled(part.with_columns(pl.lit(None).alias(name) for name in _PLACE))
         said = "Not ended: it goes on, or was killed."
-        findings, warnings = _Findings(), _Findings()
+        ledger = True
     else:
-        counts = {Status(name): count for name, count in ended.counts.items()}
+        counts = Counter({Status(name): count for name, count in ended.counts.items()})
         said = headline(ended, checked=checked)
-        findings, warnings = _found(run_dir)
+        ledger = _pass(run_dir, findings, warnings, timing)
     if directory.undo.holds_run:
         said += " It was undone since, in whole or in part."
     exit_code = None if ended is None else ended.exit_code
@@ -128,6 +143,13 @@ def read(run_dir: Path, *, checked: bool) -> Digest:
         counts=counts,
         findings=tuple(sorted(listed, key=lambda each: (-each.weight, -each.count, each.reason))),
         warnings=tuple(sorted(warnings.listed(lambda _: Weight.WARNING), key=lambda each: (-each.count, each.reason))),
+        accepted=timing.accepted(),
+        latencies=timing.latencies(),
+        ledger=ledger,
+        record=record,
+        summary=ended,
+        undone=directory.undo.holds_run,
+        undo=Summary.read(directory.undo.path),
     )
 
 
@@ -148,6 +170,13 @@ def of_error(error: RunError, *, checked: bool) -> Digest:
         counts={},
         findings=(),
         warnings=(),
+        accepted=None,
+        latencies=None,
+        ledger=False,
+        record={},
+        summary=None,
+        undone=False,
+        undo=None,
     )
 
 
@@ -180,20 +209,24 @@ def _weigh(exit_code: int | None) -> Callable[[Status | None], Weight]:
     return weigh
 
 
-def _found(run_dir: Path) -> "tuple[_Findings, _Findings]":
-    """What the ledger tells: reasons by status, and warnings. Raises MachineFailed."""
-    findings, warnings = _Findings(), _Findings()
+def _pass(run_dir: Path, findings: "_Findings", warnings: "_Findings", timing: Timing) -> bool:
+    """Let the ledger pass by: reasons by status, warnings, and when what happened. False: there is none.
+
+    Raises MachineFailed.
+    """
     try:
-        for part in ledger_parts(run_dir, _READ) or ():
-            settled = part.filter(pl.col("status") != Status.ACCEPTED.value)
-            findings.add(settled.with_columns(told_apart(pl.col("reason").fill_null(UNTOLD)).alias("reason")))
+        if (parts := ledger_parts(run_dir, _READ)) is None:
+            return False
+        for part in parts:
+            timing.add(part)
+            findings.add_settled(part)
             warned = part.select("source", "row", "line", pl.col("warnings").alias("reason")).explode(
                 "reason", empty_as_null=True
             )
             warnings.add(warned.drop_nulls("reason").with_columns(pl.lit(None, pl.String).alias("status")))
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise MachineFailed(f"{run_dir}: the ledger cannot be read: {error}") from None
-    return findings, warnings
+    return True
 
 
 @dataclass(slots=True)
@@ -208,18 +241,24 @@ class _Findings:
 
     _found: dict[tuple[str | None, str], _Tallied] = field(default_factory=dict)
 
+    def add_settled(self, rows: pl.DataFrame) -> None:
+        """Those of the rows that are not accepted, in the same columns."""
+        settled = rows.filter(pl.col("status") != Status.ACCEPTED.value)
+        self.add(settled.with_columns(told_apart(pl.col("reason").fill_null(UNTOLD)).alias("reason")))
+
     def add(self, rows: pl.DataFrame) -> None:
-        """Rows with source, row, line, status and reason."""
+        """Rows with source, row, line, status and reason; without a source none is an example."""
         grouped = (
             rows.with_columns(pl.col("reason").str.replace_all(PLACE.pattern, "${1} ..."))
             .group_by("status", "reason", maintain_order=True)
-            .agg(pl.len(), *(pl.col(name).head(EXAMPLES) for name in ("source", "row", "line")))
+            .agg(pl.len(), *(pl.col(name).head(EXAMPLES) for name in _PLACE))
         )
         for status, reason, count, *places in grouped.iter_rows():
             key = (status, reason)
             if key not in self._found and len(self._found) >= _COUNTED:
                 key = (status, UNTOLD)
-            _add(self._found.setdefault(key, _Tallied()), count, tuple(map(Example, *places)))
+            examples = tuple(map(Example, *places)) if places[0][0] is not None else ()
+            _add(self._found.setdefault(key, _Tallied()), count, examples)
 
     def listed(self, weigh: Callable[[Status | None], Weight]) -> Iterator[Finding]:
         """The findings; what is the same once it is masked is one."""

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -60,7 +61,7 @@ def find(asked: str, among: Sequence[Topic]) -> list[Topic]:
     for name in (asked, asked.replace(" ", "_").replace("-", "_"), re.sub(r"(?i)^exit (?:code )?", "", asked)):
         if topic := by_name.get(name.casefold()):
             return [topic]
-    if found := _spoken_of(asked, among):
+    if found := spoken_of(asked, among):
         return found
     part = [topic for topic in among if any(asked.casefold() in name.casefold() for name in topic.names)]
     if asked and len(part) == 1:
@@ -117,7 +118,7 @@ def _topic(kind: str, table: dict[str, Any]) -> Topic:
     )
 
 
-def _spoken_of(asked: str, among: Sequence[Topic]) -> list[Topic]:
+def spoken_of(asked: str, among: Sequence[Topic]) -> list[Topic]:
     """The reasons that stand in a text, in their order; of those that overlap, the one that says more."""
     found = [
         (match.start(), match.end(), len(words), replace(topic, names=(words,)))
@@ -133,6 +134,7 @@ def _spoken_of(asked: str, among: Sequence[Topic]) -> list[Topic]:
     return list(dict.fromkeys(topic for _, _, _, topic in sorted(taken, key=lambda each: each[0])))
 
 
+@cache
 def _pattern(words: str) -> re.Pattern[str]:
     """Finds words at the start of a text or after a colon, a semicolon or a bracket, and to the end of a word.
 

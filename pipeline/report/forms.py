@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pipeline.report import github, junit
+from pipeline.ledger import rundirectory
+from pipeline.report import github, html, junit
 from pipeline.report.digest import Digest
 
 
@@ -19,6 +20,7 @@ class Form:
 
 
 FORMS: Final[Mapping[str, Form]] = {
+    "html": Form(lambda digest, _: html.render(digest), rundirectory.REPORT),
     "junit": Form(lambda digest, _: junit.render(digest), "report.xml"),
     "github": Form(github.commands, None, github.step_summary),
 }

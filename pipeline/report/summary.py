@@ -36,7 +36,7 @@ _UNDO_HEADLINES: Final = {
 }
 
 #: What a status means for a contact that is taken back; the others were not this run's.
-_UNDO_WORDS: Final = {
+UNDO_WORDS: Final = {
     Status.ACCEPTED: "taken back",
     Status.REJECTED: "still there: the target refused to delete them",
     Status.FAILED: "still there: all attempts used",
@@ -47,7 +47,7 @@ _UNDO_WORDS: Final = {
 
 def undo_summary(ended: Summary) -> str:
     """The text at the end of `undo`; its last line names the run directory."""
-    counts = [(ended.counts[status], text) for status, text in _UNDO_WORDS.items() if ended.counts.get(status)]
+    counts = [(ended.counts[status], text) for status, text in UNDO_WORDS.items() if ended.counts.get(status)]
     reasons = {reason: count for reason, count in ended.reasons.items() if not reason.startswith(NOT_ADDED)}
     directory = RunDirectory(Path(ended.run_dir))
     ledgers = _ledgers(directory.undo)

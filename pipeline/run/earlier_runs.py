@@ -30,6 +30,7 @@ from pipeline.run.job import Job
 from pipeline.run.outcome import exit_code
 from pipeline.run.reconciling import Reconciler
 from pipeline.run.recorded import record, recorded_job, undo_begun
+from pipeline.run.reporting import write_report
 from pipeline.run.standing import survey
 from pipeline.sessions import Lease
 from pipeline.stages.faces import Faces
@@ -205,6 +206,7 @@ def _account(job: Job, state: State, run: Run) -> None:
         complete=not counts[Status.PENDING],
         exit_code=code,
     ).write(job.directory.path)
+    write_report(job.directory)
     if whole and not recovery.finished:
         journal = Journal.resume(recovery, disk=job.surroundings.disk)
         try:

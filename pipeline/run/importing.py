@@ -30,6 +30,7 @@ from pipeline.run.notifying import notify
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import UNDONE
+from pipeline.run.reporting import write_report
 from pipeline.run.sending import Sending
 from pipeline.run.standard_input import WORDS, StandardInput
 from pipeline.run.surroundings import Surroundings
@@ -345,6 +346,7 @@ class _Import:
         try:
             # From here on it says less than the journal, and a kill must not leave it standing as the verdict.
             self._job.directory.summary.unlink(missing_ok=True)
+            self._job.directory.report.unlink(missing_ok=True)
             if not self._checking:
                 assert self._state is not None
                 directory = self._job.directory.path.absolute()
@@ -393,6 +395,7 @@ class _Import:
             if self._course.failure is None:
                 raise
             raise MachineFailed(f"{self._course.failure}\n{error}") from None
+        await anyio.to_thread.run_sync(write_report, self._job.directory)
         self._progress.counts = Counter({Status(s): n for s, n in summary.counts.items() if n})
         self._progress.rows = summary.rows
         self._progress.phase = "done"

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio.to_thread
 
 from pipeline import targets
 from pipeline.config import Settings, TargetSettings
 from pipeline.errors import (
+    MachineFailed,
     NotDelivered,
     OpeningRefused,
     OutcomeUnknown,
@@ -34,6 +35,9 @@ from pipeline.sessions import CLOSE_WITHIN
 from pipeline.stages.read import batches
 from pipeline.targets import Target
 from pipeline.wire import ClientFactory, client_factory
+
+#: What stands in a report in the place of a name.
+LEFT_OUT: Final = "left out"
 
 
 def verify_run(run_dir: Path) -> list[str]:
@@ -102,7 +106,26 @@ def _begun(recovery: Recovery) -> int:
 def digest_of(run_dir: Path) -> digest.Digest:
     """A run as reports tell it, also while it goes on. Raises UsageError where there is none, MachineFailed."""
     directory = _run(run_dir)
-    return digest.read(run_dir, checked=record(directory)["run"]["mode"] == CHECK)
+    told = record(directory)
+    return digest.read(run_dir, _nameless(told), checked=told["run"]["mode"] == CHECK)
+
+
+def _nameless(tables: dict[str, Any]) -> dict[str, Any]:
+    """run.toml without what says who we are, and without the address that hears of the run: both may be as good as
+    secrets to those that a report is given to. Where such a value comes from stays.
+    """
+    settings = tables["settings"]
+    try:
+        credentials = targets.settings_model(settings["target"]["system"]).credentials()
+    except KeyError as error:
+        raise MachineFailed(f"run.toml: target.system: {error.args[0]}") from None
+    shown = dict(settings)
+    for section, names in (("target", credentials), ("notify", ("url",))):
+        given = settings.get(section, {})
+        shown[section] = {
+            name: value if name not in names or isinstance(value, dict) else LEFT_OUT for name, value in given.items()
+        }
+    return {**tables, "settings": shown}
 
 
 async def session_check(settings: Settings, *, signals: bool = False, clients: ClientFactory | None = None) -> str:

@@ -35,6 +35,7 @@ from pipeline.run.job import Job
 from pipeline.run.known import known_keeps_ids
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import check_imported, check_same, recorded_job, recorded_settings
+from pipeline.run.reporting import write_report
 from pipeline.run.surroundings import Surroundings
 from pipeline.run.taking_back import TakingBack
 
@@ -304,6 +305,7 @@ class _Undo:
             if self._course.failure is None:
                 raise
             raise MachineFailed(f"{self._course.failure}\n{error}") from None
+        await anyio.to_thread.run_sync(write_report, self._job.directory)
         counts = {Status(s): count for s, count in summary.counts.items() if s != Status.SUPPRESSED.value}
         self._progress.counts.clear()
         self._progress.counts.update(counts)

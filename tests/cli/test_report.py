@@ -57,6 +57,13 @@ def digest(**given: object) -> Digest:
         counts={},
         findings=(),
         warnings=(),
+        accepted=None,
+        latencies=None,
+        ledger=True,
+        record={},
+        summary=None,
+        undone=False,
+        undo=None,
     )
     return replace(nothing, **given)  # type: ignore[arg-type]
 
@@ -225,7 +232,10 @@ def test_what_is_wrong_before_there_is_a_run(command: Command, configured: Confi
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [("html", "'html' is no form of report; there are: junit, github"), ("junit=no/report.xml", "no is no directory")],
+    [
+        ("pdf", "'pdf' is no form of report; there are: html, junit, github"),
+        ("junit=no/report.xml", "no is no directory"),
+    ],
 )
 def test_a_report_that_cannot_be_stops_before_anything_is_sent(
     command: Command, serve: Serve, configured: Configured, given: str, said: str
