@@ -79,6 +79,6 @@ class _Lines(logging.Formatter):
         if self._as == "json":
             renderer = structlog.processors.JSONRenderer()
         else:
-            renderer = structlog.dev.ConsoleRenderer(colors=self._colors, pad_event_to=0)
+            renderer = structlog.dev.ConsoleRenderer(colors=self._colors, pad_event_to=0, pad_level=False)
         without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
         return structlog.stdlib.ProcessorFormatter(processors=[without_meta, renderer])

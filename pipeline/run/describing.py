@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import socket
 import uuid
 from collections.abc import Sequence
@@ -100,7 +101,7 @@ def describe(
     run = {
         "id": run_id,
         "created": created,
-        "command": " ".join(command),
+        "command": shlex.join(command),
         "user": _user(),
         "host": socket.gethostname(),
         "wave": wave or "",

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
+from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -40,6 +41,9 @@ from pipeline.stages.survey import Survey
 from pipeline.wire import client_factory
 
 Confirm = Callable[[Survey], Awaitable[bool]]
+
+#: The note in the journal of what the survey found.
+SURVEYED: Final = "surveyed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,8 @@ class _Import:
         header = earlier.recovery.header
         self._total = header.rows
         self._progress.run_dir, self._progress.rows = earlier.directory.path, self._total
+        told = [note.fields.get("to_send") for note in earlier.recovery.notes if note.event == SURVEYED]
+        self._progress.to_send = next((count for count in told if isinstance(count, int)), None)
         await anyio.to_thread.run_sync(self._make_job, earlier.directory, header.sources)
         self._hold_campaign(stack)
         assert self._state is not None
@@ -349,6 +355,10 @@ class _Import:
                 assert self._state is not None
                 directory = self._job.directory.path.absolute()
                 self._number = await anyio.to_thread.run_sync(self._state.enter, run_id, directory)
+            if self._earlier is None and self._progress.to_send is not None:
+                journal.note(
+                    SURVEYED, {"to_send": self._progress.to_send}
+                )  # so that a resumption can tell what is left
             if send:
                 assert self._state is not None
                 assert self._number is not None
