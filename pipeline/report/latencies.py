@@ -1,4 +1,4 @@
-"""How long answers took: counted by bounds that stand 11 % apart at most, which costs nothing to keep and tells percentiles."""
+"""How long answers took: counted by bounds at most 11 % apart, which is cheap to keep and tells percentiles."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence

@@ -25,6 +25,7 @@ _STAGES: Final = {
     "looking": "asking the target what it holds",
     "canary": "canary: the first rows are sent and read back",
     "reconciling": "asking about unanswered rows",
+    "waiting": "waiting until no unanswered request can take effect any more",
     "writing": "writing the ledger",
 }
 

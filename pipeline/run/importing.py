@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -25,7 +24,7 @@ from pipeline.records import Screened, Status
 from pipeline.run import describing, expecting, run_campaign
 from pipeline.run.accounting import Course, account
 from pipeline.run.failures import as_run_error, first
-from pipeline.run.job import Earlier, ImportOptions, Job
+from pipeline.run.job import SURVEYED, Earlier, ImportOptions, Job, sendable
 from pipeline.run.known import Known
 from pipeline.run.notifying import notify
 from pipeline.run.outcome import Threshold
@@ -41,9 +40,6 @@ from pipeline.stages.survey import Survey
 from pipeline.wire import client_factory
 
 Confirm = Callable[[Survey], Awaitable[bool]]
-
-#: The note in the journal of what the survey found.
-SURVEYED: Final = "surveyed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +184,7 @@ class _Import:
         header = earlier.recovery.header
         self._total = header.rows
         self._progress.run_dir, self._progress.rows = earlier.directory.path, self._total
-        told = [note.fields.get("to_send") for note in earlier.recovery.notes if note.event == SURVEYED]
-        self._progress.to_send = next((count for count in told if isinstance(count, int)), None)
+        self._progress.to_send = sendable(earlier.recovery.notes)
         await anyio.to_thread.run_sync(self._make_job, earlier.directory, header.sources)
         self._hold_campaign(stack)
         assert self._state is not None

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_the_plan_is_shown_and_yes_sends(serve: Serve, configured: Configured) -
         "By channel: sms 2, email 2.",
         '  - sms to [number]: "Hi Ann"',
         "    email to [mail]: the campaign's own text",
-        "Send 3 rows? [y/N]",
+        f"Send 3 rows to campaign 11111111-1111-4111-8111-111111111111 at {urlsplit(service.url).netloc}? [y/N] ",
     ):
         assert part in shown
     assert "555" not in shown, "destinations are masked"
