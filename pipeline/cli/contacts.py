@@ -17,6 +17,7 @@ from pipeline.cli.terminal import agreed, complain, interactive, run_async, say,
 
 if TYPE_CHECKING:
     from pipeline.config import Settings, Share
+    from pipeline.ledger.summary import Summary
     from pipeline.records import Status
     from pipeline.run import Expectation, Result, StandardInput
     from pipeline.stages.read import Source
@@ -307,6 +308,8 @@ def _finish(result: "Result", reports: Reports, *, as_json: bool, checked: Colle
 
     if result.error:
         complain(result.error)
+    if not sys.stderr.isatty():
+        _log_end(result.summary)
     code = reports.of(result)
     if as_json:
         say(result.summary.to_json().rstrip())
@@ -315,3 +318,18 @@ def _finish(result: "Result", reports: Reports, *, as_json: bool, checked: Colle
     else:
         say(summary(result.summary, screen=screen()))
     raise typer.Exit(code)
+
+
+def _log_end(ended: "Summary") -> None:
+    """Leave the run's end where its log goes, as one line."""
+    from pipeline.logs import logger
+
+    logger().info(
+        "run.ended",
+        exit_code=ended.exit_code,
+        rows=ended.rows,
+        counts={status: count for status, count in ended.counts.items() if count},
+        seconds=ended.seconds.total,
+        rate=ended.rate,
+        run_dir=ended.run_dir,
+    )

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FIRST_LINE: Final = 1.0
 LONGEST_PAUSE: Final = 10.0
 
+#: Seconds between two looks at the run.
+LOOK: Final = 0.5
+
 #: A display is drawn so often, in times per second.
 FRAMES: Final = 4
 
@@ -73,10 +76,13 @@ def _lines(meter: "Meter", write: "Callable[[Reading], None]") -> Iterator[Displ
     stopped = threading.Event()
 
     def work() -> None:
-        pause = FIRST_LINE
-        while not stopped.wait(pause):
-            write(meter.read())
-            pause = min(pause * 2, LONGEST_PAUSE)
+        pause, waited = FIRST_LINE, 0.0
+        while not stopped.wait(LOOK):
+            reading = meter.read()  # also where nothing is written, so that the next line has a rate to tell
+            waited += LOOK
+            if waited >= pause:
+                write(reading)
+                pause, waited = min(pause * 2, LONGEST_PAUSE), 0.0
 
     thread = threading.Thread(target=work, name="progress", daemon=True)
     thread.start()

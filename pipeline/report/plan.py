@@ -19,8 +19,9 @@ class Extent:
     reasons: int
     warnings: int
     sources: int
-    whole: bool  # whether messages are shown whole, or cut to a line each
+    whole: bool  # whether messages and reasons are shown whole, or cut to a line each
     messages: int = 3
+    table: bool = True  # whether counts stand below each other
 
 
 #: From the most that is shown to the least.
@@ -30,7 +31,7 @@ EXTENTS: Final = (
     Extent(5, 3, 3, whole=False),
     Extent(3, 2, 2, whole=False),
     Extent(2, 1, 1, whole=False),
-    Extent(2, 1, 1, whole=False, messages=1),
+    Extent(2, 1, 1, whole=False, messages=1, table=False),
 )
 
 _FORMATS: Final = {"csv": "CSV", "parquet": "Parquet", "xlsx": "Excel workbook"}
@@ -117,7 +118,8 @@ def plan(
     def form(extent: Extent) -> list[str]:
         lines = read(survey.sources, told, extent.sources) + head
         if any(kept_back.values()):
-            lines += [f"Not sent: {counts(kept_back)}.", *reasons(survey, extent.reasons)]
+            why = reasons(survey, extent.reasons)
+            lines += [f"Not sent: {counts(kept_back)}.", *(why if extent.whole else (cut(each, width) for each in why))]
         return lines + outlook(survey, extent, width)
 
     return "\n".join(fitting(map(form, EXTENTS), width, height))
@@ -169,7 +171,8 @@ def outlook(survey: Surveyed, extent: Extent, width: int) -> list[str]:
         lines += ["The campaign:", *(f"  {safe(sentence)}" for sentence in survey.outlook)]
     if survey.warnings:
         lines.append(f"{rows(survey.warnings)} with a warning; the ledger names them:")
-        lines += table(tally(survey.remarks, extent.warnings, "warning"))
+        remarks = table(tally(survey.remarks, extent.warnings, "warning"))
+        lines += remarks if extent.whole else [cut(each, width) for each in remarks]
     if survey.messages:
         lines.append("The first of them:")
         for message in survey.messages[: extent.messages]:

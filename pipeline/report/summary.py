@@ -10,7 +10,7 @@ from pipeline.ledger.summary import Summary
 from pipeline.records import MENDABLE, NOT_ADDED, UNSENT, Status
 from pipeline.report import plan
 from pipeline.report.again import command, import_checked, import_resubmit
-from pipeline.report.text import alike, fitting, number, rate, rows, safe, span, table, tally, word
+from pipeline.report.text import alike, counts, cut, fitting, number, rate, rows, safe, span, table, tally, word
 
 _HEADLINES: Final = {
     0: "Finished.",
@@ -41,9 +41,16 @@ _UNDO_WORDS: Final = {
 }
 
 
+_DOUBT: Final = (
+    "Rows in doubt were sent and not answered; resume asks the target before it sends one of them again. What stays in "
+    "doubt its list cannot tell: look there for the rows that the ledger names."
+)
+_DOUBT_BRIEFLY: Final = "Rows in doubt were sent and not answered: resume asks the target first."
+
+
 def undo_summary(ended: Summary, *, screen: tuple[int, int] = plan.SCREEN) -> str:
     """The text at the end of `undo`; its last line names the run directory."""
-    counts = [(ended.counts[status], text) for status, text in _UNDO_WORDS.items() if ended.counts.get(status)]
+    fates = [(ended.counts[status], text) for status, text in _UNDO_WORDS.items() if ended.counts.get(status)]
     reasons = {reason: count for reason, count in ended.reasons.items() if not reason.startswith(NOT_ADDED)}
     directory = RunDirectory(Path(ended.run_dir))
     go_on = f"Go on with: {command('undo', ended.run_dir)}"
@@ -51,11 +58,11 @@ def undo_summary(ended: Summary, *, screen: tuple[int, int] = plan.SCREEN) -> st
     def form(extent: plan.Extent) -> list[str]:
         lines = [
             _UNDO_HEADLINES.get(ended.exit_code) or headline(ended, checked=False),
-            *table([*counts, (sum(count for count, _ in counts), "contacts that this run had added")]),
+            *table([*fates, (sum(count for count, _ in fates), "contacts that this run had added")]),
             go_on if ended.counts.get(Status.PENDING) or ended.counts.get(Status.IN_DOUBT) else "",
             *_explained(ended),
-            *_reasons(reasons, extent.reasons),
-            *_codes(ended, extent.warnings),
+            *_reasons(reasons, extent, screen[0]),
+            *_codes(ended, extent, screen[0]),
             *_learnt(ended),
             _pace(ended, "deleting"),
             *_ledgers(directory.undo),
@@ -81,16 +88,16 @@ def summary(
     """
 
     def form(extent: plan.Extent) -> list[str]:
-        why = _reasons(ended.reasons, extent.reasons, ended.run_dir)
+        why = _reasons(ended.reasons, extent, screen[0], ended.run_dir)
         if survey is not None:
             why = [*why[:1], *plan.reasons(survey, extent.reasons), *plan.outlook(survey, extent, screen[0])]
         lines = [
             headline(ended, checked=checked),
             *(() if survey is None else plan.read(survey.sources, told, extent.sources)),
-            *_counts(ended.counts, ended.rows),
-            *_advice(ended, checked=checked),
+            *_counts(ended, tabled=extent.table),
+            *_advice(ended, checked=checked, brief=not extent.whole),
             *why,
-            *_codes(ended, extent.warnings),
+            *_codes(ended, extent, screen[0]),
             *_learnt(ended),
             _pace(ended, "sending"),
             *_files(ended),
@@ -110,12 +117,15 @@ def headline(ended: Summary, *, checked: bool) -> str:
     return _HEADLINES.get(ended.exit_code, "Ended.")
 
 
-def _counts(by_status: dict[str, int], total: int) -> list[str]:
-    shown = [(by_status[status], word(status)) for status in Status if by_status.get(status)]
-    return table([*shown, (total, "rows in all")])
+def _counts(ended: Summary, *, tabled: bool) -> list[str]:
+    by_status = {status: ended.counts.get(status, 0) for status in Status}
+    if not tabled:
+        return [f"{rows(ended.rows)}: {counts(by_status)}."]
+    shown = [(count, word(status)) for status, count in by_status.items() if count]
+    return table([*shown, (ended.rows, "rows in all")])
 
 
-def _advice(ended: Summary, *, checked: bool) -> list[str]:
+def _advice(ended: Summary, *, checked: bool, brief: bool) -> list[str]:
     """What to do next, and where more is said of how it ended."""
     left = ended.counts.get(Status.PENDING, 0) + ended.counts.get(Status.IN_DOUBT, 0)
     if checked:
@@ -123,10 +133,7 @@ def _advice(ended: Summary, *, checked: bool) -> list[str]:
         return [f"Send them with: {send}"] if send and ended.exit_code in (0, 1) else _explained(ended)
     lines = [f"Go on with: {command('resume', ended.run_dir)}"] if left else []
     if ended.counts.get(Status.IN_DOUBT):
-        lines.append(
-            "Rows in doubt were sent and not answered; resume asks the target before it sends one of them again. What "
-            "stays in doubt its list cannot tell: look there for the rows that the ledger names."
-        )
+        lines.append(_DOUBT_BRIEFLY if brief else _DOUBT)
     return [*lines, *_explained(ended)]
 
 
@@ -135,24 +142,27 @@ def _explained(ended: Summary) -> list[str]:
     return [f"What that means: {command('explain', str(ended.exit_code))}"] if 2 < ended.exit_code < 128 else []
 
 
-def _reasons(reasons: Mapping[str, int], most: int, run_dir: str | None = None) -> list[str]:
+def _reasons(reasons: Mapping[str, int], extent: plan.Extent, width: int, run_dir: str | None = None) -> list[str]:
     """`run_dir`: where a report tells of all of them; None: none does."""
     # That a pending row was not attempted is what pending means.
     told = {reason: count for reason, count in reasons.items() if reason not in (NOT_ATTEMPTED, UNSENT)}
     if not told:
         return []
-    lines = table(tally(told, most))
-    if run_dir is not None and len(alike(told)) > most:
+    lines = table(tally(told, extent.reasons))
+    if not extent.whole:
+        lines = [cut(line, width) for line in lines]
+    if run_dir is not None and len(alike(told)) > extent.reasons:
         lines.append(f"    all of them: {command('report', run_dir, '--format', 'html', '--output', 'report.html')}")
     return ["Reasons:", *lines]
 
 
-def _codes(ended: Summary, most: int) -> list[str]:
+def _codes(ended: Summary, extent: plan.Extent, width: int) -> list[str]:
     told = {code: count for code, count in ended.codes.items() if code != "0"}
     if not told:
         return []
-    listed = ", ".join(f"{safe(code)} ({rows(count)})" for count, code in tally(told, most, "code"))
-    return [f"Codes of the target: {listed}."]
+    listed = ", ".join(f"{safe(code)} ({rows(count)})" for count, code in tally(told, extent.warnings, "code"))
+    text = f"Codes of the target: {listed}."
+    return [text if extent.whole else cut(text, width)]
 
 
 def _learnt(ended: Summary) -> list[str]:
