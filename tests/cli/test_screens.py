@@ -22,9 +22,12 @@ def height(text: str, width: int) -> int:
 
 
 @pytest.mark.parametrize("reasons", [0, 3, 12, 400])
-def test_a_summary_fits_a_screen(tmp_path: Path, reasons: int) -> None:
+def test_a_summary_fits_a_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Path("runs/20261126T014600Z-contacts of may")
+    run.mkdir(parents=True)
     for name in ("ledger.parquet", "ledger.csv", "resubmit.csv"):
-        (tmp_path / name).touch()
+        (run / name).touch()
     counts = dict.fromkeys(ENDED.counts, 1_000) if reasons == 400 else ENDED.counts | {"invalid": 5, "pending": 1}
     ended = msgspec.structs.replace(
         ENDED,
@@ -33,12 +36,12 @@ def test_a_summary_fits_a_screen(tmp_path: Path, reasons: int) -> None:
         codes={str(code): 1 for code in range(reasons)},
         learnt=["target.keeps_ids = true"],
         exit_code=4 if reasons == 400 else 1,
-        run_dir=str(tmp_path),
+        run_dir=str(run),
     )
     text = summary(ended)
     assert height(text, 80) < 24
-    assert text.splitlines()[-1] == f"Run: {tmp_path}"
-    assert f"Go on with: contact-pipeline resume {tmp_path}\n" in text
+    assert text.splitlines()[-1] == f"Run: {run}"
+    assert f"Go on with: contact-pipeline resume '{run}'\n" in text
     assert ("all of them: contact-pipeline report" in text) == (reasons > 10)
     assert "other reasons" in text or reasons < 12
     assert ("contact-pipeline explain 4" in text) == (reasons == 400)
