@@ -15,6 +15,9 @@ from pipeline.cli.report import Reports, reporting
 from pipeline.cli.show import Display, showing
 from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, screen, standard_input, start_logs
 
+#: What a check has found goes on so many columns and lines where no terminal shows it.
+ON_PAPER = (80, 100)
+
 if TYPE_CHECKING:
     from pipeline.config import Settings, Share
     from pipeline.ledger.summary import Summary
@@ -314,7 +317,8 @@ def _finish(result: "Result", reports: Reports, *, as_json: bool, checked: Colle
     if as_json:
         say(result.summary.to_json().rstrip())
     elif checked is not None:
-        say(summary(result.summary, checked=True, survey=result.survey, told=checked, screen=screen()))
+        room = screen() if sys.stdout.isatty() else ON_PAPER
+        say(summary(result.summary, checked=True, survey=result.survey, told=checked, screen=room))
     else:
         say(summary(result.summary, screen=screen()))
     raise typer.Exit(code)

@@ -30,7 +30,8 @@ EXTENTS: Final = (
     Extent(6, 4, 4, whole=True),
     Extent(5, 3, 3, whole=False),
     Extent(3, 2, 2, whole=False),
-    Extent(2, 1, 1, whole=False),
+    Extent(3, 2, 2, whole=False, messages=2),
+    Extent(2, 1, 1, whole=False, messages=1),
     Extent(2, 1, 1, whole=False, messages=1, table=False),
 )
 
