@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.records import Status
 from pipeline.report.latencies import BOUNDS, Latencies, percentile
-from pipeline.report.pace import ENOUGH, LONGEST, STILL, WINDOW, Rate
+from pipeline.report.pace import STILL, Rate
 from pipeline.report.progress import Meter, to_go
 from pipeline.report.troubles import Troubles
 from pipeline.report.view import view
@@ -47,8 +47,8 @@ class Run:
 
 
 def patience(*rates: float) -> float:
-    """Seconds after which a rate is told as it is."""
-    return max(WINDOW, *(min(LONGEST, (ENOUGH + 1) / rate) for rate in rates)) + 2 * STEP
+    """Seconds after which a rate is told as it is: five, and of a slow one forty rows, a minute at most."""
+    return max(5.0, *(min(60.0, 41 / rate) for rate in rates)) + 2 * STEP
 
 
 @given(first=RATES, second=RATES, lag=st.floats(0, STEP, exclude_max=True))
@@ -60,7 +60,7 @@ def test_a_steady_rate_is_told_and_so_is_a_changed_one(first: float, second: flo
             now += STEP
             moved += each * STEP
             told = rate.read(now + lag, int(moved))
-        assert told == pytest.approx(each, rel=0.05, abs=2 / LONGEST)
+        assert told == pytest.approx(each, rel=0.05, abs=2 / 60)
 
 
 @given(before=st.floats(5, 10_000), after=st.floats(50, 10_000), pause=st.floats(STILL + 2 * STEP, 600))
