@@ -293,6 +293,11 @@ class TargetSettings(Section):
         return [("contacts.fields", f"a {self.system} contact has no further fields")] if contacts.fields else []
 
     @property
+    def address(self) -> str:
+        """Where the target is reached, without what may hold a secret; empty: that cannot be said."""
+        return ""
+
+    @property
     def unfilled(self) -> tuple[str, ...]:
         """What a person has still to fill in before anything can be sent: one line each, beginning with its place."""
         return ()

@@ -7,6 +7,7 @@ structlog is imported with the first record: it brings rich along, and most comm
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
@@ -53,7 +54,9 @@ def logger() -> Any:
 def configure(style: Literal["text", "json"], stream: TextIO = sys.stderr, *, level: int = logging.INFO) -> None:
     """Send the package's records to `stream`, as lines of text or of JSON. Called by the command line alone."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Lines(style, colors=stream.isatty()))
+    terminal = stream.isatty()
+    colors = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    handler.setFormatter(_Lines(style, colors=colors, brief=terminal))
     target = logging.getLogger(NAME)
     target.handlers[:] = [handler]
     target.setLevel(level)
@@ -63,10 +66,11 @@ def configure(style: Literal["text", "json"], stream: TextIO = sys.stderr, *, le
 class _Lines(logging.Formatter):
     """structlog's formatter of lines, made for the first record."""
 
-    def __init__(self, style: Literal["text", "json"], *, colors: bool) -> None:
+    def __init__(self, style: Literal["text", "json"], *, colors: bool, brief: bool) -> None:
         super().__init__()
         self._as = style
         self._colors = colors
+        self._brief = brief  # for a person who looks on: the time of day will do
 
     def format(self, record: logging.LogRecord) -> str:
         return self._formatter.format(record)
@@ -79,6 +83,14 @@ class _Lines(logging.Formatter):
         if self._as == "json":
             renderer = structlog.processors.JSONRenderer()
         else:
-            renderer = structlog.dev.ConsoleRenderer(colors=self._colors, pad_event_to=0)
+            renderer = structlog.dev.ConsoleRenderer(colors=self._colors, pad_event_to=0, pad_level=False)
         without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-        return structlog.stdlib.ProcessorFormatter(processors=[without_meta, renderer])
+        brief = [_time_of_day] if self._brief and self._as == "text" else []
+        return structlog.stdlib.ProcessorFormatter(processors=[without_meta, *brief, renderer])
+
+
+def _time_of_day(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: "2026-11-26T01:12:10.164831Z" as "01:12:10Z"."""
+    if len(told := str(event.get("timestamp", ""))) > 19:
+        event["timestamp"] = f"{told[11:19]}Z"
+    return event

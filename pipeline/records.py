@@ -32,6 +32,9 @@ BAD: Final = (Status.INVALID, Status.REJECTED, Status.FAILED)
 TAKING_BACK: Final = "the canary failed: this row was accepted, and was to be taken back"
 TAKEN_BACK: Final = "the canary failed: this row was accepted and then taken back"
 
+#: Why a row of a slice that was begun is pending.
+UNSENT: Final = "the run stopped before it was sent"
+
 #: Why a row is in doubt, of which it is certain that it is there: by this it is told from one that was to be added.
 UPDATE_UNANSWERED: Final = "its update got no answer: it is there, with the old content or the new"
 

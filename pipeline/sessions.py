@@ -185,6 +185,11 @@ class SessionPool(Generic[H]):
         """How many sessions are open."""
         return sum(slot.handle is not None for slot in self._slots)
 
+    @property
+    def renewing_now(self) -> int:
+        """In how many places a session is opened after an earlier one."""
+        return sum(slot.handle is None and slot.generation > 0 and slot.lock.locked() for slot in self._slots)
+
     @asynccontextmanager
     async def lease(self) -> AsyncIterator["Lease[H] | None"]:
         """A lease on a session; None where the target allows no further one and others are at work."""

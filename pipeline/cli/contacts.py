@@ -13,10 +13,14 @@ from pipeline.cli import options
 from pipeline.cli.ending import ending
 from pipeline.cli.report import Reports, reporting
 from pipeline.cli.show import Display, showing
-from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, standard_input, start_logs
+from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, screen, standard_input, start_logs
+
+#: What a check has found goes on so many columns and lines where no terminal shows it.
+ON_PAPER = (80, 100)
 
 if TYPE_CHECKING:
     from pipeline.config import Settings, Share
+    from pipeline.ledger.summary import Summary
     from pipeline.records import Status
     from pipeline.run import Expectation, Result, StandardInput
     from pipeline.stages.read import Source
@@ -122,7 +126,7 @@ def import_(
             piped = "-" in sources
             told = options.told(delimiter=delimiter, encoding=encoding)
             asking = interactive(piped=piped) and not yes
-            confirm = _asking(display, settings.target.campaign, told, piped=piped) if asking else None
+            confirm = _asking(display, settings, told, piped=piped) if asking else None
             begin = run.continue_run if continue_ else run.import_contacts
             result = run_async(partial(begin, settings, opened, chosen, progress=progress, confirm=confirm))
             if measured is not None:
@@ -278,19 +282,25 @@ def _expected(given: Sequence[str] | None) -> "tuple[Expectation, ...]":
 
 
 def _asking(
-    display: Display, campaign: str, told: Collection[str], *, piped: bool
+    display: Display, settings: "Settings", told: Collection[str], *, piped: bool
 ) -> "Callable[[Survey], Awaitable[bool]]":
     """What shows the plan and asks whether to go on."""
+    from urllib.parse import urlsplit
+
     from pipeline.records import Status
     from pipeline.report.plan import plan
-    from pipeline.report.text import rows
+    from pipeline.report.text import line, rows, safe
+
+    target = settings.target
 
     async def confirm(survey: "Survey") -> bool:
         if not survey.counts[Status.PENDING]:
             return True  # nothing is sent, so there is nothing to ask
         with display.aside():
-            complain(plan(survey, campaign, told))
-            return await agreed(f"Send {rows(survey.counts[Status.PENDING])}?", piped=piped)
+            complain(plan(survey, safe(target.campaign), told, limit=settings.delivery.rate, screen=screen()))
+            at = urlsplit(target.address).netloc.rpartition("@")[2]
+            where = f"campaign {safe(target.campaign)}{f' at {line(at)}' if at else ''}"
+            return await agreed(f"Send {rows(survey.counts[Status.PENDING])} to {where}?", piped=piped)
 
     return confirm
 
@@ -301,11 +311,29 @@ def _finish(result: "Result", reports: Reports, *, as_json: bool, checked: Colle
 
     if result.error:
         complain(result.error)
+    if not sys.stderr.isatty():
+        _log_end(result.summary)
     code = reports.of(result)
     if as_json:
         say(result.summary.to_json().rstrip())
     elif checked is not None:
-        say(summary(result.summary, checked=True, survey=result.survey, told=checked))
+        room = screen() if sys.stdout.isatty() else ON_PAPER
+        say(summary(result.summary, checked=True, survey=result.survey, told=checked, screen=room))
     else:
-        say(summary(result.summary))
+        say(summary(result.summary, screen=screen()))
     raise typer.Exit(code)
+
+
+def _log_end(ended: "Summary") -> None:
+    """Leave the run's end where its log goes, as one line."""
+    from pipeline.logs import logger
+
+    logger().info(
+        "run.ended",
+        exit_code=ended.exit_code,
+        rows=ended.rows,
+        counts={status: count for status, count in ended.counts.items() if count},
+        seconds=ended.seconds.total,
+        rate=ended.rate,
+        run_dir=ended.run_dir,
+    )

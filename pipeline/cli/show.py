@@ -3,15 +3,16 @@
 A thread looks at the run's progress now and then, so the display goes on whatever the event loop is busy with.
 """
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.cli.terminal import complain
+from pipeline.cli.terminal import complain, drawable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.live import Live
 
     from pipeline.report.progress import Meter, Reading, Watched
@@ -20,27 +21,43 @@ if TYPE_CHECKING:
 FIRST_LINE: Final = 1.0
 LONGEST_PAUSE: Final = 10.0
 
+#: Seconds between two looks at the run.
+LOOK: Final = 0.5
+
 #: A display is drawn so often, in times per second.
 FRAMES: Final = 4
+
+#: How the lines of a display look.
+STYLES: Final = {"stage": "bold", "counts": "", "traffic": "dim", "problem": "yellow"}
 
 
 class Display:
     """What shows a run's progress; it can be put aside while the terminal is needed for a question."""
 
-    def __init__(self, live: "Live | None" = None) -> None:
-        self._live = live
+    def __init__(self, make: "Callable[[], Live] | None" = None) -> None:
+        """`make`: makes what is drawn, anew for each time that it begins; None: nothing is."""
+        self._make = make
+        self._live: Live | None = None
+
+    def begin(self) -> None:
+        """Draw from now on."""
+        if self._make is not None:
+            self._live = self._make()
+            self._live.start()
+
+    def end(self) -> None:
+        """Leave nothing of it on the terminal."""
+        if self._live is not None:
+            self._live.stop()
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Show nothing inside."""
-        if self._live is None:
-            yield
-            return
-        self._live.stop()
+        self.end()
         try:
             yield
         finally:
-            self._live.start()
+            self.begin()
 
 
 def showing(progress: "Watched", *, quiet: bool, as_json: bool) -> AbstractContextManager[Display]:
@@ -50,7 +67,7 @@ def showing(progress: "Watched", *, quiet: bool, as_json: bool) -> AbstractConte
     if quiet:
         return nullcontext(Display())
     meter = Meter(progress)
-    return _live(meter) if sys.stderr.isatty() else _lines(meter, _log if as_json else _write)
+    return _live(meter) if drawable() else _lines(meter, _log if as_json else _write)
 
 
 @contextmanager
@@ -59,10 +76,13 @@ def _lines(meter: "Meter", write: "Callable[[Reading], None]") -> Iterator[Displ
     stopped = threading.Event()
 
     def work() -> None:
-        pause = FIRST_LINE
-        while not stopped.wait(pause):
-            write(meter.read())
-            pause = min(pause * 2, LONGEST_PAUSE)
+        pause, waited = FIRST_LINE, 0.0
+        while not stopped.wait(LOOK):
+            reading = meter.read()  # also where nothing is written, so that the next line has a rate to tell
+            waited += LOOK
+            if waited >= pause:
+                write(reading)
+                pause, waited = min(pause * 2, LONGEST_PAUSE), 0.0
 
     thread = threading.Thread(target=work, name="progress", daemon=True)
     thread.start()
@@ -91,33 +111,37 @@ def _live(meter: "Meter") -> Iterator[Display]:
     from rich.console import Console
     from rich.live import Live
 
-    # Standard output stays as it is: it holds the summary alone.
-    live = Live(
-        console=Console(stderr=True),
-        get_renderable=lambda: _picture(meter.read()),
-        refresh_per_second=FRAMES,
-        transient=True,
-        redirect_stdout=False,
-    )
-    with live:
-        yield Display(live)
+    console = Console(stderr=True)
+    began = monotonic()
+
+    def make() -> Live:
+        # Standard output stays as it is: it holds the summary alone. Begun again, the same one would draw over what was
+        # written meanwhile.
+        return Live(
+            console=console,
+            get_renderable=lambda: _picture(meter.read(), console, monotonic() - began),
+            refresh_per_second=FRAMES,
+            transient=True,
+            redirect_stdout=False,
+        )
+
+    display = Display(make)
+    display.begin()
+    try:
+        yield display
+    finally:
+        display.end()
 
 
-def _picture(reading: "Reading") -> Any:
-    """Two lines: a bar with numbers, and the counts."""
-    from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
+def _picture(reading: "Reading", console: "Console", elapsed: float) -> Any:
     from rich.text import Text
 
-    from pipeline.report.text import counts, number
+    from pipeline.report.view import view
 
-    bar = Table.grid(padding=(0, 2))
-    known = reading.total is not None
-    bar.add_row(
-        Text(reading.phase, style="bold"),
-        ProgressBar(total=reading.total, completed=reading.done, width=30, pulse=not known),
-        Text(f"{number(reading.done)}/{number(reading.total)}" if reading.total is not None else number(reading.done)),
-        Text(reading.pace),
-    )
-    return Group(bar, Text(counts(reading.counts), style="dim"))
+    plain = not console.encoding.startswith("utf")
+    size = console.size
+    lines = view(reading, width=size.width, height=size.height, elapsed=elapsed, plain=plain)
+    text = Text(no_wrap=True, overflow="crop")
+    for position, (kind, line) in enumerate(lines):
+        text.append(("\n" if position else "") + line, STYLES[kind])
+    return text

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -52,6 +52,23 @@ def interactive(*, piped: bool = False) -> bool:
         return False
     with _keyboard(piped) as keyboard:
         return keyboard is not None and keyboard.isatty()
+
+
+def drawable() -> bool:
+    """Whether standard error is a terminal that can be drawn on: one that moves its cursor."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+
+
+def screen() -> tuple[int, int]:
+    """Columns and lines of the terminal; where there is none, those of a small one."""
+    from shutil import get_terminal_size
+
+    if not sys.stdout.isatty() and sys.stderr.isatty():
+        with suppress(OSError, ValueError):
+            size = os.get_terminal_size(sys.stderr.fileno())
+            return max(20, size.columns or 80), size.lines or 24
+    found = get_terminal_size((80, 24))
+    return max(20, found.columns), found.lines
 
 
 async def agreed(question: str, *, piped: bool = False) -> bool:

@@ -2,17 +2,38 @@
 
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pipeline.records import Status
-from pipeline.report.text import alike, counts, line, number, rows, safe, table, tally
+from pipeline.report.text import alike, counts, cut, fitting, left, line, number, rows, safe, table, tally
 
-#: So many different reasons are shown.
-REASONS: Final = 10
+#: The screen that a text fits where nothing else is known, in columns and lines.
+SCREEN: Final = (80, 24)
 
-#: So many different warnings are shown, and so many sources.
-WARNINGS: Final = 5
-SOURCES: Final = 5
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of each kind is shown."""
+
+    reasons: int
+    warnings: int
+    sources: int
+    whole: bool  # whether messages and reasons are shown whole, or cut to a line each
+    messages: int = 3
+    table: bool = True  # whether counts stand below each other
+
+
+#: From the most that is shown to the least.
+EXTENTS: Final = (
+    Extent(10, 5, 5, whole=True),
+    Extent(6, 4, 4, whole=True),
+    Extent(5, 3, 3, whole=False),
+    Extent(3, 2, 2, whole=False),
+    Extent(3, 2, 2, whole=False, messages=2),
+    Extent(2, 1, 1, whole=False, messages=1),
+    Extent(2, 1, 1, whole=False, messages=1, table=False),
+)
 
 _FORMATS: Final = {"csv": "CSV", "parquet": "Parquet", "xlsx": "Excel workbook"}
 _DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -75,25 +96,42 @@ class Surveyed(Protocol):
     def messages(self) -> Sequence[Mapping[str, str]]: ...
 
 
-def plan(survey: Surveyed, campaign: str, told: Collection[str] = ()) -> str:
-    """The plan as lines of text; `campaign` names where the rows would go, `told` is as in `read`."""
+def plan(
+    survey: Surveyed,
+    campaign: str,
+    told: Collection[str] = (),
+    *,
+    limit: float = 0.0,
+    screen: tuple[int, int] = SCREEN,
+) -> str:
+    """The plan as lines of text that fit a `screen` of so many columns and lines; `campaign` names where the rows would
+    go, `told` is as in `read`, `limit` is the rate that is allowed, in rows per second (0: any).
+    """
+    width, height = screen
     sendable = survey.counts.get(Status.PENDING, 0)
     kept_back: dict[Status, int] = {
         status: count for status, count in survey.counts.items() if status is not Status.PENDING
     }
-    lines = read(survey.sources, told)
-    lines.append(f"{rows(survey.rows)} read, {number(sendable)} can be sent to campaign {safe(campaign)}.")
-    if any(kept_back.values()):
-        lines += [f"Not sent: {counts(kept_back)}.", *reasons(survey)]
-    return "\n".join(lines + outlook(survey))
+    head = [f"{rows(survey.rows)} read, {number(sendable)} can be sent to campaign {safe(campaign)}."]
+    if sendable and limit:
+        head.append(f"At delivery.rate = {limit:g} that takes {left(sendable / limit)} at least.")
+
+    def form(extent: Extent) -> list[str]:
+        lines = read(survey.sources, told, extent.sources) + head
+        if any(kept_back.values()):
+            why = reasons(survey, extent.reasons)
+            lines += [f"Not sent: {counts(kept_back)}.", *(why if extent.whole else (cut(each, width) for each in why))]
+        return lines + outlook(survey, extent, width)
+
+    return "\n".join(fitting(map(form, EXTENTS), width, height))
 
 
-def read(sources: Sequence[Read], told: Collection[str] = ()) -> list[str]:
+def read(sources: Sequence[Read], told: Collection[str] = (), most: int = EXTENTS[0].sources) -> list[str]:
     """How the sources are read, a line each: a wrong guess shows here. `told`: what was not found out, of "delimiter"
     and "encoding".
     """
     lines = []
-    for source in sources[:SOURCES]:
+    for source in sources[:most]:
         parts = [_FORMATS.get(source.format, source.format)]
         if source.sheet is not None:
             parts.append(f"sheet {line(source.sheet)}")
@@ -104,12 +142,12 @@ def read(sources: Sequence[Read], told: Collection[str] = ()) -> list[str]:
             parts.append(f"encoding {source.encoding}{'' if 'encoding' in told else ' (found out)'}")
         parts.append(f"{number(len(source.columns))} column{'' if len(source.columns) == 1 else 's'}")
         lines.append(f"Read {line(source.name)}: {', '.join(parts)}.")
-    if len(sources) > SOURCES:
-        lines.append(f"And {number(len(sources) - SOURCES)} more.")
+    if len(sources) > most:
+        lines.append(f"And {number(len(sources) - most)} more.")
     return lines
 
 
-def reasons(survey: Surveyed) -> list[str]:
+def reasons(survey: Surveyed, most: int = EXTENTS[0].reasons) -> list[str]:
     """The commonest reasons why rows are not sent, with their counts, and where each was met first."""
     examples: dict[str, Place] = {}
     for reason, place in survey.examples.items():
@@ -118,12 +156,12 @@ def reasons(survey: Surveyed) -> list[str]:
     return table(
         [
             (count, f"{text} ({_example(examples[text])})" if text in examples else text)
-            for count, text in tally(survey.reasons, REASONS)
+            for count, text in tally(survey.reasons, most)
         ]
     )
 
 
-def outlook(survey: Surveyed) -> list[str]:
+def outlook(survey: Surveyed, extent: Extent, width: int) -> list[str]:
     """What is to be known of the rows that can be sent: channels, texts, warnings, the first messages."""
     lines = []
     channels = ", ".join(f"{name} {number(count)}" for name, count in survey.channels.items() if count)
@@ -134,11 +172,12 @@ def outlook(survey: Surveyed) -> list[str]:
         lines += ["The campaign:", *(f"  {safe(sentence)}" for sentence in survey.outlook)]
     if survey.warnings:
         lines.append(f"{rows(survey.warnings)} with a warning; the ledger names them:")
-        lines += table(tally(survey.remarks, WARNINGS, "warning"))
+        remarks = table(tally(survey.remarks, extent.warnings, "warning"))
+        lines += remarks if extent.whole else [cut(each, width) for each in remarks]
     if survey.messages:
         lines.append("The first of them:")
-        for message in survey.messages:
-            lines += _message(message)
+        for message in survey.messages[: extent.messages]:
+            lines += [each if extent.whole else cut(each, width) for each in _message(message)]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""How far a run has come: rows done, rate over the last seconds, time left, counts by status."""
+"""How far a run has come: rows done, rate over the last seconds, time left, counts by status, latency, problems."""
 
 from collections import Counter, deque
 from collections.abc import Callable
@@ -7,10 +7,40 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from pipeline.records import Status
-from pipeline.report.text import counts, number, rate, span
+from pipeline.report.latencies import Latencies, percentile
+from pipeline.report.pace import WINDOW, Rate
+from pipeline.report.text import counts, latency, left, number, rate
+from pipeline.report.troubles import Troubles
 
-#: The rate is that of so many last seconds.
-WINDOW: Final = 10.0
+#: Latencies are those of so many last seconds.
+LATELY: Final = WINDOW
+
+#: So many different problems are told at most.
+PROBLEMS: Final = 4
+
+#: What a phase is, in words; others are words already.
+_STAGES: Final = {
+    "reading": "reading standard input",
+    "surveying": "reading and screening",
+    "looking": "asking the target what it holds",
+    "canary": "canary: the first rows are sent and read back",
+    "reconciling": "asking about unanswered rows",
+    "waiting": "waiting until no unanswered request can take effect any more",
+    "writing": "writing the ledger",
+}
+
+#: Phases before anything is sent, and those in which rows leave.
+_BEFORE: Final = ("reading", "surveying")
+_SENDING: Final = ("sending", "taking back", "stopping")
+
+#: Rows that end so have left.
+_LEFT: Final = (Status.ACCEPTED, Status.REJECTED, Status.FAILED, Status.IN_DOUBT)
+
+
+class Sessions(Protocol):
+    """What has become of sessions."""
+
+    expired: int
 
 
 class Watched(Protocol):
@@ -20,10 +50,22 @@ class Watched(Protocol):
     rows: int | None  # of the input, once known
     surveyed: int
     counts: Counter[Status]
-    open_sessions: int
-    in_flight: int
-    sent: int
+    answered: int  # rows that were sent and settled
     to_send: int | None
+    stop_by: float | None
+    latencies: Latencies
+    troubles: Troubles
+
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def open_sessions(self) -> int: ...
+    @property
+    def renewing(self) -> int: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def allowed(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +79,71 @@ class Reading:
     left: float | None  # seconds until this phase is done; None: not known
     counts: dict[Status, int]  # rows settled so far
     sessions: int  # open now
+    renewing: int  # being opened in the place of others
+    expired: int  # since the run began
     in_flight: int  # calls without an answer now
+    allowed: int  # calls that may be in flight now
+    latency: tuple[float, float] | None  # seconds within which half of the last answers came, and 95 % of them
+    problems: tuple[str, ...]  # the latest first
+    stop_by: float | None  # seconds until what is in flight is given up; None: nobody wants a stop
+
+    @property
+    def stage(self) -> str:
+        """The phase in words."""
+        if self.phase == "stopping" and not self.in_flight:
+            return "stopping: nothing is in flight"
+        if self.phase == "stopping":
+            calls = f"{number(self.in_flight)} call{'' if self.in_flight == 1 else 's'}"
+            most = f", at most {left(self.stop_by)}" if self.stop_by is not None else ""
+            return f"stopping: finishing {calls} in flight{most}; Ctrl-C again to wait for nothing"
+        return _STAGES.get(self.phase, self.phase)
+
+    @property
+    def share(self) -> float | None:
+        """The part that is done, from 0 to 1; None: not known."""
+        return min(1.0, self.done / self.total) if self.total else None
+
+    @property
+    def amount(self) -> str:
+        """Rows done, and of how many: "10 of 60 rows"; nothing where there are none."""
+        if self.total is not None:
+            return f"{number(self.done)} of {number(self.total)} rows"
+        return f"{number(self.done)} rows" if self.done else ""
 
     @property
     def pace(self) -> str:
         """Rate and time left, as far as they are known: "1,234 rows/s, 30 s left"."""
         parts = [rate(self.rate)] if self.rate else []
         if self.left is not None:
-            parts.append(f"{span(self.left)} left")
+            parts.append(f"{left(self.left)} left")
         return ", ".join(parts)
+
+    @property
+    def traffic(self) -> list[str]:
+        """Latency, sessions and calls, as far as there are any."""
+        parts = []
+        if self.latency is not None:
+            parts.append(f"latency p50 {latency(self.latency[0])}, p95 {latency(self.latency[1])}")
+        if self.sessions or self.renewing:
+            told = [f"sessions {number(self.sessions)}"]
+            told += [f"renewing {number(self.renewing)}"] if self.renewing else []
+            told += [f"expired {number(self.expired)}"] if self.expired else []
+            parts.append(", ".join(told))
+        if self.allowed:
+            parts.append(f"in flight {number(self.in_flight)} of {number(self.allowed)}")
+        return parts
 
     def line(self) -> str:
         """All of it on one line of text."""
-        parts = [self.phase]
-        if self.total is not None:
-            parts[0] += f": {number(self.done)} of {number(self.total)} rows"
-        elif self.done:
-            parts[0] += f": {number(self.done)} rows"
-        if self.pace:
-            parts[0] += f", {self.pace}"
+        head = ", ".join(part for part in (self.amount, self.pace) if part)
+        parts = [f"{self.stage}: {head}" if head else self.stage]
         if any(self.counts.values()):
             parts.append(counts(self.counts))
-        if self.sessions:
-            parts.append(f"sessions {number(self.sessions)}, in flight {number(self.in_flight)}")
-        return "; ".join(parts)
+        return "; ".join([*parts, *self.traffic, *self.problems[:1]])
 
     def fields(self) -> dict[str, Any]:
         """All of it as fields of a log line."""
+        half, most = self.latency or (None, None)
         return {
             "phase": self.phase,
             "done": self.done,
@@ -73,7 +153,20 @@ class Reading:
             "counts": {status.value: count for status, count in self.counts.items() if count},
             "sessions": self.sessions,
             "in_flight": self.in_flight,
+            "allowed": self.allowed,
+            "p50_ms": None if half is None else round(half * 1000, 1),
+            "p95_ms": None if most is None else round(most * 1000, 1),
+            "problems": list(self.problems),
         }
+
+
+def to_go(rows: int | None, to_send: int | None, settled: "Counter[Status]") -> int | None:
+    """Rows that will still leave; None: not known. Those that will not do not count, however they lie in the list:
+    `to_send` holds none of them, and none of the `rows` that are settled are left.
+    """
+    if rows is None or to_send is None:
+        return None
+    return max(0, min(rows - settled.total(), to_send - sum(settled[status] for status in _LEFT)))
 
 
 class Meter:
@@ -82,35 +175,50 @@ class Meter:
     def __init__(self, progress: Watched, clock: Callable[[], float] = monotonic) -> None:
         self._progress = progress
         self._clock = clock
-        self._phase = ""
-        self._samples: deque[tuple[float, int]] = deque()
+        self._surveying = Rate()
+        self._sending = Rate()
+        self._heard: deque[tuple[float, list[int]]] = deque()  # latencies as they were
 
     def read(self) -> Reading:
         """What the run says now. Counts may be a moment apart from each other: nobody waits for a reader."""
-        progress = self._progress
-        surveying = progress.phase in ("starting", "surveying")
-        moved = progress.surveyed if surveying else progress.sent
-        per_second = self._rate(progress.phase, moved)
-        goal = progress.rows if surveying else progress.to_send
-        settled = {status: progress.counts[status] for status in Status}
+        progress, now, phase = self._progress, self._clock(), self._progress.phase
+        settled = Counter({status: progress.counts[status] for status in Status})
+        done, total, per_second, remaining = 0, None, 0.0, None
+        if phase in _BEFORE:
+            done, total = progress.surveyed, progress.rows
+            per_second = self._surveying.read(now, done)
+            remaining = None if total is None else total - done
+        elif phase == "canary":
+            done = progress.answered
+        elif phase in _SENDING:
+            per_second = self._sending.read(now, progress.answered)
+            remaining = to_go(progress.rows, progress.to_send, settled)
+            if remaining is not None and progress.to_send is not None:
+                done, total = progress.to_send - remaining, progress.to_send
+            else:
+                done, total = settled.total(), progress.rows
         return Reading(
-            phase=progress.phase,
-            done=progress.surveyed if surveying else sum(settled.values()),
-            total=progress.rows,
+            phase=phase,
+            done=done,
+            total=total,
             rate=per_second,
-            left=(goal - moved) / per_second if goal is not None and goal > moved and per_second else None,
-            counts=settled,
+            left=remaining / per_second if remaining and per_second and phase != "stopping" else None,
+            counts={status: settled[status] for status in Status},
             sessions=progress.open_sessions,
+            renewing=progress.renewing,
+            expired=progress.sessions.expired,
             in_flight=progress.in_flight,
+            allowed=progress.allowed,
+            latency=self._latency(now),
+            problems=tuple(progress.troubles.words(PROBLEMS)),
+            stop_by=None if progress.stop_by is None else max(0.0, progress.stop_by - now),
         )
 
-    def _rate(self, phase: str, moved: int) -> float:
-        now = self._clock()
-        if phase != self._phase:
-            self._phase = phase
-            self._samples.clear()
-        self._samples.append((now, moved))
-        while now - self._samples[0][0] > WINDOW:
-            self._samples.popleft()
-        since, before = self._samples[0]
-        return (moved - before) / (now - since) if now > since else 0.0
+    def _latency(self, now: float) -> tuple[float, float] | None:
+        heard = self._heard
+        heard.append((now, self._progress.latencies.counts.copy()))
+        while len(heard) > 2 and now - heard[1][0] >= LATELY:
+            heard.popleft()
+        lately = [after - before for after, before in zip(heard[-1][1], heard[0][1], strict=True)]
+        half, most = percentile(lately, 0.5), percentile(lately, 0.95)
+        return None if half is None or most is None else (half, most)

@@ -5,12 +5,16 @@ import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from pipeline.ledger.summary import Summary
 from pipeline.records import Status
+from pipeline.report.plan import SCREEN
 from pipeline.report.summary import summary, undo_summary
-from pipeline.report.text import rows, safe, span, table, word
+from pipeline.report.text import number, rows, safe, span, table, word
+
+#: What is left of a screen below the first lines, in columns and lines.
+_REST: Final = (SCREEN[0], SCREEN[1] - 4)
 
 
 class Standing(Protocol):
@@ -26,6 +30,8 @@ class Standing(Protocol):
     def campaign(self) -> str: ...
     @property
     def rows(self) -> int | None: ...
+    @property
+    def to_send(self) -> int | None: ...
     @property
     def delivered(self) -> Mapping[Status, int]: ...
     @property
@@ -48,14 +54,16 @@ def text(standing: Standing, now: datetime | None = None) -> str:
         f"journal last written {span(max(0.0, ago))} ago."
     )
     if standing.undo is not None:
-        return "\n".join([head, "This run was undone, in whole or in part:", undo_summary(standing.undo)])
+        return "\n".join([head, "This run was undone, in whole or in part:", undo_summary(standing.undo, screen=_REST)])
     if standing.undo_begun:
         go_on = f"contact-pipeline undo {shlex.quote(str(standing.run_dir))}"
         return "\n".join([head, f"Its undo goes on, or was killed; then: {go_on}", f"Run: {standing.run_dir}"])
     if standing.summary is not None:
         why = [safe(standing.summary.error)] if standing.summary.error else []
-        return "\n".join([head, *why, summary(standing.summary)])
+        return "\n".join([head, *why, summary(standing.summary, screen=_REST)])
     of = "" if standing.rows is None else f" of an input of {rows(standing.rows)}"
+    if standing.to_send is not None:
+        of += f", of which {number(standing.to_send)} can be sent"
     lines = [head, f"Not ended: it goes on, or was killed. Sent so far{of}:"]
     lines += table([(standing.delivered[status], word(status)) for status in Status if standing.delivered.get(status)])
     lines += table([(sum(standing.delivered.values()), "rows settled by sending")])
@@ -78,6 +86,7 @@ def as_json(standing: Standing) -> str:
             "updated": standing.updated.isoformat(),
             "finished": standing.finished,
             "rows": standing.rows,
+            "to_send": standing.to_send,
             "begun": standing.begun,
             "delivered": {status.value: standing.delivered.get(status, 0) for status in Status},
             "summary": None if ended is None else json.loads(ended.to_json()),

@@ -1,6 +1,5 @@
 """How a run ended, in words: counts, reasons, speed, and where its files lie."""
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -8,13 +7,10 @@ from typing import Final
 from pipeline.ledger.files import NOT_ATTEMPTED
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
-from pipeline.records import MENDABLE, NOT_ADDED, Status
+from pipeline.records import MENDABLE, NOT_ADDED, UNSENT, Status
 from pipeline.report import plan
-from pipeline.report.text import number, rate, rows, safe, span, table, tally, word
-
-#: So many different reasons and codes are shown; the ledger holds all of them.
-REASONS: Final = 10
-CODES: Final = 5
+from pipeline.report.again import command, import_checked, import_resubmit
+from pipeline.report.text import alike, counts, cut, fitting, number, rate, rows, safe, span, table, tally, word
 
 _HEADLINES: Final = {
     0: "Finished.",
@@ -45,48 +41,71 @@ UNDO_WORDS: Final = {
 }
 
 
-def undo_summary(ended: Summary) -> str:
+_DOUBT: Final = (
+    "Rows in doubt were sent and not answered; resume asks the target before it sends one of them again. What stays in "
+    "doubt its list cannot tell: look there for the rows that the ledger names."
+)
+_DOUBT_BRIEFLY: Final = "Rows in doubt were sent and not answered: resume asks the target first."
+
+
+def undo_summary(ended: Summary, *, screen: tuple[int, int] = plan.SCREEN) -> str:
     """The text at the end of `undo`; its last line names the run directory."""
-    counts = [(ended.counts[status], text) for status, text in UNDO_WORDS.items() if ended.counts.get(status)]
+    fates = [(ended.counts[status], text) for status, text in UNDO_WORDS.items() if ended.counts.get(status)]
     reasons = {reason: count for reason, count in ended.reasons.items() if not reason.startswith(NOT_ADDED)}
     directory = RunDirectory(Path(ended.run_dir))
-    ledgers = _ledgers(directory.undo)
-    go_on = f"Go on with: contact-pipeline undo {shlex.quote(ended.run_dir)}"
-    lines = [
-        _UNDO_HEADLINES.get(ended.exit_code) or headline(ended, checked=False),
-        *table([*counts, (sum(count for count, _ in counts), "contacts that this run had added")]),
-        go_on if ended.counts.get(Status.PENDING) or ended.counts.get(Status.IN_DOUBT) else "",
-        *_reasons(reasons),
-        *_codes(ended),
-        *_learnt(ended),
-        _pace(ended, "deleting"),
-        *ledgers,
-        f"Run: {ended.run_dir}",
-    ]
-    return "\n".join(line for line in lines if line)
+    go_on = f"Go on with: {command('undo', ended.run_dir)}"
+
+    def form(extent: plan.Extent) -> list[str]:
+        lines = [
+            _UNDO_HEADLINES.get(ended.exit_code) or headline(ended, checked=False),
+            *table([*fates, (sum(count for count, _ in fates), "contacts that this run had added")]),
+            go_on if ended.counts.get(Status.PENDING) or ended.counts.get(Status.IN_DOUBT) else "",
+            *_explained(ended),
+            *_reasons(reasons, extent, screen[0]),
+            *_codes(ended, extent, screen[0]),
+            *_learnt(ended),
+            _pace(ended, "deleting"),
+            *_ledgers(directory.undo),
+            f"Run: {ended.run_dir}",
+        ]
+        return [line for line in lines if line]
+
+    return "\n".join(fitting(map(form, plan.EXTENTS), *screen))
 
 
 def summary(
-    ended: Summary, *, checked: bool = False, survey: plan.Surveyed | None = None, told: Collection[str] = ()
+    ended: Summary,
+    *,
+    checked: bool = False,
+    survey: plan.Surveyed | None = None,
+    told: Collection[str] = (),
+    screen: tuple[int, int] = plan.SCREEN,
 ) -> str:
-    """The text at the end of `import` and `check` (`checked`); its last line names the run directory.
+    """The text at the end of `import` and `check` (`checked`), which fits a screen of so many columns and lines; its
+    last line names the run directory.
 
     A check also shows what its `survey` has found, and how its sources were read; `told` as in `plan.read`.
     """
-    why = _reasons(ended.reasons)
-    lines = [
-        headline(ended, checked=checked),
-        *(() if survey is None else plan.read(survey.sources, told)),
-        *_counts(ended.counts, ended.rows),
-        *_advice(ended, checked=checked),
-        *(why if survey is None else [*why[:1], *plan.reasons(survey), *plan.outlook(survey)]),
-        *_codes(ended),
-        *_learnt(ended),
-        _pace(ended, "sending"),
-        *_files(ended),
-        f"Run: {ended.run_dir}",
-    ]
-    return "\n".join(line for line in lines if line)
+
+    def form(extent: plan.Extent) -> list[str]:
+        why = _reasons(ended.reasons, extent, screen[0], ended.run_dir)
+        if survey is not None:
+            why = [*why[:1], *plan.reasons(survey, extent.reasons), *plan.outlook(survey, extent, screen[0])]
+        lines = [
+            headline(ended, checked=checked),
+            *(() if survey is None else plan.read(survey.sources, told, extent.sources)),
+            *_counts(ended, tabled=extent.table),
+            *_advice(ended, checked=checked, brief=not extent.whole),
+            *why,
+            *_codes(ended, extent, screen[0]),
+            *_learnt(ended),
+            _pace(ended, "sending"),
+            *_files(ended),
+            f"Run: {ended.run_dir}",
+        ]
+        return [line for line in lines if line]
+
+    return "\n".join(fitting(map(form, plan.EXTENTS), *screen))
 
 
 def headline(ended: Summary, *, checked: bool) -> str:
@@ -98,37 +117,52 @@ def headline(ended: Summary, *, checked: bool) -> str:
     return _HEADLINES.get(ended.exit_code, "Ended.")
 
 
-def _counts(by_status: dict[str, int], total: int) -> list[str]:
-    shown = [(by_status[status], word(status)) for status in Status if by_status.get(status)]
-    return table([*shown, (total, "rows in all")])
+def _counts(ended: Summary, *, tabled: bool) -> list[str]:
+    by_status = {status: ended.counts.get(status, 0) for status in Status}
+    if not tabled:
+        return [f"{rows(ended.rows)}: {counts(by_status)}."]
+    shown = [(count, word(status)) for status, count in by_status.items() if count]
+    return table([*shown, (ended.rows, "rows in all")])
 
 
-def _advice(ended: Summary, *, checked: bool) -> list[str]:
-    """How to go on with a run that is not done."""
+def _advice(ended: Summary, *, checked: bool, brief: bool) -> list[str]:
+    """What to do next, and where more is said of how it ended."""
     left = ended.counts.get(Status.PENDING, 0) + ended.counts.get(Status.IN_DOUBT, 0)
-    if checked or not left:
-        return []
-    lines = [f"Go on with: contact-pipeline resume {shlex.quote(ended.run_dir)}"]
+    if checked:
+        send = import_checked(RunDirectory(Path(ended.run_dir))) if ended.counts.get(Status.PENDING) else None
+        return [f"Send them with: {send}"] if send and ended.exit_code in (0, 1) else _explained(ended)
+    lines = [f"Go on with: {command('resume', ended.run_dir)}"] if left else []
     if ended.counts.get(Status.IN_DOUBT):
-        lines.append(
-            "Rows in doubt were sent and not answered; resume asks the target before it sends one of them again. What "
-            "stays in doubt its list cannot tell: look there for the rows that the ledger names."
-        )
-    return lines
+        lines.append(_DOUBT_BRIEFLY if brief else _DOUBT)
+    return [*lines, *_explained(ended)]
 
 
-def _reasons(reasons: Mapping[str, int]) -> list[str]:
+def _explained(ended: Summary) -> list[str]:
+    """Where it is said what an ending means, that asks for more than to look at rows."""
+    return [f"What that means: {command('explain', str(ended.exit_code))}"] if 2 < ended.exit_code < 128 else []
+
+
+def _reasons(reasons: Mapping[str, int], extent: plan.Extent, width: int, run_dir: str | None = None) -> list[str]:
+    """`run_dir`: where a report tells of all of them; None: none does."""
     # That a pending row was not attempted is what pending means.
-    told = {reason: count for reason, count in reasons.items() if reason != NOT_ATTEMPTED}
-    return ["Reasons:", *table(tally(told, REASONS))] if told else []
+    told = {reason: count for reason, count in reasons.items() if reason not in (NOT_ATTEMPTED, UNSENT)}
+    if not told:
+        return []
+    lines = table(tally(told, extent.reasons))
+    if not extent.whole:
+        lines = [cut(line, width) for line in lines]
+    if run_dir is not None and len(alike(told)) > extent.reasons:
+        lines.append(f"    all of them: {command('report', run_dir, '--format', 'html', '--output', 'report.html')}")
+    return ["Reasons:", *lines]
 
 
-def _codes(ended: Summary) -> list[str]:
+def _codes(ended: Summary, extent: plan.Extent, width: int) -> list[str]:
     told = {code: count for code, count in ended.codes.items() if code != "0"}
     if not told:
         return []
-    listed = ", ".join(f"{safe(code)} ({rows(count)})" for count, code in tally(told, CODES))
-    return [f"Codes of the target: {listed}."]
+    listed = ", ".join(f"{safe(code)} ({rows(count)})" for count, code in tally(told, extent.warnings, "code"))
+    text = f"Codes of the target: {listed}."
+    return [text if extent.whole else cut(text, width)]
 
 
 def _learnt(ended: Summary) -> list[str]:
@@ -155,6 +189,7 @@ def _files(ended: Summary) -> list[str]:
     mendable = sum(ended.counts.get(status, 0) for status in MENDABLE)
     if mendable and directory.resubmit.exists():
         lines.append(f"Resubmit: {directory.resubmit} ({rows(mendable)} to mend and import again)")
+        lines.append(f"Then: {import_resubmit(directory)}")
     return lines
 
 

@@ -1,7 +1,7 @@
 """Numbers, spans of time and foreign text, in words that fit on a terminal."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pipeline.logs import mask
@@ -31,16 +31,33 @@ def rate(per_second: float) -> str:
     return f"{per_second:,.0f} rows/s" if per_second >= 10 else f"{per_second:.1f} rows/s"
 
 
-def span(seconds: float) -> str:
-    """A span of time: "0.4 s", "42 s", "3 min 20 s", "2 h 5 min"."""
-    if seconds < 10:
+def span(seconds: float, *, whole: bool = False) -> str:
+    """A span of time: "0.4 s", "42 s", "3 min 20 s", "2 h 5 min"; `whole`: without tenths of a second."""
+    if seconds < 10 and not whole:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    told = round(seconds)
+    if told < 60:
+        return f"{told} s"
+    if told < 3600:
+        return f"{told // 60} min {told % 60} s"
+    return f"{told // 3600} h {told % 3600 // 60} min"
+
+
+def left(seconds: float) -> str:
+    """A span that is still to come, no finer than it is known: "42 s", "3 min 20 s", "25 min", "2 h 5 min"."""
+    if seconds < 60:
+        return span(seconds, whole=True)
+    if seconds < 600:
+        return span(round(seconds, -1))
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def latency(seconds: float) -> str:
+    """How long an answer took: "0.8 ms", "21 ms", "1.2 s"."""
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
 
 
 def word(status: Status) -> str:
@@ -78,6 +95,11 @@ def table(lines: Sequence[tuple[int, str]], indent: str = "  ") -> list[str]:
     return [f"{indent}{number(count):>{width}}  {text}" for count, text in lines]
 
 
+def cut(text: str, width: int) -> str:
+    """No more of a text than fits a line, with dots where it was cut."""
+    return text if len(text) <= width else text[: width - 3].rstrip() + "..."
+
+
 def line(text: str) -> str:
     """Foreign text on one line, whole: control characters, and those that turn text about, are blanks."""
     return "".join(char if char.isprintable() else " " for char in text)
@@ -86,3 +108,14 @@ def line(text: str) -> str:
 def safe(text: str) -> str:
     """Foreign text on one line, with what looks like a destination masked."""
     return mask(line(text))
+
+
+def fitting(forms: Iterable[Sequence[str]], width: int, height: int) -> list[str]:
+    """The first of the forms of a text, longest first, that leaves a line free on a screen of so many columns and
+    lines; else the last.
+    """
+    lines: Sequence[str] = ()
+    for lines in forms:
+        if sum(max(1, -(-len(each) // width)) for each in lines) < height:
+            break
+    return list(lines)

@@ -4,7 +4,8 @@ import asyncio
 import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from time import monotonic
+from typing import Any, Final, Protocol
 
 import anyio
 import polars as pl
@@ -25,6 +26,9 @@ from pipeline.stages.encode import Known, Slice, Slicer, Writer, encode
 from pipeline.stages.screen import Screens, screen
 from pipeline.stages.sender import Sender
 from pipeline.stages.settle import ADDING, Begun, Settler, Terms, begin
+
+#: Rows that end so are problems, to be told of.
+TROUBLING: Final = (Status.REJECTED, Status.FAILED, Status.IN_DOUBT)
 
 
 class RowCall(Writer, Sender[Any], Protocol):
@@ -90,6 +94,7 @@ class Delivery:
             wall_clock=surroundings.wall_clock,
             random=surroundings.random,
             clock=asyncio.get_running_loop().time,
+            troubles=progress.troubles,
         )
         retries = {name: channel.retries for name, channel in settings.contacts.channels.items()}
         self._canary = 0 if canary is None or canary.passed else canary.rows
@@ -109,13 +114,17 @@ class Delivery:
         self._progress.phase = "canary" if self._canary else self._phase
         self._progress.counts = self._counts
         self._progress.lag = lambda: self._settler.lag
+        self._progress.deliverer = deliverer
         async with anyio.create_task_group() as group:
             group.start_soon(self._settler.run)
-            with anyio.CancelScope() as scope, self._stopping.acting(functools.partial(self._stop, group, scope)):
+            with (
+                anyio.CancelScope() as scope,
+                self._stopping.acting(functools.partial(self._stop, group, scope), self._stop_words),
+            ):
                 await self._stages(self._observe if observing else None)
             self._settler.release(int(self._surroundings.wall_clock() * 1000))
             self._settler.close()
-        self._progress.in_flight = 0
+        self._progress.deliverer = None
         course.failure, course.received = deliverer.failure, self._stopping.received
         if deliverer.first_sent is not None and deliverer.last_answer is not None:
             course.sending += max(0.0, deliverer.last_answer - deliverer.first_sent)
@@ -163,19 +172,21 @@ class Delivery:
         """Hear of all rows that delivery settles, and how many they are by status."""
         progress = self._progress
         self._counts.update(found)
-        self._course.sent += sum(outcome.sent_at is not None for outcome in outcomes)
+        left = sum(outcome.sent_at is not None for outcome in outcomes)
+        self._course.sent += left
         if found[Status.IN_DOUBT] and any(o.status is Status.IN_DOUBT and o.attempts for o in outcomes):
             self.last_doubt = anyio.current_time()
         progress.sent += len(outcomes)
-        progress.in_flight = self._deliverer.in_flight
-        progress.open_sessions = self._pool.open_now
-        if progress.observe is not None:
-            progress.observe(outcomes)
+        progress.answered += left
+        progress.latencies.hear(outcomes)
         if self._gate is not None and not self._gate.open:
             self._gate.settled(number, outcomes)
         elif progress.phase == "canary":
             progress.phase = self._phase
         if len(outcomes) > found[Status.ACCEPTED]:
+            for outcome in outcomes:
+                if outcome.status in TROUBLING and outcome.attempts:
+                    progress.troubles.row(outcome.status, outcome.reason)
             self._judge()
 
     def _judge(self) -> None:
@@ -188,8 +199,21 @@ class Delivery:
             scope.cancel()
             return
         self._progress.phase = "stopping"
+        self._progress.stop_by = monotonic() + self._stop_within
         self._deliverer.stop()
         group.start_soon(self._give_up, scope)
+
+    def _stop_words(self, again: str) -> str:
+        """What a signal does now; `again` names another one."""
+        if self._progress.phase == "stopping":
+            return "waiting for nothing: what is in flight is in doubt"
+        calls = self._deliverer.in_flight
+        if not calls:
+            return "nothing is in flight"
+        return (
+            f"finishing {calls:,} call{'' if calls == 1 else 's'} in flight, at most {self._stop_within:g} s; "
+            f"{again} again to wait for nothing"
+        )
 
     async def _give_up(self, scope: anyio.CancelScope) -> None:
         with anyio.move_on_after(self._stop_within):

@@ -24,7 +24,7 @@ from pipeline.records import Screened, Status
 from pipeline.run import describing, expecting, run_campaign
 from pipeline.run.accounting import Course, account
 from pipeline.run.failures import as_run_error, first
-from pipeline.run.job import Earlier, ImportOptions, Job
+from pipeline.run.job import SURVEYED, Earlier, ImportOptions, Job, sendable
 from pipeline.run.known import Known
 from pipeline.run.notifying import notify
 from pipeline.run.outcome import Threshold
@@ -185,6 +185,7 @@ class _Import:
         header = earlier.recovery.header
         self._total = header.rows
         self._progress.run_dir, self._progress.rows = earlier.directory.path, self._total
+        self._progress.to_send = sendable(earlier.recovery.notes)
         await anyio.to_thread.run_sync(self._make_job, earlier.directory, header.sources)
         self._hold_campaign(stack)
         assert self._state is not None
@@ -351,6 +352,10 @@ class _Import:
                 assert self._state is not None
                 directory = self._job.directory.path.absolute()
                 self._number = await anyio.to_thread.run_sync(self._state.enter, run_id, directory)
+            if self._earlier is None and self._progress.to_send is not None:
+                journal.note(
+                    SURVEYED, {"to_send": self._progress.to_send}
+                )  # so that a resumption can tell what is left
             if send:
                 assert self._state is not None
                 assert self._number is not None

@@ -29,6 +29,7 @@ from pipeline.records import Status
 from pipeline.report import digest
 from pipeline.run.describing import CHECK, changed
 from pipeline.run.failures import first
+from pipeline.run.job import sendable
 from pipeline.run.recorded import record, recorded_sources
 from pipeline.run.stopping import Stopping
 from pipeline.sessions import CLOSE_WITHIN
@@ -66,6 +67,7 @@ class RunStatus:
     updated: datetime  # when the journal was last written to
     campaign: str
     rows: int | None  # of the input; None: not surveyed
+    to_send: int | None  # of them those that can be sent; None: not surveyed
     delivered: dict[Status, int]  # rows that delivery has settled so far
     begun: int  # rows that may have been sent and are not settled: in flight, or in doubt if the run was killed
     finished: bool  # nothing is left to do
@@ -85,6 +87,7 @@ def status_of(run_dir: Path) -> RunStatus:
         updated=datetime.fromtimestamp(directory.journal.stat().st_mtime, UTC),
         campaign=recovery.header.campaign,
         rows=recovery.header.rows,
+        to_send=sendable(recovery.notes),
         delivered=delivered,
         begun=max(0, _begun(recovery) - sum(delivered.values())),
         finished=recovery.finished,

@@ -1,7 +1,7 @@
 """One run as all its parts see it: what was asked for, where it lies, and its walks over the input."""
 
 import functools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from anyio.abc import ObjectSendStream
 from pipeline.config import Settings, Share
 from pipeline.ledger import lines
 from pipeline.ledger.baseline import Baseline
+from pipeline.ledger.lines import Note
 from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.resubmit import DEFAULT_FORM, Form
 from pipeline.ledger.rundirectory import RunDirectory
@@ -25,6 +26,10 @@ from pipeline.targets import Lookup, Rows, Target
 
 #: Rows of a batch: by fewer each costs more time, by more they take more memory.
 WALK_ROWS: Final = 8_192
+
+
+#: The note in the journal of what the survey found.
+SURVEYED: Final = "surveyed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,12 @@ class Earlier:
     directory: RunDirectory
     recovery: Recovery
     again: tuple[Status, ...] = ()  # rows of these statuses are sent once more
+
+
+def sendable(notes: Iterable[Note]) -> int | None:
+    """How many rows of a run can be sent, by the notes of its journal; None: it was not surveyed."""
+    told = (note.fields.get("to_send") for note in notes if note.event == SURVEYED)
+    return next((count for count in told if isinstance(count, int)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ with something else too. Nobody's destination stands in it, and another user has
 
 import os
 import threading
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, time
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from pipeline.errors import RunError, UsageError
 from pipeline.ledger.summary import Summary
 from pipeline.logs import logger
-from pipeline.records import Outcome, Status
+from pipeline.records import Status
+from pipeline.report.latencies import BOUNDS as FINE
 from pipeline.run.progress import Progress
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 #: Seconds between two writings.
 EVERY: Final = 2.0
 
-#: Upper bounds of the histogram of latencies, in seconds; what is longer stands under +Inf.
+#: Upper bounds of the histogram of latencies, in seconds; what is longer stands under +Inf. Each is one of
+#: the finer ones by which a run counts.
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 _NAMES: Final = "contact_pipeline_"
@@ -42,20 +43,10 @@ class Metrics:
         self._progress = progress
         self._path = path
         self._started = time()
-        self._slower = [0] * (len(BOUNDS) + 1)  # sends by the first bound that they are not above
-        self._seconds = 0.0  # all of their latencies
         self._before = (monotonic(), 0)  # when the rate was told last, and rows sent by then
         self._exit_code: int | None = None  # None: the run goes on
         self._mean: float | None = None  # rows per second while sending; None: not told
         self._failed = False  # whether the last writing failed
-
-    def hear(self, outcomes: Sequence[Outcome]) -> None:
-        """Take in the latencies of rows that were just settled (on the event loop)."""
-        for outcome in outcomes:
-            if outcome.latency_ms is not None:
-                latency = outcome.latency_ms / 1000
-                self._slower[bisect_left(BOUNDS, latency)] += 1
-                self._seconds += latency
 
     def end(self, summary: Summary) -> None:
         """The run has come to its end."""
@@ -105,15 +96,14 @@ class Metrics:
     def _latencies(self) -> "Metric":
         from prometheus_client.core import HistogramMetricFamily
 
-        buckets = []
-        total = 0
-        for bound, number in zip((*BOUNDS, "+Inf"), self._slower.copy(), strict=True):
-            total += number
-            buckets.append((f"{bound}", total))
+        latencies = self._progress.latencies
+        counts, seconds = latencies.counts.copy(), latencies.seconds
+        buckets = [(f"{bound}", sum(counts[: FINE.index(bound) + 1])) for bound in BOUNDS]
+        buckets.append(("+Inf", sum(counts)))
         family = HistogramMetricFamily(
             f"{_NAMES}send_latency_seconds", "From a row's last send to its answer.", labels=self._names()
         )
-        family.add_metric(self._values(), buckets, self._seconds)
+        family.add_metric(self._values(), buckets, seconds)
         return family
 
     def _gauge(self, name: str, words: str, values: Values, label: str = "status") -> "Metric":
@@ -198,7 +188,6 @@ def measured(progress: Progress, path: Path | None) -> Iterator[Metrics | None]:
         raise UsageError("--metrics: needs an extra: pip install 'contact-pipeline[metrics]'") from None
     except OSError as error:
         raise UsageError(f"--metrics {path}: cannot be written: {error.strerror or error}") from None
-    progress.observe = metrics.hear
     stopped = threading.Event()
 
     def work() -> None:

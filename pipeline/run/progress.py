@@ -1,12 +1,18 @@
 """What a run shows of itself while it goes on: one object that the run fills and others look at."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pipeline.records import Outcome, Status
-from pipeline.sessions import Counts
+from pipeline.records import Status
+from pipeline.report.latencies import Latencies
+from pipeline.report.troubles import Troubles
+from pipeline.sessions import Counts, SessionPool
+
+if TYPE_CHECKING:
+    from pipeline.stages.deliver import Deliverer
 
 
 @dataclass(slots=True)
@@ -23,9 +29,32 @@ class Progress:
     surveyed: int = 0  # rows that the survey has seen
     counts: Counter[Status] = field(default_factory=Counter)  # rows settled so far, by screening and delivery
     sessions: Counts = field(default_factory=Counts)
-    open_sessions: int = 0
-    in_flight: int = 0
+    pool: SessionPool[Any] | None = None  # while there is one
+    deliverer: "Deliverer[Any] | None" = None  # while rows are sent
     sent: int = 0  # rows that delivery has settled
-    to_send: int | None = None  # rows that can be sent, once they are known
+    answered: int = 0  # of them those that left
+    to_send: int | None = None  # rows that can be sent, over all resumptions, once they are known
+    stop_by: float | None = None  # when what is in flight is given up, by time.monotonic; None: nobody wants a stop
     lag: Callable[[], int] = int  # rows that delivery has settled and that are not durable yet
-    observe: Callable[[Sequence[Outcome]], None] | None = None  # hears of all rows that delivery settles
+    latencies: Latencies = field(default_factory=Latencies)
+    troubles: Troubles = field(default_factory=Troubles)
+
+    @property
+    def open_sessions(self) -> int:
+        """Sessions that are open now."""
+        return self.pool.open_now if self.pool else 0
+
+    @property
+    def renewing(self) -> int:
+        """Sessions in whose place a new one is being opened."""
+        return self.pool.renewing_now if self.pool else 0
+
+    @property
+    def in_flight(self) -> int:
+        """Calls without an answer now."""
+        return self.deliverer.in_flight if self.deliverer else 0
+
+    @property
+    def allowed(self) -> int:
+        """How many calls may be in flight now: the limit that was found."""
+        return self.deliverer.allowed if self.deliverer else 0

@@ -88,6 +88,7 @@ class Sending:
         """Open a first session, prove the campaign, send, and close all sessions whatever happens. Raises RunError."""
         course, target = self._course, self._job.target
         course.sessions = self._progress.sessions = self._pool.counts
+        self._progress.pool = self._pool
         self._progress.phase = "connecting"
         try:
             with self._stopping.cancelling():
@@ -104,7 +105,6 @@ class Sending:
         finally:
             self._looking.close()
             await self._pool.aclose()
-            self._progress.open_sessions = self._pool.open_now
             course.learnt = (*target.learnt(), *course.learnt)
 
     # --- before the first row ---------------------------------------------------------------------------------------

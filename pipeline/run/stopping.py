@@ -10,20 +10,29 @@ from pipeline.errors import Interrupted
 from pipeline.logs import logger
 
 
+def _later(_: str) -> str:
+    return "as soon as this step is done"
+
+
 class Stopping:
     """Knows the first signal that came, and what a signal does in the present phase of a run."""
 
     def __init__(self) -> None:
         self.received: int | None = None  # number of the first signal that stopped anything
         self._act: Callable[[], None] | None = None
+        self._words: Callable[[str], str] = _later
         self._waiting: int | None = None  # a signal that came while nothing could be stopped
 
     async def watch(self) -> None:
         """React to SIGINT and SIGTERM until cancelled."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
-                logger().warning("run.stopping", signal=number.name)
+                logger().warning("run.stopping", signal=number.name, doing=self.words(number))
                 self.signal(int(number))
+
+    def words(self, number: int) -> str:
+        """What a signal does in the present phase."""
+        return self._words("Ctrl-C" if number == signal.SIGINT else "the signal")
 
     def signal(self, number: int) -> None:
         """React to one signal."""
@@ -34,16 +43,19 @@ class Stopping:
         self._act()
 
     @contextmanager
-    def acting(self, act: Callable[[], None]) -> Iterator[None]:
-        """Within the block a signal calls `act`; one that came before does so at once."""
+    def acting(self, act: Callable[[], None], words: Callable[[str], str] | None = None) -> Iterator[None]:
+        """Within the block a signal calls `act`; one that came before does so at once. `words` tell what it does, given
+        what another one is called.
+        """
         self._act = act
+        self._words = words or (lambda _: "breaking this step off")
         if self._waiting is not None:
             self.received, self._waiting = self._waiting, None
             act()
         try:
             yield
         finally:
-            self._act = None
+            self._act, self._words = None, _later
 
     @contextmanager
     def cancelling(self) -> Iterator[None]:

@@ -95,6 +95,7 @@ class TakingBack:
         self._counts: Counter[Status] = Counter()
         self._pool = job.pool()
         course.sessions = progress.sessions = self._pool.counts
+        progress.pool = self._pool
 
     @property
     def unsettled(self) -> int:

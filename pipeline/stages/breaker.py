@@ -10,6 +10,7 @@ only count towards the outage.
 
 from collections.abc import Awaitable, Callable
 from random import Random
+from typing import Protocol
 
 import anyio
 
@@ -24,12 +25,26 @@ LONGEST_PAUSE = 30.0
 QUIET = 30.0
 
 
+class Listener(Protocol):
+    """Hears of trouble, to tell a person."""
+
+    def failed(self, reason: str, *, row: bool, lasts: float) -> None:
+        """No answer came; `row`: a row is in doubt for it. In `lasts` seconds the outage has lasted too long."""
+
+    def waits(self, seconds: float, *, asked: bool) -> None:
+        """The next try comes after so many seconds; `asked`: because the target wants it so."""
+
+    def over(self) -> None:
+        """Answers come again."""
+
+
 class Breaker:
     """Shared by all workers of a run. `outage` is how long nothing may get through, in seconds."""
 
     __slots__ = (
         "_counted_until",
         "_failures",
+        "_listener",
         "_outage",
         "_quiet_until",
         "_random",
@@ -40,8 +55,9 @@ class Breaker:
         "open",
     )
 
-    def __init__(self, outage: float, stopping: anyio.Event, random: Random) -> None:
+    def __init__(self, outage: float, stopping: anyio.Event, random: Random, listener: Listener | None = None) -> None:
         self.open = False
+        self._listener = listener
         self._outage = outage
         self._stopping = stopping
         self._random = random
@@ -63,6 +79,8 @@ class Breaker:
             self._failures = 0
             self._since = None
             self.open = False
+            if self._listener is not None:
+                self._listener.over()
             self.relieve()
 
     def relieve(self) -> None:
@@ -83,6 +101,9 @@ class Breaker:
             if now >= self._quiet_until:  # a row here and there must not fill the log
                 self._quiet_until = now + QUIET
                 logger().warning("target.no_answer", reason=error.reason)
+        if self._listener is not None:
+            lasts = self._since + self._outage - now
+            self._listener.failed(error.reason, row=isinstance(error, OutcomeUnknown), lasts=lasts)
         asked = (error.retry_after or 0.0) if isinstance(error, NotDelivered) else 0.0
         if now - self._since >= self._outage:
             raise TargetUnreachable(
@@ -101,7 +122,10 @@ class Breaker:
         """
         wanted = max(least or 0.0, self._grown() * (0.5 + self._random.random() / 2))
         left = self._outage if self._since is None else self._since + self._outage - anyio.current_time()
-        return max(0.0, min(wanted, left))
+        pause = max(0.0, min(wanted, left))
+        if self._listener is not None:
+            self._listener.waits(pause, asked=bool(least))
+        return pause
 
     def _grown(self) -> float:
         return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10)) if self._failures else 0.0
@@ -113,10 +137,12 @@ class Breaker:
         TargetUnreachable as `failed` does. When the run stops it returns at once.
         """
         await self._turn.acquire()
+        again = False
         try:
             while self.open and not self._stopping.is_set():
-                if self._failures > 1 and await self.stopped_within(self.pause()):
+                if (again or self._failures > 1) and await self.stopped_within(self.pause()):
                     break
+                again = True
                 try:
                     await probe()
                 except (NotDelivered, OutcomeUnknown) as error:

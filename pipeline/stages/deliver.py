@@ -39,7 +39,7 @@ from pipeline.errors import (
 )
 from pipeline.records import Outcome, Status
 from pipeline.sessions import Lease, SessionPool
-from pipeline.stages.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from pipeline.stages.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker, Listener
 from pipeline.stages.encode import Body
 from pipeline.stages.flight import Flight
 from pipeline.stages.queue import Row
@@ -71,6 +71,7 @@ class Deliverer(Generic[H]):
         wall_clock: Callable[[], float],
         random: Random,
         clock: Callable[[], float] = anyio.current_time,
+        troubles: Listener | None = None,
     ) -> None:
         self._terms = terms
         self._target = target
@@ -82,7 +83,7 @@ class Deliverer(Generic[H]):
         self._calls = settings.sessions * settings.calls_per_session
         self._clock = clock
         self._stopping = anyio.Event()
-        self._breaker = Breaker(settings.outage, self._stopping, random)
+        self._breaker = Breaker(settings.outage, self._stopping, random, troubles)
         self._traffic = Traffic(
             self._calls, rate=settings.rate, adaptive=settings.adaptive, clock=clock, stopped=self._stopping
         )
@@ -125,6 +126,11 @@ class Deliverer(Generic[H]):
     def in_flight(self) -> int:
         """Requests whose answer is awaited now."""
         return self._traffic.in_flight
+
+    @property
+    def allowed(self) -> int:
+        """How many there may be now."""
+        return self._traffic.allowed
 
     # --- rows -------------------------------------------------------------------------------------------------------
 

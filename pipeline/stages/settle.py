@@ -14,7 +14,7 @@ import anyio.to_thread
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from pipeline.ledger.journal import Journal
-from pipeline.records import Outcome, Status
+from pipeline.records import UNSENT, Outcome, Status
 from pipeline.stages.encode import Slice
 
 #: With so many outcomes not yet durable, workers wait for the disk.
@@ -25,9 +25,6 @@ BACKLOG_LIMIT: Final = 50_000
 PAUSE: Final = 0.02
 
 _STATUS: Final = attrgetter("status")
-
-#: Why a row of a slice that was begun is pending.
-UNSENT: Final = "the run stopped before it was sent"
 
 
 @dataclass(frozen=True, slots=True)

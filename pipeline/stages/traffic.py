@@ -35,6 +35,11 @@ class Traffic:
         self._ended = False  # no row will come any more
         self.in_flight = 0  # requests whose answer is awaited
 
+    @property
+    def allowed(self) -> int:
+        """How many may be in flight now."""
+        return self._limit.allowed
+
     # --- rows that wait ---------------------------------------------------------------------------------------------
 
     def add(self, begun: Begun) -> None:

@@ -110,6 +110,7 @@ def test_check_shows_what_it_found(command: Command, configured: Configured) -> 
         "  1  duplicate",
         "  3  pending",
         "  5  rows in all",
+        "Send them with: contact-pipeline import list.csv --config config.toml --delimiter ,",
         "Reasons:",
         "  1  sms: column 'mobile': not a valid number: has no digits (first in list.csv, line 4)",
         "  1  the same key as an earlier row (first in list.csv, line 6)",

@@ -33,14 +33,21 @@ EXIT_CODES = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "130", "143")
 
 #: Modules in which reasons are made constants of.
 REASONS = {
-    "pipeline.records": ("TAKING_BACK", "TAKEN_BACK", "UPDATE_UNANSWERED", "NOT_THERE", "NOT_ADDED", "WAS_UPDATED"),
+    "pipeline.records": (
+        "TAKING_BACK",
+        "TAKEN_BACK",
+        "UNSENT",
+        "UPDATE_UNANSWERED",
+        "NOT_THERE",
+        "NOT_ADDED",
+        "WAS_UPDATED",
+    ),
     "pipeline.ledger.files": ("NOT_ATTEMPTED", "OTHERS"),
     "pipeline.ledger.recovery": ("UNANSWERED",),
     "pipeline.ledger.resubmit": ("UNMENDED", "LOST", "HIDDEN"),
     "pipeline.run.known": ("SAME", "LISTED", "OTHER", "UNSURE", "DOUBTED"),
     "pipeline.run.reconciling": ("LISTED", "CHANGED", "NO_ANSWER", "AGAIN"),
     "pipeline.run.taking_back": ("AGAIN", "UNTOLD"),
-    "pipeline.stages.settle": ("UNSENT",),
 }
 
 #: How targets, lines and sessions say what became of a call; all of it can stand behind a row, or end a command.

@@ -374,7 +374,7 @@ def test_the_plan_is_asked_on_the_terminal_behind_the_pipe(
     service = serve()
     with pipe(LIST.encode()) as stdin:
         screen = Screen("import", "-", "--config", str(configured(service)), stdin=stdin.fileno())
-        screen.type(answer, after=b"Send 3 rows? [y/N] ")
+        screen.type(answer, after=b"? [y/N] ")
         ended, shown = screen.end()
     assert ended == code, shown
     assert len(service.contacts()) == sent
@@ -386,7 +386,7 @@ def test_a_list_can_be_typed(serve: Serve, configured: Configured) -> None:
     service = serve()
     screen = Screen("import", "-", "--config", str(configured(service)))
     screen.type(LIST.encode() + b"\x04", after=b"The list is read from this terminal: end it with Ctrl-D.")
-    screen.type(b"y\n", after=b"Send 3 rows? [y/N] ")
+    screen.type(b"y\n", after=b"? [y/N] ")
     ended, shown = screen.end()
     assert ended == 1, shown
     assert len(service.contacts()) == 3

@@ -1,10 +1,13 @@
 """The command on a terminal: it shows the plan, asks, and draws its progress."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,13 +22,17 @@ Serve = Callable[..., RunningSimulator]
 Configured = Callable[..., Path]
 
 
-def on_terminal(answer: bytes | None, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output and what the terminal showed; `answer` is typed when the question stands there."""
+def on_terminal(
+    answer: bytes | None, *arguments: str, interrupt: bytes | None = None, term: str = "xterm"
+) -> tuple[int, str, str]:
+    """Exit code, standard output and what the terminal showed; `answer` is typed when the question stands there, and
+    SIGINT comes when `interrupt` does.
+    """
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "pipeline", *arguments],
         stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, start_new_session=True,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+        env=os.environ | {"TERM": term, "COLUMNS": "100"},
     ) as process:  # fmt: skip
         os.close(theirs)
         shown = b""
@@ -37,6 +44,9 @@ def on_terminal(answer: bytes | None, *arguments: str) -> tuple[int, str, str]:
             if not read:
                 break
             shown += read
+            if interrupt is not None and interrupt in shown:
+                process.send_signal(signal.SIGINT)
+                interrupt = None
             if answer is not None and b"[y/N] " in shown:
                 os.write(ours, answer)
                 answer = None
@@ -71,13 +81,38 @@ def test_the_plan_is_shown_and_yes_sends(serve: Serve, configured: Configured) -
         "By channel: sms 2, email 2.",
         '  - sms to [number]: "Hi Ann"',
         "    email to [mail]: the campaign's own text",
-        "Send 3 rows? [y/N]",
+        f"Send 3 rows to campaign 11111111-1111-4111-8111-111111111111 at {urlsplit(service.url).netloc}? [y/N] ",
     ):
         assert part in shown
     assert "555" not in shown, "destinations are masked"
     assert "\x1b[" in shown, "progress is drawn"
     assert out.splitlines()[-1].startswith("Run: runs")
     assert len(service.contacts()) == 3
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_a_run_is_shown_and_stopped(serve: Serve, configured: Configured, term: str) -> None:
+    rows = [f"{number},Ann,416555{number:04},ann{number}@example.com" for number in range(1, 9_000)]
+    Path("list.csv").write_text("customer_id,first_name,mobile,email\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    config = str(configured(serve(latency=0.02)))
+    code, out, shown = on_terminal(
+        None, "import", "list.csv", "--config", config, "--yes", interrupt=b"rows/s", term=term
+    )
+    assert code == 130
+    flat = " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).split())
+    for part in (
+        r"sending.* [\d,]+ of 8,999 rows",
+        r"accepted [\d,]+",
+        r"latency p50 [\d.]+ ms, p95 [\d.]+ ms",
+        r"sessions \d",
+        r"in flight \d+ of \d+",
+        r"finishing \d+ calls? in flight, at most 20 s; Ctrl-C again to wait for nothing",
+    ):
+        assert re.search(part, flat), part
+    assert "555" not in shown
+    assert ("\x1b[" in shown) == (term == "xterm"), "a terminal that moves no cursor is given plain lines"
+    assert re.search(r"^Go on with: contact-pipeline resume runs/", out, re.MULTILINE)
+    assert "Traceback" not in shown
 
 
 def test_anything_but_yes_sends_nothing(serve: Serve, configured: Configured) -> None:

@@ -1,7 +1,7 @@
 """The texts that a person reads, made from values: progress, plan, summary, numbers."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,56 +10,9 @@ from pipeline.cli.options import as_given, recorded
 from pipeline.ledger.summary import Seconds, Sessions, Summary
 from pipeline.records import Status
 from pipeline.report.plan import plan, read
-from pipeline.report.progress import Meter
 from pipeline.report.summary import summary
 from pipeline.report.text import rate, rows, safe, span, tally
 from pipeline.stages.survey import Example, Survey
-
-
-@dataclass
-class Run:
-    phase: str = "starting"
-    rows: int | None = None
-    surveyed: int = 0
-    counts: Counter[Status] = field(default_factory=Counter)
-    open_sessions: int = 0
-    in_flight: int = 0
-    sent: int = 0
-    to_send: int | None = None
-
-
-def test_progress_follows_the_run() -> None:
-    now = 0.0
-    run = Run()
-    meter = Meter(run, clock=lambda: now)
-    assert meter.read().line() == "starting"
-    run.phase, run.surveyed = "surveying", 1000
-    assert meter.read().line() == "surveying: 1,000 rows"
-    now, run.surveyed = 1.0, 51_000
-    assert meter.read().line() == "surveying: 51,000 rows, 50,000 rows/s"
-    run.phase, run.rows, run.to_send = "sending", 60_000, 50_000
-    run.counts = Counter({Status.INVALID: 10_000})
-    assert meter.read().line() == "sending: 10,000 of 60,000 rows; invalid 10,000"
-    now, run.sent, run.open_sessions, run.in_flight = 3.0, 200, 8, 7
-    run.counts[Status.ACCEPTED] += 200
-    assert meter.read().line() == (
-        "sending: 10,200 of 60,000 rows, 100 rows/s, 8 min 18 s left; accepted 200, invalid 10,000; "
-        "sessions 8, in flight 7"
-    )
-
-
-def test_the_rate_is_that_of_the_last_seconds() -> None:
-    now = 0.0
-    run = Run(phase="sending", rows=10_000, to_send=10_000)
-    meter = Meter(run, clock=lambda: now)
-    rates = []
-    for second in range(40):
-        now = float(second)
-        run.sent += 100 if second < 20 else 0
-        rates.append(meter.read().rate)
-    assert rates[15] == pytest.approx(100)
-    assert rates[39] == 0
-    assert meter.read().left is None
 
 
 @pytest.mark.parametrize(
