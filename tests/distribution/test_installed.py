@@ -55,9 +55,9 @@ def locked(*extras: str) -> str:
         found.add(name := canonicalize_name(requirement.name))
         for each in map(Requirement, requires(name) or ()):
             told = [{"extra": extra} for extra in ("", *requirement.extras)]
-            if each.marker is None or any(map(each.marker.evaluate, told)):
-                if each.extras or canonicalize_name(each.name) not in found:
-                    wanted.append(each)
+            new = each.extras or canonicalize_name(each.name) not in found
+            if new and (each.marker is None or any(map(each.marker.evaluate, told))):
+                wanted.append(each)
     return "".join(entry for name, entry in entries if name in found)
 
 
@@ -84,7 +84,8 @@ class Machine:
             pytest.skip(f"what the package requires could not be installed: {done.stderr.strip()[-300:]}")
         done = self.pip(*quick, "--no-deps", "--no-index", "--force-reinstall", wheel)
         assert done.returncode == 0, done.stderr
-        assert (done := self.pip("check")).returncode == 0, done.stdout
+        done = self.pip("check")
+        assert done.returncode == 0, done.stdout
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a program there: it is found in the environment, and knows nothing of ours."""
