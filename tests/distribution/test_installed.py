@@ -20,7 +20,7 @@ from xlsxwriter import Workbook
 from pipeline.simulator import OncSettings, running
 
 #: Fetching and installing what the package requires may take so long, in seconds.
-INSTALLS_WITHIN = 300
+INSTALLS_WITHIN = 600
 
 #: Imports all there is but the simulator, and says where the package lies.
 IMPORT_ALL = """
