@@ -48,6 +48,10 @@ def test_the_table_of_two_rounds(tmp_path: Path) -> None:
     assert (told["rows"], told["rounds"], told["connections"]) == (200, 2, 4)
     assert 900 < told["message_bytes"] < 1100
     assert {"commit", "date", "processor", "python", "conditions"} <= set(told)
+    installed = told["install"]
+    assert installed["packages"] > 20
+    assert 0 < installed["wheel_bytes"] < installed["installed_bytes"]
+    assert installed["import_cpu_seconds"] > installed["help_cpu_seconds"] > 0
     assert list(tmp_path.iterdir()) == [], "lists and runs are deleted"
 
 

@@ -151,5 +151,5 @@ def _missing(error: ModuleNotFoundError) -> Exception:
     from pipeline.errors import UsageError
 
     if (error.name or "").partition(".")[0] in _EXTRA:
-        return UsageError("The simulator is an extra: install contact-pipeline[simulator].")
+        return UsageError("The simulator is an extra: pip install 'contact-pipeline[simulator]'")
     return error

@@ -5,7 +5,8 @@ where the machine has two; all have as many connections and send the same messag
 several rounds. Our import is the command, from file to durable ledger, with everything on: survey, validation, session
 pool, deadlines, retries, journal; the canary alone is off, since a server of fixed answers has nothing to read back.
 Its speed is told twice, while sending and from the start of the process to its end. Peers only send what needs no
-checking, and fewer rows, since they are slower; their speed is that while sending.
+checking, and fewer rows, since they are slower; their speed is that while sending. Below stands what the core install
+takes: size, and the processor's time to import the package and to answer `--help`.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import wire
-from rig import cores, exchanges, importing, nginx, people, tables, tools, wrk
+from rig import cores, exchanges, importing, install, nginx, people, tables, tools, wrk
 from rig.peers import PEERS, Peers
 from rig.rounds import Figures, Taken, Unavailable, Way, measured
 
@@ -139,7 +140,7 @@ def main() -> None:
         place = Path(directory)
         with nginx.serving(recording, place) as url:
             figures = measured(ways(options, recording, url, place), options.rounds)
-    rows = told(figures)
+    rows, installed = told(figures), install.told()
     settings = {
         "rows": options.rows,
         "rounds": options.rounds,
@@ -148,12 +149,14 @@ def main() -> None:
         "conditions": conditions,
     }
     if options.json:
-        print(json.dumps({**here(), **settings, "table": rows}, indent=2))
+        print(json.dumps({**here(), **settings, "table": rows, "install": installed}, indent=2))
     else:
-        show(rows, settings, markdown=options.markdown)
+        show(rows, settings, installed, markdown=options.markdown)
 
 
-def show(rows: list[dict[str, object]], settings: dict[str, object], *, markdown: bool) -> None:
+def show(
+    rows: list[dict[str, object]], settings: dict[str, object], installed: dict[str, float], *, markdown: bool
+) -> None:
     """Print the table and what it rests on."""
     where = here()
     print(
@@ -161,10 +164,12 @@ def show(rows: list[dict[str, object]], settings: dict[str, object], *, markdown
         f"{settings['rows']:,} rows, {settings['message_bytes']:,} bytes each, "
         f"{settings['connections']} connections, median of {settings['rounds']}; {settings['conditions']}.\n"
     )
-    print((tables.markdown if markdown else tables.text)(*shown(rows)))
+    table = tables.markdown if markdown else tables.text
+    print(table(*shown(rows)))
     for row in rows:
         if "missing" in row:
             print(f"\n{row['name']} could not be measured: {row['missing']}")
+    print(f"\n{table(*install.shown(installed))}")
     if not markdown:
         print("\nthe goals: our import 0.5 x wrk while sending, 0.4 x as a whole")
 

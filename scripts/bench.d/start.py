@@ -6,26 +6,13 @@ package and of all that it requires, without extras.
 """
 
 import argparse
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections import Counter
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from time import monotonic
 
-from rig import cores, exchanges, importing, people, service, tables
-
-NAME = re.compile(r"[\w.-]+")
-
-
-def help_answers() -> float:
-    """Seconds until `--help` has answered."""
-    began = monotonic()
-    subprocess.run([*importing.COMMAND, "--help"], check=True, stdout=subprocess.DEVNULL, env=importing.environment())  # noqa: S603
-    return monotonic() - began
+from rig import cores, exchanges, importing, install, people, service, tables
 
 
 def first_row(recording: exchanges.Recording, place: Path) -> tuple[float, float]:
@@ -50,28 +37,6 @@ def import_times(recording: exchanges.Recording, place: Path) -> Counter[str]:
     return Counter({package: microseconds / 1e6 for package, microseconds in spent.items()})
 
 
-def sizes() -> Counter[str]:
-    """Bytes of the package and of all that it requires, by distribution."""
-    found: Counter[str] = Counter()
-    wanted = ["contact-pipeline"]
-    while wanted:
-        name = wanted.pop()
-        key = re.sub(r"[-_.]+", "-", name).lower()
-        if key in found:
-            continue
-        try:
-            told = distribution(name)
-        except PackageNotFoundError:
-            continue  # for another system, or another version of Python
-        files = [Path(str(file.locate())) for file in told.files or ()]
-        if key == "contact-pipeline":  # installed in place
-            files = list((Path(__file__).parents[2] / "pipeline").rglob("*"))
-        found[key] = sum(file.stat().st_size for file in files if file.is_file() and file.suffix != ".pyc")
-        required = (each for each in told.requires or () if "extra ==" not in each)
-        wanted += [match[0] for match in map(NAME.match, required) if match]
-    return found
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="scripts/bench start", description=__doc__)
@@ -84,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-start-") as directory:
         place = Path(directory)
         people.write(place / "list.csv", options.rows)
-        helped = [help_answers() for _ in range(options.rounds)]
+        helped = [install.seconds(install.HELP) for _ in range(options.rounds)]
         firsts, ends = zip(*(first_row(recording, place) for _ in range(options.rounds)), strict=True)
         spent = import_times(recording, place)
     rows = [
@@ -97,7 +62,7 @@ def main() -> None:
     ]
     print(conditions)
     print(tables.text(["seconds", "median", "least", "most", "goal"], rows))
-    size = sizes()
+    size = install.sizes()
     print()
     costs = [[name, f"{seconds * 1000:,.0f}"] for name, seconds in spent.most_common(options.top)]
     print(tables.text(["imports of an import", "ms"], [*costs, ["in all", f"{sum(spent.values()) * 1000:,.0f}"]]))

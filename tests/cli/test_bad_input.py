@@ -277,7 +277,7 @@ def test_simulator_without_its_extra() -> None:
         [sys.executable, "-c", code, "simulate"], capture_output=True, text=True, check=False, timeout=30
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "The simulator is an extra: install contact-pipeline[simulator].\n"
+    assert ended.stderr == "The simulator is an extra: pip install 'contact-pipeline[simulator]'\n"
 
 
 @pytest.mark.parametrize("fault", ["explode", "cut:every=0", "cut:nonsense=1"])

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import kubernetes_validate
 import polars as pl
 import pytest
 import yaml
@@ -262,6 +263,15 @@ def test_kubernetes_follows_the_exit_codes(job: dict[str, Any]) -> None:
     assert set(used) == {"/lists", "/config", "/runs"}
     environment = {each["name"]: each.get("value") for each in container["env"]}
     assert environment["CONTACT_PIPELINE_STATE"].startswith("/runs/")
+
+
+@pytest.mark.parametrize("version", ["1.31", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("resource", [JOB, CRONJOB], ids=["job", "cronjob"])
+def test_kubernetes_takes_them(resource: dict[str, Any], version: str) -> None:
+    """By the schemas of its releases: the first in which podFailurePolicy is settled, and the last that is known."""
+    kubernetes_validate.validate(resource, version, strict=True)
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(resource | {"spec": resource["spec"] | {"nonsense": 1}}, version, strict=True)
 
 
 def test_the_cron_job_is_the_job_on_a_schedule() -> None:

@@ -1,4 +1,4 @@
-"""The workflows in configs/ci: their commands are run as they stand, and GitHub's is linted."""
+"""The workflows in configs/ci: their commands are run as they stand, schemas take them, and GitHub's is linted."""
 
 import os
 import re
@@ -74,6 +74,25 @@ def test_a_target_out_of_reach_is_tried_again(desk: Path, times: str, code: int,
     stand_in.chmod(0o700)
     assert bash(scripts("github.yml")[1], stand_in.parent, TIMES=times) == code
     assert len(Path("calls").read_text().splitlines()) == calls
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "word"),
+    [("github.yml", "github-workflows", "runs-on"), ("gitlab-ci.yml", "gitlab-ci", "exit_codes")],
+)
+def test_the_schema_takes_it(tmp_path: Path, name: str, schema: str, word: str) -> None:
+    """The schemas are those that editors use; they come with check-jsonschema."""
+
+    def judged(workflow: Path) -> tuple[int, str]:
+        command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", workflow]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        return ended.returncode, ended.stdout
+
+    assert judged(CI / name) == (0, "ok -- validation done\n")
+    (tmp_path / name).write_text((CI / name).read_text().replace(word, "nonsense"))
+    code, said = judged(tmp_path / name)
+    assert code == 1
+    assert "nonsense" in said, "it does find something"
 
 
 def test_actionlint_finds_nothing(tmp_path: Path) -> None:

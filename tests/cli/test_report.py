@@ -10,6 +10,7 @@ import pytest
 from cli.kit import LIST, Ended
 from hypothesis import given
 from hypothesis import strategies as st
+from junitparser import JUnitXml
 from lxml import etree
 
 from pipeline.records import Status
@@ -149,6 +150,11 @@ def test_test_cases(command: Command, serve: Serve, configured: Configured, desk
     assert skipped.tag == "skipped"
     properties = {each.get("name"): each.get("value") for each in root.iter("property")}
     assert (properties["rows"], properties["accepted"], properties["invalid"]) == ("5", "3", "1")
+    [read] = JUnitXml.fromfile("run/report.xml")
+    told = (read.tests, read.failures, read.errors, read.skipped)
+    read.update_statistics()  # counted by the parser itself
+    assert (read.tests, read.failures, read.errors, read.skipped) == told == (4, 1, 0, 1)
+    assert [(case.classname, case.name) for case in read] == list(cases)
     ended = command("report", "run", "--format", "junit", "--output", "again.xml")
     assert (ended.code, ended.out, Path("again.xml").read_bytes()) == (0, "", Path("run/report.xml").read_bytes())
 

@@ -35,12 +35,16 @@ class Office:
         workbook: bool = False,
         saves: str = ",",
         encoding: str = "utf-8",
+        texts: int = 0,
     ) -> Path:
         """Open a CSV, perhaps save it as a workbook and open that, and save it as a CSV again.
 
-        `special` is "Detect special numbers": dates, amounts and the like. `saves` is the delimiter that is saved.
+        `special` is "Detect special numbers": dates, amounts and the like. `saves` is the delimiter that is saved. Of
+        so many columns as `texts` every cell is opened as text.
         """
-        read = f"CSV:{ord(delimiter)},34,76,1,,{LANGUAGES[language]},false,{str(special).lower()},false,false,false"
+        columns = "/".join(f"{column}/2" for column in range(1, texts + 1))
+        habits = f"{LANGUAGES[language]},false,{str(special).lower()},false,false,false"
+        read = f"CSV:{ord(delimiter)},34,76,1,{columns},{habits}"
         if workbook:
             path, read = self._convert(path, into, "xlsx", read), "Calc MS Excel 2007 XML"
         text = f"{ord(saves)},34,{ENCODINGS[encoding]},1,,0,false,true,true,false,false"

@@ -133,3 +133,20 @@ def test_mended_in_a_spreadsheet_it_completes_the_job(
     ended = command("import", mended, *given, "--run-dir", "runs/second")
     assert ended.code == 0, ended.out + ended.err
     assert people(service) == MENDED
+
+
+def test_a_ledger_opened_as_text_holds_what_it_held(tmp_path: Path, office: Office) -> None:
+    """As the README says; opened as it comes, telephone numbers lose their plus and formulas are run."""
+    settled = {0: ("invalid", "=1+1", "=x"), 1: ("invalid", "0416", None)}
+    write_ledger(tmp_path, [screened(0, 6, settled=settled)], None, SETTINGS, CONTACTS)
+    (tmp_path / "out").mkdir()
+
+    def opened(texts: int) -> pl.DataFrame:
+        saved = office.saved(tmp_path / "ledger.csv", tmp_path / "out", texts=texts)
+        return pl.read_csv(saved, infer_schema=False).fill_null("")
+
+    ledger = pl.read_csv(tmp_path / "ledger.csv", infer_schema=False).fill_null("")
+    assert opened(texts=ledger.width).equals(ledger)
+    guessed = opened(texts=0)
+    assert guessed["sms"].to_list() == [number.removeprefix("+") for number in ledger["sms"]]
+    assert guessed["reason"].to_list()[:2] == ["2", "416"]
