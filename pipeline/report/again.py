@@ -3,7 +3,7 @@
 import json
 import shlex
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,41 +26,50 @@ def command(*words: str | Path) -> str:
 
 def import_resubmit(directory: RunDirectory) -> str:
     """The import of the rows that were mended."""
-    return command("import", directory.resubmit, *_options(_called(directory), _KEPT))
+    return command("import", directory.resubmit, *options(_record(directory)))
 
 
 def import_checked(directory: RunDirectory) -> str | None:
     """The import of what was checked; None: it came by standard input, or it is not known how it was called."""
-    called = _called(directory)
+    record = _record(directory)
+    called = _called(record)
     sources = [word for option, word in called if not option]
     if not sources or "-" in sources:
         return None
-    return command("import", *sources, *_options(called, (*_KEPT, *_OF_SOURCES)))
+    return command("import", *sources, *options(record, (*_KEPT, *_OF_SOURCES)))
 
 
-def _options(called: Sequence[tuple[str, str]], kept: Sequence[str]) -> list[str]:
-    """Those that are kept, and what is to be filled in."""
-    words = [word for option, value in called if option in kept for word in (option, value)]
+def options(record: Mapping[str, Any], kept: Sequence[str] = _KEPT) -> list[str]:
+    """Those of a run, by its run.toml, that a further command on the same list is given too, and what is to be filled
+    in.
+    """
+    words = [word for option, value in _called(record) if option in kept for word in (option, value)]
     return words if "--config" in words else ["--config", "FILE", *words]
 
 
-def _called(directory: RunDirectory) -> list[tuple[str, str]]:
+def _record(directory: RunDirectory) -> dict[str, Any]:
+    try:
+        return tomllib.loads(directory.settings.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _called(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How the run was called: options with their values, and words without an option ("")."""
     try:
-        tables = tomllib.loads(directory.settings.read_text(encoding="utf-8"))
-        words = shlex.split(str(tables.get("run", {}).get("command", "")))
-    except (OSError, ValueError):
+        words = shlex.split(str(record.get("run", {}).get("command", "")))
+    except ValueError:  # of an earlier version, which did not quote
         return []
     return [
-        (option, _setting(value, tables) if option == "--set" else value)
+        (option, _setting(value, record) if option == "--set" else value)
         for option, value in _parsed(words[2:])  # behind the names of the program and of its command
     ]
 
 
-def _setting(given: str, tables: dict[str, Any]) -> str:
+def _setting(given: str, record: Mapping[str, Any]) -> str:
     """A setting with its value, which stands among the run's unless it is a secret: then dots are left for it."""
     key = given.partition("=")[0]
-    value: Any = tables.get("settings", {})
+    value: Any = record.get("settings", {})
     for name in key.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     if isinstance(value, bool | int | float):

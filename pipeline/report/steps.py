@@ -3,11 +3,10 @@
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from pipeline.records import MENDABLE, Status
-from pipeline.report import explain
+from pipeline.report import again, explain
 from pipeline.report.digest import Digest
 
 #: What `resume --again` sends once more.
@@ -16,9 +15,6 @@ _AGAIN: Final = (Status.FAILED, Status.REJECTED)
 
 #: So many sources are named in a command.
 _NAMED: Final = 5
-
-#: What a further command on the same list is given too; values of `--set` are not on record.
-_KEPT: Final = ("--config", "--set", "--campaign-id", "--wave")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +91,11 @@ def _concerns(counts: Mapping[Status, int]) -> Callable[[str], bool]:
 
 def _filling(digest: Digest) -> Callable[[str], str]:
     """Puts in place of RUN_DIR, FILE, SOURCE and the statuses what they are for this run, where that is known."""
-    options = _options(digest.record["run"]["command"]) if digest.record else []
     sources = [source["name"] for source in digest.record.get("source", ())]
     known = {
         "failed,rejected": ",".join(status for status in _AGAIN if digest.counts.get(status)),
         "RUN_DIR": shlex.quote(digest.run_dir) if digest.run_dir else "",
-        "--config FILE": shlex.join(options) if "--config" in options else "",
+        "--config FILE": shlex.join(again.options(digest.record)),
         "SOURCE": shlex.join(sources) if len(sources) <= _NAMED else "",
     }
 
@@ -110,14 +105,3 @@ def _filling(digest: Digest) -> Callable[[str], str]:
         return text
 
     return fill
-
-
-def _options(command: str) -> list[str]:
-    """Those of a command on record that are _KEPT, each name followed by its value."""
-    try:
-        given = shlex.split(command)
-    except ValueError:  # of an earlier version, which did not quote
-        given = command.split()
-    apart = [part for each in given for part in (each.split("=", 1) if each.startswith(_KEPT) else [each])]
-    pairs = pairwise(apart)
-    return [part for name, value in pairs if name in _KEPT for part in (name, value)]
