@@ -46,6 +46,7 @@ class UnknownTopicError(Exception):
     """Nothing, or more than one thing, may be meant; the text says which are near."""
 
 
+@cache
 def topics() -> tuple[Topic, ...]:
     """All there are, by kind."""
     tables = tomllib.loads(files("pipeline.report").joinpath("topics.toml").read_text(encoding="utf-8"))
