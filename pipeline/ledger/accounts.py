@@ -8,10 +8,14 @@ from typing import Final
 
 import polars as pl
 
-from pipeline.ledger.state import FOUND, State, joined, packed, packed_ids
+from pipeline.ledger.state import FOUND, State, packed, packed_id, packed_ids
 from pipeline.records import NOT_THERE, TAKEN_BACK, TAKING_BACK, UPDATE_UNANSWERED, WAS_UPDATED, Status
 
 _AT_ONCE: Final = 8192  # contacts in one statement
+
+#: Accepted contacts are put down so many at a time, in order of their ids: the more there are, the more of them go into
+#: each page of the table, and the less of it SQLite has to hold.
+_GATHERED: Final = 1 << 16
 
 #: Where the contacts lie in the bytes that _ACCEPTED is given: the numbers below _AT_ONCE.
 _PLACES: Final = "CREATE TEMP TABLE IF NOT EXISTS places (place INTEGER PRIMARY KEY)"
@@ -40,7 +44,9 @@ def account(state: State, run: int, now: float) -> Iterator["Account"]:
         database.execute("DELETE FROM slices WHERE run = ?", (run,))
         since = row[0] if row is not None else None
         backwards = since is not None and now * 1000 < since  # a clock that was set tells nothing
-        yield Account(database, run, None if backwards else since)
+        taken = Account(database, run, None if backwards else since)
+        yield taken
+        taken.put_down()
 
 
 class Account:
@@ -52,6 +58,7 @@ class Account:
         self._database = database
         self._run = run
         self._since = since
+        self._accepted: list[pl.DataFrame] = []  # contact_id and content of 16 bytes each, still to be put down
         database.execute(_PLACES)
         database.execute(_COUNTED, (_AT_ONCE,))
 
@@ -74,16 +81,15 @@ class Account:
         # What was taken back, or proved not to be there, an earlier account of this run may have called accepted.
         gone = ledger.filter(pl.col("reason").is_in([TAKING_BACK, TAKEN_BACK, NOT_THERE]))
         ours = [(each, self._run) for each in packed_ids(gone["contact_id"])]
-        self._database.executemany("DELETE FROM contacts WHERE id = ? AND run = ?", ours)
-        # Sorted, they go into the pages of the table one after the other.
-        inserted = accepted.select("contact_id", "content").sort("contact_id", maintain_order=True)
-        for some in inserted.iter_slices(_AT_ONCE):
-            both = joined(some["contact_id"]), joined(some["content"])
-            # Bytes that are not 16 each would put every contact behind them down with another's content.
-            assert [len(each) for each in both] == [16 * some.height] * 2
-            self._database.execute(_ACCEPTED, (*both, self._run, some.height))
         # What was updated and is not known any more was deleted since, and what cannot be updated may well be gone.
         ids, contents = packed(ledger.filter((pl.col("status") == Status.ACCEPTED.value) & changed))
+        # Of all that is put down here, these and updates alone may touch a contact that another row has brought.
+        if ours:
+            self.put_down()
+        self._database.executemany("DELETE FROM contacts WHERE id = ? AND run = ?", ours)
+        self._accepted.append(accepted.select(packed_id("contact_id"), pl.col("content").str.decode("hex")))
+        if ids or sum(each.height for each in self._accepted) >= _GATHERED:
+            self.put_down()
         self._database.executemany("UPDATE contacts SET content = ? WHERE id = ?", zip(contents, ids, strict=True))
         refused = packed_ids(ledger.filter(pl.col("status") == Status.REJECTED.value)["contact_id"])
         self._database.executemany(
@@ -100,6 +106,18 @@ class Account:
         self._database.executemany(
             "INSERT OR REPLACE INTO doubtful VALUES (?, ?, ?)", zip(ids, [self._run] * len(ids), contents, strict=True)
         )
+
+    def put_down(self) -> None:
+        """Put the accepted contacts that were gathered into the table."""
+        if not self._accepted:
+            return
+        inserted = pl.concat(self._accepted).sort("contact_id", maintain_order=True)
+        self._accepted.clear()
+        for some in inserted.iter_slices(_AT_ONCE):
+            both = [b"".join(some[name].to_list()) for name in ("contact_id", "content")]
+            # Bytes that are not 16 each would put every contact behind them down with another's content.
+            assert [len(each) for each in both] == [16 * some.height] * 2
+            self._database.execute(_ACCEPTED, (*both, self._run, some.height))
 
 
 def give_up(state: State, run: int, standing: Callable[[int, int], pl.DataFrame] | None = None) -> int:

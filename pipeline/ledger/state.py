@@ -76,7 +76,7 @@ class State:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("PRAGMA journal_mode = TRUNCATE")  # also where shared memory cannot be had
-            self._database.execute("PRAGMA cache_size = -65536")
+            self._database.execute("PRAGMA cache_size = -4096")  # what is written is in order, what is asked at random
             (version,) = self._database.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 self._database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;")
@@ -336,7 +336,12 @@ def packed(contacts: pl.DataFrame) -> tuple[list[bytes], list[bytes]]:
 
 def packed_ids(ids: pl.Series) -> list[bytes]:
     """The 16 bytes of each UUID."""
-    return ids.str.replace_all("-", "", literal=True).str.decode("hex").to_list()
+    return ids.to_frame("id").select(packed_id("id")).to_series().to_list()
+
+
+def packed_id(name: str) -> pl.Expr:
+    """The 16 bytes of each UUID of a column."""
+    return pl.col(name).str.replace_all("-", "", literal=True).str.decode("hex")
 
 
 def joined(hexed: pl.Series) -> bytes:
