@@ -125,8 +125,11 @@ class Job:
 
     @property
     def read(self) -> Callable[[ObjectSendStream[Batch]], Awaitable[None]]:
-        """The stage that reads the same."""
-        return functools.partial(read, self.sources, batch_rows=WALK_ROWS, limit=self.options.limit)
+        """The stage that reads the same, for walks that ask of a batch which rows it is and how they are screened.
+
+        What was kept of them is not read anew. Whether the source is still the same is told when the account is made.
+        """
+        return functools.partial(read, self.kept.batches() if self.kept.whole else self.batches())
 
     def screened(self) -> Iterator[Screened]:
         """One walk over the whole input. What the first that comes to its end makes of it is kept for the others."""

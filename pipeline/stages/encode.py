@@ -141,7 +141,7 @@ class Slicer:
         positions, contacts = piece["_position"].to_list(), piece.drop("_position")
         digest = hashlib.blake2b(digest_size=16)
         for column in ("contact_id", "content"):
-            digest.update("\n".join(contacts[column].to_list()).encode())
+            digest.update(contacts[column].str.join("\n").item().encode())
         before = {at: attempts[at] for at in positions if attempts.get(at)}
         bodies = self._encoder.encode(contacts) if positions else []
         return Slice(start, stop, positions, bodies, contacts, digest.hexdigest(), before, known=known)

@@ -78,16 +78,17 @@ def contents(contacts: pl.DataFrame, retries: Mapping[str, int]) -> pl.Series:
     pieces: list[pl.Expr] = []
     for channel in CHANNELS:
         count = str(retries.get(channel, 0))
-        used = pl.concat_str(_led(channel), _led(f"{channel}_text"), pl.lit(f"{len(count)}:{count}"))
-        pieces.append(pl.when(pl.col(channel).is_null()).then(pl.lit("-")).otherwise(used))
+        text = _led(pl.col(f"{channel}_text")).fill_null("-")
+        used = pl.concat_str(_led(pl.col(channel)), text, pl.lit(f"{len(count)}:{count}"))
+        pieces.append(used.fill_null("-"))
     if contacts["fields"].list.len().max():
-        pieces.append(pl.col("fields").list.eval(_led("")).list.join("").fill_null(""))
+        pieces.append(pl.col("fields").list.eval(_led(pl.element()).fill_null("-")).list.join("").fill_null(""))
     return _sha256(contacts.select(pl.concat_str(pieces)).to_series()).alias("content")
 
 
-def _led(column: str) -> pl.Expr:
-    text = pl.col(column) if column else pl.element()
-    return pl.when(text.is_null()).then(pl.lit("-")).otherwise(pl.format("{}:{}", text.str.len_bytes(), text))
+def _led(text: pl.Expr) -> pl.Expr:
+    """The text led by its length in bytes; null where it is null."""
+    return pl.format("{}:{}", text.str.len_bytes(), text)
 
 
 def _namespace(campaign: str, wave: str | None) -> UUID:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import IO
+from typing import IO, NamedTuple
 
 import polars as pl
 
@@ -24,7 +24,7 @@ class Kept:
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None
-        self._places: dict[int, tuple[int, int]] = {}  # offset and length in the file, by position of the first row
+        self._places: dict[int, _Place] = {}  # by position of the first row
         self._reading = Lock()
 
     @property
@@ -40,19 +40,30 @@ class Kept:
             yield from walk
             return
         weakref.finalize(self, file.close)
-        places: dict[int, tuple[int, int]] = {}
+        places: dict[int, _Place] = {}
         end = 0
         for screened in walk:
             if not file.closed:
                 try:
                     _write(screened.contacts, file)
                     start, end = end, file.seek(0, os.SEEK_END)
-                    places[screened.batch.start] = start, end - start
+                    batch = screened.batch
+                    places[batch.start] = _Place(start, end - start, batch.source, batch.row, batch.frame.height)
                 except (OSError, pl.exceptions.ComputeError):
                     file.close()
             yield screened
         if not file.closed:
             self._file, self._places = file, places
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches of the walk, for those that ask of them only which rows they are: nothing is read again.
+
+        Their frames have the height and no columns; lines and damage are null.
+        """
+        for start, place in self._places.items():
+            nothing = pl.Series([None], dtype=pl.String).new_from_index(0, place.height)
+            frame = pl.DataFrame(height=place.height)
+            yield Batch(place.source, start, place.row, frame, nothing.cast(pl.UInt64), nothing)
 
     def screen(self, batch: Batch) -> Screened:
         """A batch as the walk that was kept had settled it; it has to be cut as that walk had cut it.
@@ -60,20 +71,29 @@ class Kept:
         Raises SourceError where there was no such batch: the source is another one now. Raises MachineFailed.
         """
         assert self._file is not None
-        offset, length = self._places.get(batch.start, (0, 0))
+        place = self._places.get(batch.start)
+        if place is None or place.height != batch.frame.height:
+            raise SourceError(f"{batch.source}: changed while it was read; start again")
         try:
             with self._reading:
-                self._file.seek(offset)
-                packed = self._file.read(length)
+                self._file.seek(place.offset)
+                packed = self._file.read(place.length)
         except OSError as error:
             raise MachineFailed(
                 f"{batch.source}: what was made of it cannot be read again: {error.strerror or error}. Mend the disk of"
                 " the run directory, and resume"
             ) from None
-        contacts = _read(packed) if packed else pl.DataFrame(schema=CONTACTS_SCHEMA)
-        if contacts.height != batch.frame.height:
-            raise SourceError(f"{batch.source}: changed while it was read; start again")
-        return Screened(batch, contacts)
+        return Screened(batch, _read(packed))
+
+
+class _Place(NamedTuple):
+    """Where the contacts of a batch lie in the file, and which batch it is."""
+
+    offset: int
+    length: int
+    source: str
+    row: int
+    height: int
 
 
 def _write(contacts: pl.DataFrame, file: IO[bytes]) -> None:

@@ -145,19 +145,12 @@ def batches(
                 return
 
 
-async def read(
-    sources: Sequence[Source],
-    send: anyio.abc.ObjectSendStream[Batch],
-    *,
-    batch_rows: int = 8192,
-    limit: int | None = None,
-) -> None:
-    """The stage: sends what `batches` yields and closes `send` at the end, however it ends.
+async def read(walk: Iterator[Batch], send: anyio.abc.ObjectSendStream[Batch]) -> None:
+    """The stage: sends the batches of a walk and closes `send` at the end, however it ends.
 
     Files are read and parsed in a worker thread, one batch at a time. Raises SourceError, and what `send` raises where
     nobody receives any more.
     """
-    walk = batches(sources, batch_rows=batch_rows, limit=limit)
     async with send:
         while (batch := await anyio.to_thread.run_sync(next, walk, None)) is not None:
             await send.send(batch)

@@ -22,6 +22,7 @@ _EXTENDED: Final = "\f^{}\\[~]|€"
 _GSM_DOUBLE: Final = f"[{re.escape(_EXTENDED)}]"
 _UCS_DOUBLE: Final = r"[\x{10000}-\x{10FFFF}]"
 _NOT_GSM: Final = f"[^{re.escape(_BASIC + _EXTENDED)}]"
+_NOT_BASIC: Final = f"[^{re.escape(_BASIC)}]"
 
 #: Units of a text that is sent in one message, and of each message where there are several.
 _GSM: Final = (160, 153)
@@ -42,6 +43,9 @@ def segments(texts: pl.Series) -> pl.DataFrame:
     )
     # A character is no more units than bytes in UTF-8, or two septets: what has so few bytes is one message for sure.
     long = (texts.str.len_bytes() > _UCS[0]).fill_null(value=False).arg_true()
+    told = texts.gather(long)
+    # Nor is one that has none but basic characters, and few enough: most texts.
+    long = long.filter((told.str.len_chars() > _GSM[0]) | told.str.contains(_NOT_BASIC))
     if not len(long):
         return made
     told = texts.gather(long)

@@ -50,6 +50,19 @@ def test_a_kept_walk_is_the_same_in_any_order_and_any_number_of_times(tmp_path: 
         assert made.contacts.equals(each.contacts)
 
 
+def test_its_batches_are_those_of_the_walk_without_what_is_in_them(tmp_path: Path) -> None:
+    again = kept(tmp_path)
+    for _ in range(2):
+        bare = list(again.batches())
+        places = [(each.source, each.start, each.row, each.stop, each.lines.len(), each.damage.len()) for each in bare]
+        assert places == [
+            (each.source, each.start, each.row, each.stop, each.frame.height, each.frame.height)
+            for each in (screened.batch for screened in WALK)
+        ]
+        for each, given in zip(bare, WALK, strict=True):
+            assert again.screen(each).contacts.equals(given.contacts)
+
+
 def test_nothing_of_it_has_a_name(tmp_path: Path) -> None:
     again = kept(tmp_path)
     assert again.whole

@@ -356,7 +356,7 @@ async def collect(*sources: Source, **how: int) -> list[Batch]:
     send, receive = anyio.create_memory_object_stream[Batch](1)
     with anyio.fail_after(30):  # a stage that does not close its stream must not hang the tests
         async with anyio.create_task_group() as group:
-            group.start_soon(lambda: read(sources, send, **how))
+            group.start_soon(lambda: read(batches(sources, **how), send))
             async with receive:
                 received = [batch async for batch in receive]
     return received
@@ -376,7 +376,7 @@ def test_the_stage_closes_when_a_source_breaks(tmp_path: Path) -> None:
         send, receive = anyio.create_memory_object_stream[Batch](1)
         async with receive:
             with pytest.raises(SourceError, match="there is no such file"):
-                await read([source], send)
+                await read(batches([source]), send)
             with pytest.raises(anyio.EndOfStream):
                 receive.receive_nowait()
 
@@ -390,7 +390,7 @@ def test_the_stage_waits_for_the_one_after_it_and_can_be_cancelled(tmp_path: Pat
         send, receive = anyio.create_memory_object_stream[Batch](0)
         async with receive:
             async with anyio.create_task_group() as group:
-                group.start_soon(lambda: read([source], send, batch_rows=1))
+                group.start_soon(lambda: read(batches([source], batch_rows=1), send))
                 first = await receive.receive()
                 assert first.frame.rows() == [("1",)]
                 group.cancel_scope.cancel()

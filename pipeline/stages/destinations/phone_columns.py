@@ -56,6 +56,7 @@ class Refusal(NamedTuple):
 class Answers:
     """What is certain of the texts of a column, in any order. The two never hold the same text."""
 
+    home: Plan | None  # of the region that the texts are read in
     valid: list[pl.DataFrame] = field(default_factory=list)  # at, value (E.164), landline
     refused: list[Refusal] = field(default_factory=list)
 
@@ -68,13 +69,14 @@ class Answers:
 def answers(texts: Rows, region: str | None) -> Answers:
     """What is certain of texts without nulls. `region` is one of phonenumbers' or None."""
     forms = told_apart(texts)
-    found = Answers()
+    home = None if region is None else plan(country_code_for_region(region), region)
+    found = Answers(home)
     found.refuse(forms.hopeless, Trouble.NOT_A_NUMBER)
     astray = _with_codes(forms.international, found)
     if region is None:
         found.refuse(astray, Trouble.INVALID_COUNTRY_CODE)
         found.refuse(forms.national, Trouble.NO_COUNTRY)
-    elif (home := plan(country_code_for_region(region), region)) is not None:
+    elif home is not None:
         # A plus without a country code after it may stand before an international prefix.
         found.refuse(_dialled_abroad(astray, home, found), Trouble.INVALID_COUNTRY_CODE)
         rest = _dialled_abroad(forms.national, home, found)
@@ -167,8 +169,9 @@ def _judge(numbers: Rows, of: Plan, found: Answers) -> None:
         return
     for rest, asked in _by_region(numbers, sharing):
         regions = asked
-        if of in asked and all(region.landline is None for region in asked):
-            regions = (of, *(region for region in asked if region is not of))  # most likely, and the same in any order
+        likely = found.home if found.home in asked else of
+        if likely in asked and all(region.landline is None for region in asked):
+            regions = (likely, *(region for region in asked if region is not likely))  # the same in any order
         for index, region in enumerate(regions):
             if not rest:
                 break

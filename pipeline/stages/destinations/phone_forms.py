@@ -44,11 +44,13 @@ _KEYS: Final = dict(
     zip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", 2 * "22233344455566677778889999", strict=True)
 )
 
-_NO_DIGITS: Final = [chr(code) for code in range(128) if not chr(code).isdigit()]
+_NO_DIGITS: Final = bytes(code for code in range(128) if not chr(code).isdigit())
+
+#: What stands between texts in ASCII that are put together for a while: no part of any.
+_BETWEEN_TEXTS: Final = "\u00b7"
 
 _IS_PLAIN: Final = _N.str.contains(_PLAIN) & (_N.str.len_bytes() <= _LONGEST)
 _HAS_PLUS: Final = _N.str.contains("+", literal=True)
-_DIGITS: Final = _N.str.replace_many(_NO_DIGITS, [""])
 
 # Characters beyond ASCII that are to phonenumbers as one of ASCII is: what may stand between digits...
 _LIKE_A_HYPHEN = re.compile("[\u00a0\u00ad\u200b\u2010-\u2015\u2060\u2212\u3000\uff08\uff09\uff0d-\uff0f\uff3b\uff3d]")
@@ -107,9 +109,17 @@ def told_apart(texts: Rows) -> Forms:
     plain = texts.ask(_IS_PLAIN)
     known = texts if plain.all() else texts.where(plain)
     plus = known.ask(_HAS_PLUS)
-    numbers = known.put(known.ask(_DIGITS))
+    numbers = known.put(_digits(known.text))
     forms = Forms(numbers.where(plus), numbers.where(~plus), numbers.where(plus & ~plus))
     return forms if plain.all() else _others(texts.where(~plain), forms)
+
+
+def _digits(texts: pl.Series) -> pl.Series:
+    """The digits of texts in ASCII that have some. All texts at once cost a third of one after the other."""
+    if not len(texts):
+        return texts
+    whole = texts.str.join(_BETWEEN_TEXTS).item().encode().translate(None, _NO_DIGITS).decode()
+    return pl.Series("n", [whole]).str.split(_BETWEEN_TEXTS).explode()
 
 
 def _others(texts: Rows, forms: Forms) -> Forms:

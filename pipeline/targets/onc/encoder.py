@@ -59,15 +59,16 @@ class ContactEncoder:
 
     def unfit(self, contacts: pl.DataFrame) -> pl.Series:
         """Per row, why its envelope is larger than the target takes; null where it is not."""
-        plain = pl.sum_horizontal(_length(column) for column in _TEXTS)
-        shape = _shape_of(contacts)
-        sizes = self._sizes(shape)
-        # A row whose text fits even if every byte grew is the rule: only the others are escaped to be measured.
-        suspects = contacts.select(plain.alias("size"))["size"] * _GROWTH + sizes > self._max_message
-        if not suspects.any():
+        shapes = _shape_of(contacts)
+        sizes = self._sizes(shapes)
+        # Mostly a row would fit that had the longest text of each column, even if every byte of these grew.
+        longest = contacts.select(pl.col(_TEXTS).str.len_bytes().max()).row(0)
+        texts = sum(length or 0 for length in longest)
+        if texts * _GROWTH + max(sizes.values(), default=0) <= self._max_message:
             return pl.repeat(None, contacts.height, dtype=pl.String, eager=True).alias("unfit")
         escaped = pl.sum_horizontal(_length(column, _escaped(column)) for column in _TEXTS)
-        measured = contacts.select((escaped + sizes).alias("size"))["size"]
+        without = shapes.replace_strict(sizes, return_dtype=pl.Int64)
+        measured = contacts.select((escaped + without).alias("size"))["size"]
         return (
             pl.select(
                 pl.when(measured > self._max_message).then(
@@ -133,11 +134,10 @@ class ContactEncoder:
             self._shapes[shape] = self._contract.request(self._operation, wanted, marks)
         return self._shapes[shape]
 
-    def _sizes(self, shapes: pl.Series) -> pl.Series:
-        """Bytes of each row's envelope without its texts."""
+    def _sizes(self, shapes: pl.Series) -> dict[int, int]:
+        """Bytes of an envelope without its texts, by shape."""
         fixed = SESSION_ID_SIZE + _GUID_SIZE
-        known = {shape: self._shape(shape).template.size + fixed for shape in shapes.unique().to_list()}
-        return shapes.replace_strict(known, return_dtype=pl.Int64)
+        return {shape: self._shape(shape).template.size + fixed for shape in shapes.unique().to_list()}
 
 
 _TEXTS: Final = tuple(column for name in CHANNELS for column in (name, f"{name}_text"))
@@ -162,9 +162,9 @@ def _all_escaped(contacts: pl.DataFrame) -> pl.DataFrame:
     return contacts.select("contact_id", *(_escaped(name) if special[name] else name for name in _TEXTS))
 
 
-def _length(column: str, value: pl.Expr | None = None) -> pl.Expr:
+def _length(column: str, value: pl.Expr) -> pl.Expr:
     """Bytes of a text; of a channel that is not used none is sent."""
-    length = (pl.col(column) if value is None else value).str.len_bytes().cast(pl.Int64).fill_null(0)
+    length = value.str.len_bytes().cast(pl.Int64).fill_null(0)
     return pl.when(pl.col(column.removesuffix("_text")).is_null()).then(0).otherwise(length)
 
 
