@@ -83,9 +83,8 @@ class Account:
         ours = [(each, self._run) for each in packed_ids(gone["contact_id"])]
         # What was updated and is not known any more was deleted since, and what cannot be updated may well be gone.
         ids, contents = packed(ledger.filter((pl.col("status") == Status.ACCEPTED.value) & changed))
-        if (
-            ours
-        ):  # of all that is put down here these and updates alone may touch a contact that another row has brought
+        # Of all that is put down here, these and updates alone may touch a contact that another row has brought.
+        if ours:
             self.put_down()
         self._database.executemany("DELETE FROM contacts WHERE id = ? AND run = ?", ours)
         self._accepted.append(accepted.select(packed_id("contact_id"), pl.col("content").str.decode("hex")))

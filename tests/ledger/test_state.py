@@ -14,7 +14,7 @@ import pytest
 from pipeline.errors import Busy, MachineFailed
 from pipeline.ledger import accounts, campaign
 from pipeline.ledger.campaign import FILE
-from pipeline.records import UPDATE_UNANSWERED
+from pipeline.records import NOT_THERE, UPDATE_UNANSWERED, WAS_UPDATED
 
 PLACE, CAMPAIGN = "https://pop.example.com/onc.svc acme", "7c9e6679"
 SPACE = UUID(int=7)
@@ -65,6 +65,20 @@ def test_many_are_known_each_with_its_own_content(tmp_path: Path) -> None:
             account.add(pl.concat(contacts(number, content=number) for number in range(20_000)))
         some = (0, 1, 8191, 8192, 16_384, 19_999)
         assert state.known(ids(*some)) == {ids(number)[0]: number.to_bytes(16) for number in some}
+
+
+def test_of_rows_that_are_one_contact_the_later_part_has_the_last_word(tmp_path: Path) -> None:
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
+        run = state.enter("a", tmp_path / "run")
+        with accounts.account(state, run, 1.0) as account:
+            account.add(contacts(1, 3))
+            account.add(contacts(1, status="rejected", reason=NOT_THERE))
+            account.add(contacts(2, 4))
+            account.add(contacts(2, content=5).with_columns(warnings=pl.lit([WAS_UPDATED], pl.List(pl.String))))
+            account.add(contacts(3, status="rejected"))
+            account.add(contacts(4, content=6))
+        contents = {2: 5, 3: 1, 4: 6}
+        assert state.known(ids(1, 2, 3, 4)) == {ids(n)[0]: content.to_bytes(16) for n, content in contents.items()}
 
 
 def test_what_a_run_claimed_is_doubtful_when_its_directory_is_lost(tmp_path: Path) -> None:
