@@ -38,9 +38,7 @@ NOT_ATTEMPTED: Final = "not attempted yet"
 
 _COUNTED: Final = 10 * NAMED  # different texts that are told apart while counting
 _ZSTD: Final = 1  # of ids and hashes the usual level 3 makes a larger file, and takes twice as long
-_ROW_GROUP: Final = (
-    1 << 15
-)  # rows of a row group in the Parquet file: so many are held, and of each group a footer in memory
+_ROW_GROUP: Final = 1 << 15  # rows of a row group in the Parquet file: they are held, and a footer of each group
 
 
 @dataclass(frozen=True, slots=True)
