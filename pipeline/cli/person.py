@@ -98,7 +98,7 @@ def erase(
     With --config their contacts are deleted from the campaign first. Then key, ids and destinations are taken out of
     the rows of all runs in which they stand; the rows stay, so that `verify` passes. A receipt that names nobody is
     written beside the runs. A run that is not finished is refused, and then nothing is erased. What was killed is
-    completed by the same command.
+    completed by the next.
 
     The lists themselves are not touched, and an import of one sends to whoever is in it: put them on a list of
     contacts.suppress.
@@ -123,7 +123,7 @@ def erase(
             complain(persons.verdict(plan.found))
             for each in erasure.plan(plan):
                 complain(each)
-        if not plan.found.places:
+        if not plan.found.places and not plan.runs:
             raise typer.Exit(NOT_FOUND)
         if not yes:
             if not interactive(piped=True):

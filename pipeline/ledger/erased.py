@@ -2,8 +2,8 @@
 
 The rows stay where they are with their status, so that every one is accounted for; what tells whose they were is taken
 out of them. The mark, `erased.json`, names them by source and number: it is written before anything is taken out, so
-that a run whose erasing was killed is known for one, and completed by erasing the same persons again. The ledgers are
-rewritten last: as long as one still tells of a person, the person is found there, and erased again. Reasons and codes
+that a run whose erasing was killed is known for one, and completed by the next erasure, whoever that is for. The
+ledgers are rewritten last: as long as one still tells of a person, the person is found there. Reasons and codes
 stay: no cell of a list stands in them, and the journal has them too.
 """
 
@@ -43,6 +43,7 @@ class _Mark(msgspec.Struct, frozen=True):
     rows: list[_Row]
     spooled: str | None = None
     original: str | None = None
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Erased:
     receipts: tuple[str, ...] = ()
     spooled: str | None = None  # fingerprint of the copy of standard input, its rows overwritten
     original: str | None = None  # fingerprint of what came through standard input
+    complete: bool = True  # False: some files may tell of these rows still
 
     @classmethod
     def none(cls) -> "Erased":
@@ -69,22 +71,21 @@ class Erased:
             return cls.none()
         except (OSError, ValueError) as error:
             raise MachineFailed(f"{path}: cannot be read: {type(error).__name__}") from None
-        return cls(
-            _frame((each.source, each.row) for each in mark.rows), tuple(mark.receipts), mark.spooled, mark.original
-        )
+        rows = _frame((each.source, each.row) for each in mark.rows)
+        return cls(rows, tuple(mark.receipts), mark.spooled, mark.original, mark.complete)
 
     def __bool__(self) -> bool:
         return self.rows.height > 0
 
     def and_these(self, rows: Iterable[tuple[str, int]], receipt: str) -> "Erased":
-        """These rows beside those that were erased before."""
+        """These rows, that are to be erased, beside those that were before."""
         both = pl.concat([self.rows, _frame(rows)]).unique(maintain_order=True)
-        return replace(self, rows=both, receipts=(*self.receipts, receipt))
+        return replace(self, rows=both, receipts=(*self.receipts, receipt), complete=False)
 
     def write(self, run_dir: Path) -> None:
         """Put the mark in place, durably. Raises MachineFailed."""
         rows = [_Row(*each) for each in self.rows.iter_rows()]
-        mark = _Mark(list(self.receipts), rows, self.spooled, self.original)
+        mark = _Mark(list(self.receipts), rows, self.spooled, self.original, self.complete)
         write_private(run_dir / MARK, msgspec.json.format(msgspec.json.encode(mark), indent=2) + b"\n")
 
     def among(self, rows: pl.DataFrame) -> pl.Series:

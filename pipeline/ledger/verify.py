@@ -38,6 +38,8 @@ def verify(
     """
     problems = Problems()
     try:
+        if erased is not None and not erased.complete:
+            problems.tell("erasing", f"{run_dir}: an erasure was broken off: `person erase` completes it")
         parts = ledger_parts(run_dir)
         if parts is None:
             return [f"{run_dir}: there is no ledger"]

@@ -1,8 +1,8 @@
 """Removes persons from runs and from the campaign at the target, and leaves a receipt that names nobody.
 
 First the campaign, then the state, then the runs: an id by which a contact is found at the target may stand in a run
-alone, so what the runs know goes last. Whatever ends it early, the same command completes it: what is gone is not
-found, and what is found is erased. Until the receipt says that it is complete, it is not.
+alone, so what the runs know goes last. Whatever ends it early, the same command completes it: what is found is
+erased, and what was begun in a run is gone on with by its mark. Until the receipt says that it is complete, it is not.
 
 The state forgets a contact only when it is gone from the campaign. Where the campaign is not looked into, the state
 goes on knowing a pseudonym: else the next import would send the same person a second time.
@@ -144,6 +144,9 @@ def _runs(search: Search) -> tuple[RunToErase, ...]:
         if place.source is not None and place.row is not None:
             rows.add((place.source, place.row))
     runs = {run.run_dir: run for run in search.runs.values()}
+    for path in search.asked:  # what another erasure has begun there is completed, whoever that was for
+        if not (begun := Erased.read(path)).complete:
+            by_run.setdefault(path, set()).update(begun.rows.iter_rows())
     refused = [f"{path} {reason}" for path in by_run if (reason := _obstacle(runs[path]))]
     if refused:
         raise UsageError("Nothing was erased. " + ". ".join(refused) + ".")
@@ -215,4 +218,5 @@ def _erase_run(planned: RunToErase, receipt: str) -> RunErased:
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         words = str(error) if isinstance(error, ValueError) else type(error).__name__
         raise MachineFailed(f"{directory.path}: not all of it was erased: {words}. Then start again") from None
+    replace(Erased.read(directory.path), complete=True).write(directory.path)
     return RunErased.planned(planned.run, planned.rows).done(told[0], told[1], remarks)

@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -160,15 +163,37 @@ def test_the_campaign_forgets_whom_we_have_not_added(
     assert held(service) == ["+14165550102", "dora@example.com"]
 
 
-def test_campaigns_and_waves(person: Ask, serve: Serve, configured: Configured) -> None:
-    other = "22222222-2222-4222-8222-222222222222"
-    service = serve(campaigns=(CAMPAIGN, other)) if "campaigns" in CONFIG else serve()
+def test_waves_and_other_campaigns(person: Ask, serve: Serve, configured: Configured) -> None:
+    service = serve()
     config = configured(service)
     first = imported(config, "--wave", "may")
+    other = ("--campaign-id", "33333333-3333-4333-8333-333333333333")
+    run("check", "list.csv", "--config", config, "--run-dir", "runs/other", *other)
     ended = person("erase", "1", "--config", config, "--yes")
-    assert ended.code == 0, ended.err
+    assert ended.code == 1, "the other campaign was not looked into"
+    assert f"{other[1]}: not looked into" in ended.err
     assert held(service) == ["+14165550102", "dora@example.com"]
+    assert tells(Path("runs"), "ann@", "0101") == []
     assert run("verify", first, "--against-target").code == 0
+
+
+def test_a_target_that_lists_nobody_is_refused(person: Ask, serve: Serve, configured: Configured) -> None:
+    directory = imported(configured(serve()))
+    before = (directory / "ledger.csv").read_bytes()
+    Path("other.toml").write_text(
+        """
+[target]
+system = "pagos"
+endpoint = "http://127.0.0.1:9"
+workspace_id = "w"
+application_id = "a"
+username = "u"
+password = "p"
+"""
+    )
+    ended = person("erase", "1", "--config", "other.toml", "--yes")
+    assert ended.code == 2
+    assert (directory / "ledger.csv").read_bytes() == before
 
 
 def test_masked_ledgers_and_standard_input(
@@ -280,3 +305,50 @@ def test_a_target_that_keeps_them_leaves_the_runs_as_they_are(
     before = Path("runs/first/ledger.csv").read_bytes()
     assert person("erase", "1\n", "--config", config, "--yes").code == 5
     assert Path("runs/first/ledger.csv").read_bytes() == before
+
+
+#: Runs the command and dies, as by kill -9, when the n-th file is about to take its place.
+_KILLED = """
+import os, pathlib, signal, sys
+from pipeline.cli import app
+left, replace = int(sys.argv.pop(1)), pathlib.Path.replace
+def counted(self, target):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+pathlib.Path.replace = counted
+app(sys.argv[1:], prog_name="contact-pipeline")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_killed_it_is_completed_by_the_next(
+    person: Ask, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(serve())
+    with Path("list.csv").open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        run("import", "-", "--config", config, "--run-dir", "runs/first", "--set", "ledger.mask=true")
+    shutil.copytree("runs", "whole")
+    for number in (5, 7, 9):  # standard input is overwritten, and no journal knows; no row is out; one ledger of two
+        shutil.rmtree("runs")
+        shutil.copytree("whole", "runs")
+        ended = subprocess.run(
+            [sys.executable, "-c", _KILLED, str(number), "person", "erase", "--yes"],
+            input="416 555 0101\n3\n",
+            text=True,
+            capture_output=True,
+            env=os.environ,
+            check=False,
+        )
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        again = person("erase", "416 555 0101\n3\n", "--yes")
+        assert again.code in (0, 1), again.err
+        assert tells(Path("runs/first"), "Ann", "0101", "Cleo") == [], f"killed before file {number} was in its place"
+        proof = run("verify", "runs/first")
+        assert proof.code == 0, proof.out + proof.err
+        receipts = [json.loads(path.read_text()) for path in Path("runs").glob("erased-*.json")]
+        rows = {row["row"] for each in receipts for one in each["runs"] for row in one["rows"]}
+        assert rows == {1, 3, 5}
