@@ -83,8 +83,8 @@ async def plan_erasure(
     if not questions.lines:
         raise UsageError("Nobody to erase: give a destination or a key on each line of standard input.")
     if settings is not None:
-        named(settings)
         await anyio.to_thread.run_sync(_check_target, settings)
+        named(settings)
     search = Search(questions, region.upper() if region else None)
     number = await anyio.to_thread.run_sync(search.all_runs, directories)
     if settings is not None:
