@@ -48,6 +48,9 @@ UPDATED: Final = "updated"
 #: The warning of an accepted row that was there before.
 WAS_UPDATED: Final = "it was there with other content, and was updated"
 
+#: The warning of a row that was erased: what it was stands there still, but not whose it was.
+ERASED: Final = "erased on request: key, ids and destinations were taken out"
+
 
 def told_apart(reason: pl.Expr) -> pl.Expr:
     """Reasons as they are counted: a duplicate names the row that it repeats, which is another one every time."""

@@ -60,13 +60,15 @@ def write_ledger(
     *,
     form: Form = DEFAULT_FORM,
     observe: Callable[[pl.DataFrame], None] | None = None,
+    erase: Callable[[pl.DataFrame], tuple[pl.Series, pl.DataFrame]] | None = None,
 ) -> Tally:
     """Write ledger.parquet, ledger.csv (as `settings` ask) and resubmit.csv into `run_dir`, and count what is in them.
 
     `screened` is every batch of the input in order, from position 0; it is pulled one batch at a time, perhaps from
     another thread than the caller's, and there `observe` is called with every part of the ledger (LEDGER_SCHEMA,
     nothing masked). `recovery` is the journal; None: nothing was sent, every row that could be is pending. `form` is
-    how resubmit.csv is written. The files are put in place together at the end; if anything fails those that were
+    how resubmit.csv is written. `erase` gives which rows were erased, and all of them without what tells whose those
+    are: the list holds them still. The files are put in place together at the end; if anything fails those that were
     there stay. Raises what `screened` raises, and MachineFailed where a file cannot be written.
     """
     counting = _Counting()
@@ -91,8 +93,12 @@ def write_ledger(
                 counting.add(rows)
                 if observe is not None:
                     observe(rows)
+                status = rows["status"]
+                if erase is not None:
+                    erased, rows = erase(rows)
+                    status = status.set(erased, None)  # in no file that a person is to mend
                 with writing(run_dir / RESUBMIT):
-                    resubmit.add(batch, rows["status"], rows["reason"])
+                    resubmit.add(batch, status, rows["reason"])
                 rows = rows.with_columns(masked(pl.col(name)) for name in hidden)
                 if text:
                     with writing(run_dir / CSV):

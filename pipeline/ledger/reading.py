@@ -22,7 +22,7 @@ def ledger_parts(run_dir: Path, columns: Sequence[str] = tuple(LEDGER_SCHEMA)) -
     if (run_dir / PARQUET).exists():
         return parquet_parts(run_dir / PARQUET, columns)
     if (run_dir / CSV).exists():
-        return (_typed(part).select(columns) for part in csv_parts(run_dir / CSV))
+        return (typed(part).select(columns) for part in csv_parts(run_dir / CSV))
     return None
 
 
@@ -66,7 +66,8 @@ def as_read(data: bytes) -> pl.DataFrame:
     return pl.read_csv(data, has_header=False, schema=_TEXT)
 
 
-def _typed(part: pl.DataFrame) -> pl.DataFrame:
+def typed(part: pl.DataFrame) -> pl.DataFrame:
+    """Rows of ledger.csv, with the types of LEDGER_SCHEMA."""
     moment = pl.Datetime("ms", "UTC")
     return part.select(
         pl.col(name).str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="ms", time_zone="UTC")

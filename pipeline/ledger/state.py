@@ -207,6 +207,12 @@ class State:
             database.executemany("DELETE FROM contacts WHERE id = ?", [(each,) for each in ids])
         self.deleted(now)
 
+    def forget(self, ids: Sequence[bytes]) -> None:
+        """Persons were erased: nothing is known or doubted of these any more, as if they had never been there."""
+        with self.transaction() as database:
+            for table in ("contacts", "doubtful"):
+                database.executemany(f"DELETE FROM {table} WHERE id = ?", [(each,) for each in ids])  # noqa: S608 - a name of our own
+
     def undone(self, run_id: str) -> bool:
         """Whether an undo of a run was begun, or its campaign was deleted."""
         with self._guarded():

@@ -12,12 +12,13 @@ from typing import Final
 import polars as pl
 
 from pipeline.errors import MachineFailed
+from pipeline.ledger.erased import HIDDEN, MARK, Erased
 from pipeline.ledger.files import CSV, PARQUET, RESUBMIT, as_text
 from pipeline.ledger.reading import Rows, as_read, csv_parts, ledger_parts
 from pipeline.ledger.recovery import OUTCOME_SCHEMA, Recovery
 from pipeline.ledger.resubmit import written_with
 from pipeline.ledger.summary import SUMMARY, Summary
-from pipeline.records import MENDABLE, TAKEN_BACK, TAKING_BACK, Batch, Status
+from pipeline.records import ERASED, MENDABLE, TAKEN_BACK, TAKING_BACK, Batch, Status
 
 _TOLD: Final = 10  # problems of a kind that are told one by one
 _PART: Final = 1 << 15  # rows compared at once
@@ -26,19 +27,24 @@ _PART: Final = 1 << 15  # rows compared at once
 _SCREENED: Final = [s.value for s in (Status.INVALID, Status.DUPLICATE, Status.CHANGED, Status.SUPPRESSED)]
 
 
-def verify(run_dir: Path, batches: Iterable[Batch] | None, recovery: Recovery | None) -> list[str]:
+def verify(
+    run_dir: Path, batches: Iterable[Batch] | None, recovery: Recovery | None, erased: Erased | None = None
+) -> list[str]:
     """What does not add up in `run_dir`, one sentence each; an empty list: everything is proven.
 
     `batches` is the source, read once more from its beginning; None: it is not at hand, and the ledger's own row
-    numbers are checked alone. `recovery` is the run's journal; None: the run sent nothing and keeps none.
+    numbers are checked alone. `recovery` is the run's journal; None: the run sent nothing and keeps none. `erased` are
+    the rows that tell of nobody any more; None: there are none.
     """
     problems = Problems()
     try:
+        if erased is not None and not erased.complete:
+            problems.tell("erasing", f"{run_dir}: an erasure was broken off: `person erase` completes it")
         parts = ledger_parts(run_dir)
         if parts is None:
             return [f"{run_dir}: there is no ledger"]
         both = (run_dir / PARQUET).exists() and (run_dir / CSV).exists()
-        checks = _Checks(problems, recovery, Rows(csv_parts(run_dir / CSV)) if both else None)
+        checks = _Checks(problems, recovery, Rows(csv_parts(run_dir / CSV)) if both else None, erased)
         _walk(Rows(parts), batches, checks, problems)
         _check_summary(run_dir, checks, problems)
         _check_resubmit(run_dir / RESUBMIT, checks, problems)
@@ -98,9 +104,11 @@ class Problems:
 class _Checks:
     """Goes over the ledger once, in parts, and remembers only what the next part needs."""
 
-    def __init__(self, problems: Problems, recovery: Recovery | None, text: Rows | None) -> None:
+    def __init__(self, problems: Problems, recovery: Recovery | None, text: Rows | None, erased: Erased | None) -> None:
         self.position = 0  # rows seen
         self.counts: Counter[str] = Counter()
+        self.erased: Counter[str] = Counter()  # rows that were erased, by status
+        self._erased = erased or Erased.none()
         self._problems = problems
         self._recovery = recovery
         self._text = text  # ledger.csv, where ledger.parquet is the one that is gone over
@@ -131,6 +139,7 @@ class _Checks:
         self._problems.rows("status", unknown, "row {row} of {source} has the status {status}, which there is not")
         for status, number in part["status"].value_counts().iter_rows():
             self.counts[str(status)] += number
+        self._compare_erased(part)
         if self._text:
             self._compare_text(part, self._text)
         if self._recovery:
@@ -158,6 +167,21 @@ class _Checks:
                 self._problems.tell("number", f"{source}: its rows do not stand together")
             self._sources.add(source)
         self._last = part.select("source", "row").tail(1)
+
+    def _compare_erased(self, part: pl.DataFrame) -> None:
+        said = part["warnings"].list.contains(ERASED)
+        due = self._erased.among(part)
+        for status, number in part.filter(said & due)["status"].value_counts().iter_rows():
+            self.erased[str(status)] += number
+        self._problems.rows(
+            "erased", part.filter(said & ~due), f"row {{row}} of {{source}} says that it was erased, {MARK} does not"
+        )
+        told = part.select(pl.any_horizontal(pl.col(*HIDDEN).is_not_null())).to_series()
+        self._problems.rows(
+            "not erased",
+            part.filter((due & ~said) | (said & told)),
+            "row {row} of {source} was to be erased, and still tells whose it is: erase the same persons again",
+        )
 
     def _compare_text(self, part: pl.DataFrame, text: Rows) -> None:
         due = as_read(part.select(as_text()).write_csv(include_header=False).encode())
@@ -238,7 +262,8 @@ def _check_resubmit(path: Path, checks: _Checks, problems: Problems) -> None:
         return
     rows = pl.scan_csv(path, infer_schema=False, separator=written_with(path))
     found = dict(rows.group_by("_status").len().collect().iter_rows())
-    due = {status.value: checks.counts[status.value] for status in MENDABLE if checks.counts[status.value]}
+    left = checks.counts - checks.erased
+    due = {status.value: left[status.value] for status in MENDABLE if left[status.value]}
     if found != due:
         problems.tell("resubmit", f"{path.name} has the rows {found}, the ledger asks for {due}")
 

@@ -10,6 +10,7 @@ from pipeline.run.campaigns import (
     update_campaign,
 )
 from pipeline.run.deliveries import Delivered, Destination, campaign_contacts
+from pipeline.run.erasing import ErasurePlan, erase, plan_erasure
 from pipeline.run.expecting import Expectation
 from pipeline.run.importing import Confirm, Result, check_contacts, import_contacts
 from pipeline.run.inputs import load, load_settings
@@ -34,6 +35,7 @@ __all__ = [
     "ConfirmUndo",
     "Delivered",
     "Destination",
+    "ErasurePlan",
     "Expectation",
     "ImportOptions",
     "ListedRun",
@@ -53,6 +55,7 @@ __all__ = [
     "continue_run",
     "delete_campaign",
     "digest_of",
+    "erase",
     "find_persons",
     "import_contacts",
     "list_campaigns",
@@ -61,6 +64,7 @@ __all__ = [
     "load_settings",
     "measured",
     "parse_age",
+    "plan_erasure",
     "plan_pruning",
     "prove_run",
     "prune",

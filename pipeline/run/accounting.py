@@ -10,6 +10,7 @@ import polars as pl
 from pipeline.config import Share
 from pipeline.errors import MachineFailed, RunError, SourceError
 from pipeline.ledger import accounts
+from pipeline.ledger.erased import Erased
 from pipeline.ledger.files import Tally, write_ledger
 from pipeline.ledger.recovery import recover
 from pipeline.ledger.rundirectory import RunDirectory
@@ -58,6 +59,7 @@ def account(
     """
     directory, settings = into or job.directory, job.settings
     recovery = recover(directory.journal, disk=job.surroundings.disk)
+    erased = Erased.read(job.directory.path)
     try:
         if names := changed(job.sources, job.recorded):
             raise SourceError(f"{', '.join(names)} changed while the run went on")
@@ -72,6 +74,7 @@ def account(
                 settings.contacts,
                 form=job.form,
                 observe=observe,
+                erase=erased.told if erased else None,
             )
     except SourceError as error:
         course.failure = MachineFailed(

@@ -4,7 +4,7 @@ A change is told from what the target holds afterwards, never from its answer al
 compared.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ from pipeline.errors import (
 )
 from pipeline.ledger import campaign as campaign_state
 from pipeline.run import describing
-from pipeline.run.asking import ATTEMPTS, ask
+from pipeline.run.asking import ATTEMPTS, Deleting, ask, removed
 from pipeline.run.failures import first
 from pipeline.run.stopping import Stopping
 from pipeline.sessions import Lease, SessionPool
-from pipeline.targets import Campaigns
+from pipeline.targets import Campaigns, Lookup
 from pipeline.wire import ClientFactory, client_factory
 
 T = TypeVar("T")
@@ -79,9 +79,15 @@ class Changed:
 class CampaignDesk:
     """A target's campaigns, asked on one session that is renewed as often as need be."""
 
-    def __init__(self, campaigns: Campaigns, lease: Lease[Any]) -> None:
+    def __init__(self, campaigns: Campaigns, lease: Lease[Any], lookup: Lookup | None = None) -> None:
         self.campaigns = campaigns
+        self.lookup = lookup  # of the contacts of the campaign that the settings name; None: it cannot be had
         self._lease = lease
+
+    async def remove(self, contact_ids: Sequence[str], deleting: Deleting) -> set[str]:
+        """Delete contacts from the campaign that the settings name; the ids of those that are surely gone."""
+        assert self.lookup is not None
+        return await removed(self.lookup, self._lease, contact_ids, deleting)
 
     async def ask(self, call: Callable[[Any], Awaitable[T]]) -> T:
         """`call` on the session, again and again where that is harmless. Raises Refused and AlreadyThere, and RunError
@@ -152,7 +158,7 @@ async def campaign_desk(
             with stopping.cancelling():
                 async with pool.lease() as lease:
                     assert lease is not None, "the first lease of a pool is always given"
-                    yield CampaignDesk(campaigns, lease)
+                    yield CampaignDesk(campaigns, lease, target.lookup)
             if stopping.received is not None:
                 raise Interrupted(stopping.received, UNTOLD)
             group.cancel_scope.cancel()

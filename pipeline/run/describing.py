@@ -102,7 +102,7 @@ def describe(
         "id": run_id,
         "created": created,
         "command": shlex.join(command),
-        "user": _user(),
+        "user": user(),
         "host": socket.gethostname(),
         "wave": wave or "",
         "limit": limit or 0,
@@ -160,7 +160,8 @@ def state_directory(settings: Settings) -> Path:
     return settings.state.directory or Path(os.environ.get(STATE_VARIABLE) or STATE_DIRECTORY)
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this process; empty where that has no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container without a name for its user

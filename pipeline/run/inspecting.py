@@ -21,6 +21,7 @@ from pipeline.errors import (
     TargetUnusable,
     UsageError,
 )
+from pipeline.ledger.erased import Erased
 from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
@@ -51,10 +52,11 @@ def verify_run(run_dir: Path) -> list[str]:
     recovery = recover(directory.journal)
     sources, limit = recorded_sources(directory)
     changes = [f"{name}: is not the file that the run has read" for name in changed(sources, recovery.header.sources)]
-    problems = changes + verify(run_dir, batches(sources, limit=limit), recovery)
+    erased = Erased.read(run_dir)
+    problems = changes + verify(run_dir, batches(sources, limit=limit), recovery, erased)
     undo = directory.undo
     if undo.holds_run:
-        problems += verify(undo.path, batches(sources, limit=limit), recover(undo.journal))
+        problems += verify(undo.path, batches(sources, limit=limit), recover(undo.journal), erased)
     return problems
 
 

@@ -15,20 +15,21 @@ from pydantic import ValidationError
 
 from pipeline.config import ContactsSettings, LedgerSettings, Settings
 from pipeline.errors import RowError, RunError, SessionExpired, TargetUnreachable, UsageError
+from pipeline.ledger.erased import Erased, blanked
 from pipeline.ledger.files import assemble
 from pipeline.ledger.reading import Rows, ledger_parts
 from pipeline.ledger.recovery import recover
 from pipeline.ledger.rundirectory import RunDirectory
-from pipeline.records import MENDABLE
+from pipeline.records import ERASED, MENDABLE
 from pipeline.run import describing
 from pipeline.run.campaigns import CampaignDesk, campaign_desk, named
 from pipeline.run.deliveries import begun
 from pipeline.run.failures import first
 from pipeline.run.listing import ListedRun, Stage, list_runs, look_at
+from pipeline.run.questions import Questions, trimmed_key
 from pipeline.run.recorded import record, recorded_job, recorded_settings
 from pipeline.run.surroundings import Surroundings
 from pipeline.stages.destinations.authorities import Authorities
-from pipeline.stages.identity import contact_id
 from pipeline.stages.screen import load_suppression
 from pipeline.stages.verdicts import caseless
 from pipeline.wire import ClientFactory
@@ -42,6 +43,8 @@ _COMPARED: Final = (
     ("contact_id", "id"),
     ("contact_id", "made"),
 )
+
+_IDS: Final = pl.Schema([("line", pl.UInt32), ("id", pl.String)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,70 +91,47 @@ async def find_persons(
     as those of its own. With `settings` the campaign at the target is looked through too. Raises UsageError where
     nothing is asked or there is no such directory, else RunError where the target gives no list.
     """
-    questions = _Questions(lines)
+    questions = Questions(lines)
     if not questions.lines:
         raise UsageError("Nothing to look for: give a destination or a key on each line of standard input.")
-    search = _Search(questions, region.upper() if region else None)
+    search = Search(questions, region.upper() if region else None)
     runs = await anyio.to_thread.run_sync(search.all_runs, directories)
     if settings is not None:
         await search.campaign(settings, clients)
     return Found(questions.lines, tuple(search.places), runs, tuple(search.remarks))
 
 
-class _Questions:
-    """Who is looked for."""
-
-    def __init__(self, lines: Sequence[str]) -> None:
-        told = [(number, text.strip("\ufeff \t\r\n")) for number, text in enumerate(lines, 1)]
-        self._told = [(number, text) for number, text in told if text]
-        self.lines = tuple(number for number, _ in self._told)
-        self._authorities = Authorities()
-
-    def table(self, region: str | None, campaign: str, wave: str | None) -> pl.DataFrame:
-        """Per question its `line`, and what it is as a `phone`, a `mail`, a `key` and an `id`, each null where it is
-        none; `made` is the id of that key in this campaign.
-        """
-        texts = pl.Series("text", [text for _, text in self._told], dtype=pl.String)
-        is_mail = texts.str.contains("@", literal=True)
-        phones = self._authorities.phones(texts.set(is_mail, None), region)["value"]
-        mails = self._authorities.mails(texts.set(~is_mail, None))["value"]
-        made = [contact_id(campaign, wave, text) for text in texts]
-        return pl.DataFrame(
-            {
-                "line": pl.Series(self.lines, dtype=pl.UInt32),
-                "phone": phones,
-                "mail": caseless(mails),
-                "key": _key(texts),
-                "id": texts.str.to_lowercase(),
-                "made": pl.Series(made, dtype=pl.String),
-            }
-        )
-
-
-def _key(texts: pl.Series) -> pl.Series:
-    """Keys as do-not-contact lists compare them: without the blanks around their parts."""
-    return texts.str.strip_chars().str.replace_all(r"\s*\|\s*", "|")
-
-
-class _Search:
+class Search:
     """One search; its places and remarks grow as it goes on."""
 
-    def __init__(self, questions: _Questions, region: str | None) -> None:
+    def __init__(self, questions: Questions, region: str | None) -> None:
         self._questions = questions
         self._region = region
+        self._ids = pl.DataFrame(schema=_IDS)
+        self.runs: dict[Path, ListedRun] = {}  # that were looked into, by their directories
+        #: What was asked in each run, and how destinations are read there.
+        self.asked: dict[Path, tuple[pl.DataFrame, ContactsSettings]] = {}
         self.places: list[Place] = []
         self.remarks: list[str] = []
+
+    def follow_ids(self) -> None:
+        """From now on a contact is looked for too that shares its id with one that was found: it is the same person,
+        whatever destinations another run had for it.
+        """
+        told = [(place.line, place.contact_id) for place in self.places if place.contact_id is not None]
+        self._ids = pl.DataFrame(told, schema=_IDS, orient="row").unique(maintain_order=True)
 
     # --- run directories --------------------------------------------------------------------------------------------
 
     def all_runs(self, directories: Sequence[Path]) -> int:
         """Search the runs in `directories`; how many there are. Blocks."""
-        runs: dict[Path, ListedRun] = {}
+        self.runs.clear()
+        runs = self.runs
         for base in directories:
             own = look_at(base) if base.is_dir() else None
             for run in [own] if own is not None else list_runs(base):
                 runs.setdefault(run.run_dir.resolve(), run)
-        for run in runs.values():
+        for run in list(runs.values()):
             self._run(run)
         return len(runs)
 
@@ -170,6 +150,10 @@ class _Search:
             return
         region = self._region or contacts.region
         asked = self._questions.table(region and region.upper(), run.campaign, run.wave or None)
+        asked = pl.concat([asked, self._ids], how="diagonal")
+        own_region = {"region": self._region} if self._region else {}
+        contacts = contacts.model_copy(update=own_region)
+        self.asked[run.run_dir] = (asked, contacts)
         by_row: set[int] = set()
         if run.stage is not Stage.UNBEGUN:
             by_row = self._rows(run, directory, asked, masked=ledger.mask)
@@ -234,18 +218,20 @@ class _Search:
         for batch in job.batches():
             rows = assemble(screener.screen(batch), recovery)
             if ledger is not None and (told := ledger.take(rows.height)).height == rows.height:
-                rows = rows.with_columns(
-                    told["status"]
-                )  # the state may have told it, of which the journal knows nothing
+                # The state may have told a status, of which the journal knows nothing. The list holds erased rows
+                # still, but it is not ours; a row of which the ledger tells yet was not erased to the end.
+                erased = told["warnings"].list.contains(ERASED)
+                rows = blanked(rows.with_columns(told["status"]), erased)
+            elif ledger is None:
+                rows = Erased.read(directory.path).blanked(rows)
             yield rows
 
     def _copy(
         self, run: ListedRun, path: Path, contacts: ContactsSettings, asked: pl.DataFrame, *, told: set[int]
     ) -> None:
         """Search a copy of a list, in which persons may stand who are in no row, or not as a destination."""
-        region = {"region": self._region} if self._region else {}
         try:
-            held = load_suppression([path], contacts.model_copy(update=region), Authorities())
+            held = load_suppression([path], contacts, Authorities())
         except RunError:
             self.remarks.append(f"{path}: was not searched: it cannot be read")
             return
@@ -261,19 +247,19 @@ class _Search:
     async def campaign(self, settings: Settings, clients: ClientFactory | None) -> None:
         """Search the contacts that the target lists. Raises RunError."""
         name = named(settings)
-        region = self._region or settings.contacts.region
-        asked = self._questions.table(region and region.upper(), name, None)
-        known = [(p.line, p.contact_id) for p in self.places if p.contact_id is not None and p.campaign == name]
-        ids = pl.DataFrame(known, schema={"line": pl.UInt32, "id": pl.String}, orient="row")
-        asked = pl.concat([asked, ids], how="diagonal")
         try:
             async with campaign_desk(settings, clients, signals=True) as desk:
                 await desk.held(name)
-                await self._listed(desk, name, asked)
+                self.places += await self.listed(desk, name, settings.contacts.region)
         except BaseExceptionGroup as errors:
             raise first(errors) from errors
 
-    async def _listed(self, desk: CampaignDesk, name: str, asked: pl.DataFrame) -> None:
+    async def listed(self, desk: CampaignDesk, name: str, region: str | None) -> list[Place]:
+        """Where those who are asked for, and those who were found in its runs, stand in a campaign. National numbers
+        are those of `region`, unless another was asked for.
+        """
+        asked = self._asked_of(name, self._region or region)
+        places: list[Place] = []
         stream, frame = await desk.ask(lambda handle: begun(desk, handle, name))
         try:
             while frame is not None:
@@ -282,7 +268,7 @@ class _Search:
                     told = "; ".join(
                         f"{each} {match[f'{each}_status']}" for each in channels if match[f"{each}_status"]
                     )
-                    self.places.append(
+                    places.append(
                         Place(
                             match["line"],
                             None,
@@ -297,6 +283,14 @@ class _Search:
             raise TargetUnreachable(f"the target's list broke off: {error.reason}. Try again later.") from None
         finally:
             await stream.aclose()
+        return places
+
+    def _asked_of(self, campaign: str, region: str | None) -> pl.DataFrame:
+        """The questions, with the ids of these keys in every wave that is known of."""
+        waves = {run.wave or None for run in self.runs.values() if run.campaign == campaign} | {None}
+        tables = [self._questions.table(region and region.upper(), campaign, wave) for wave in waves]
+        known = [(p.line, p.contact_id) for p in self.places if p.contact_id is not None and p.campaign == campaign]
+        return pl.concat([*tables, pl.DataFrame(known, schema=_IDS, orient="row"), self._ids], how="diagonal").unique()
 
 
 def _matches(rows: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
@@ -308,7 +302,7 @@ def _matches(rows: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
             continue
         values = rows[column]
         if kind in ("mail", "key"):
-            values = caseless(values) if kind == "mail" else _key(values)
+            values = caseless(values) if kind == "mail" else trimmed_key(values)
         wanted = asked.select("line", value=kind).drop_nulls()
         found.append(rows.select("at", value=values).join(wanted, on="value").select("at", "line"))
     hits = pl.concat(found).unique().sort("at", "line")

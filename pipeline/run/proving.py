@@ -23,7 +23,7 @@ from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.state import State, packed_ids
 from pipeline.ledger.verify import Problems
 from pipeline.logs import logger
-from pipeline.records import Status
+from pipeline.records import ERASED, Status
 from pipeline.run import describing
 from pipeline.run.asking import ask, ask_patiently
 from pipeline.run.due import Due, DueRows
@@ -166,7 +166,11 @@ class _Proof:
             contacts = screened.contacts
             keys = [self._faces.sent(row).destinations for row in contacts.iter_rows(named=True)]
             rows = ledger.take(contacts.height).with_columns(pl.Series("key", keys, dtype=pl.Binary))
-            yield rows.filter(pl.any_horizontal(contacts[name].is_not_null() for name in ("sms", "voice", "email")))
+            # Nobody can tell any more what became of rows that were erased, and they may well be gone.
+            told = ~pl.col("warnings").list.contains(ERASED)
+            yield rows.filter(
+                told & pl.any_horizontal(contacts[name].is_not_null() for name in ("sms", "voice", "email"))
+            )
 
     def _take_in(self, ledger: DueRows, rows: Callable[[], Iterator[pl.DataFrame]], baseline: Baseline | None) -> None:
         # Of what another run has added, or may have, this one's journal says when it heard of it.

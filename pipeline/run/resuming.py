@@ -9,6 +9,7 @@ from typing import Final
 from pipeline.config import Settings
 from pipeline.errors import ConfigError, UsageError
 from pipeline.ledger import campaign, lines
+from pipeline.ledger.erased import Erased
 from pipeline.ledger.recovery import NothingBegun, Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
@@ -58,6 +59,11 @@ async def resume_run(
         _check_not_undone(directory)
         recovery = recover(directory.journal, disk=surroundings.disk)
         check_imported(directory)
+        if again and Erased.read(directory.path):
+            raise UsageError(
+                f"{directory.path}: persons were erased from this run, and the list may hold them still: sending rows "
+                "again would send to them. Import the list without them, in another run directory"
+            )
         if not again and (verdict := _verdict(directory, recovery)) is not None:
             with suppress(ConfigError):  # without its settings its state cannot be found
                 _check_remembered(directory, recorded_settings(directory, overrides), recovery)
@@ -178,7 +184,9 @@ async def _kept(
         if isinstance(source, Source):
             kept.append(source)
             continue
-        if before.name != NAME or await source.fingerprint() not in (None, before.fingerprint):
+        # Where persons were erased, the copy is not what came through any more.
+        heard = (before.fingerprint, Erased.read(directory.path).original)
+        if before.name != NAME or await source.fingerprint() not in (None, *heard):
             raise UsageError(
                 f"{WORDS}: is not what the run in {directory.path} has read; pipe the same again, or nothing, or "
                 "choose another directory"

@@ -116,6 +116,13 @@ def load_suppression(paths: Sequence[Path], contacts: ContactsSettings, authorit
     return suppression
 
 
+def destinations_in(frame: pl.DataFrame, contacts: ContactsSettings, authorities: Authorities) -> pl.DataFrame:
+    """The destinations that are found anywhere in the cells of rows, as in a list: `row` from 0, `phone` or `mail`."""
+    cells = _cells(frame)
+    found = _destinations(cells["text"].unique(), contacts.region, authorities)
+    return cells.join(found, on="text").select("row", "phone", "mail").unique()
+
+
 def _trimmed(keys: pl.Series) -> pl.Series:
     return keys.str.strip_chars().str.replace_all(r"\s*\|\s*", "|")
 

@@ -1,0 +1,186 @@
+"""What a run directory holds of its list in the list's own words: the resubmit file, and a spooled standard input."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from pipeline.config import ContactsSettings
+from pipeline.ledger.erased import Erased
+from pipeline.ledger.lines import Header, encode, sight
+from pipeline.ledger.private import replacing, write_private, writing
+from pipeline.ledger.reading import ledger_parts
+from pipeline.ledger.resubmit import restored, written_with
+from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.records import ERASED, MENDABLE
+from pipeline.run.recorded import record, recorded_sources
+from pipeline.run.standard_input import NAME
+from pipeline.stages.destinations.authorities import Authorities
+from pipeline.stages.read import Source, batches, fingerprint
+from pipeline.stages.suppression import destinations_in
+from pipeline.stages.verdicts import caseless
+
+#: What stands in place of each byte that could tell of a person.
+_FILL = ord("x")
+
+#: Encodings in which these bytes, and no others, are what they are in ASCII: others cannot be overwritten in place.
+_PLAIN = ("utf-8", "utf_8", "utf-8-sig", "utf_8_sig", "ascii", "latin-1", "iso-8859-1", "cp1252", "windows-1252")
+
+_LEFT = "{path}: holds the list as it came through standard input, and the persons in it: {why}. Delete the run, or it"
+_OTHER = "it is not the file that the run has read, so what is whose in it cannot be told"
+_FORM = "it is written in a way in which a row cannot be overwritten without harm to others"
+
+
+class _Unsafe(Exception):
+    """Overwriting would change more than the rows it is meant for."""
+
+
+def rows_told(directory: RunDirectory, asked: pl.DataFrame, contacts: ContactsSettings) -> set[tuple[str, int]]:
+    """Rows (source, row) that hold one of those who are `asked` for (see `Questions.table`) in whatever cell, in the
+    copies that a run has of its list; blocks. National numbers are read as those of `contacts`.
+    """
+    told: set[tuple[str, int]] = set()
+    authorities = Authorities()
+    if directory.resubmit.exists():
+        mendable = (
+            part.filter(
+                pl.col("status").is_in([status.value for status in MENDABLE])
+                & ~pl.col("warnings").list.contains(ERASED)
+            )
+            for part in ledger_parts(directory.path) or ()
+        )
+        rows = pl.concat(
+            [pl.DataFrame(schema={"source": pl.String, "row": pl.UInt64})]
+            + [part.select("source", "row") for part in mendable]
+        )
+        cells, _ = restored(
+            pl.read_csv(directory.resubmit, infer_schema=False, separator=written_with(directory.resubmit))
+        )
+        if cells.height == rows.height:
+            told.update(rows[_holding(cells, asked, contacts, authorities)].iter_rows())
+    if directory.stdin.exists():
+        for batch in batches([_spooled(directory)]):
+            for at in _holding(batch.frame, asked, contacts, authorities):
+                told.add((NAME, batch.row + at))
+    return told
+
+
+def _holding(
+    cells: pl.DataFrame, asked: pl.DataFrame, contacts: ContactsSettings, authorities: Authorities
+) -> list[int]:
+    """The rows, from 0, in which somebody stands who is asked for."""
+    if cells.is_empty():
+        return []
+    found = destinations_in(cells, contacts, authorities)
+    mails = found.with_columns(caseless(found["mail"]).alias("mail"))
+    there = found["phone"].is_in(asked["phone"].drop_nulls().implode()).fill_null(value=False)
+    there |= mails["mail"].is_in(asked["mail"].drop_nulls().implode()).fill_null(value=False)
+    return sorted(set(found.filter(there)["row"].to_list()))
+
+
+def overwrite(directory: RunDirectory, erased: Erased) -> tuple[str, ...]:
+    """Overwrite the rows that were erased in the copy of standard input, byte for byte, so that every row stays where
+    it is; blocks. What could not be done, in words.
+
+    The run is bound to that file by its fingerprint, which stands in run.toml and in the heads of the journals: it is
+    put right there. A fingerprint that neither the run nor the mark knows is never put right: somebody else has changed
+    the file. Raises MachineFailed, OSError.
+    """
+    mine = erased.rows.filter(pl.col("source") == NAME)["row"].to_list()
+    if not directory.stdin.exists() or not mine:
+        return ()
+    source = _spooled(directory)
+    header = _header(directory.journal)
+    recorded = next(each.fingerprint for each in header.sources if each.name == NAME)
+    before = fingerprint(source)
+    if before not in (recorded, erased.spooled):
+        return (_LEFT.format(path=directory.stdin, why=_OTHER),)
+    if source.format != "csv" or source.compressed or (source.encoding or "utf-8").lower() not in _PLAIN:
+        return (_LEFT.format(path=directory.stdin, why=_FORM),)
+    try:
+        with replacing(directory.stdin) as part, writing(directory.stdin):
+            _copy(source, part, _spans(source, set(mine)))
+            changed = replace(source, path=part)
+            _check(source, changed, set(mine))
+            after = fingerprint(changed)
+            # From here on the mark knows the file that is about to take the place of the one before.
+            replace(erased, spooled=after, original=erased.original or recorded).write(directory.path)
+    except _Unsafe:
+        return (_LEFT.format(path=directory.stdin, why=_FORM),)
+    for folder in (directory.undo, directory):
+        if folder.journal.exists():
+            _bind(folder.journal, after)
+    digest = next(table["sha256"] for table in record(directory)["source"] if table["name"] == NAME)
+    text = directory.settings.read_text(encoding="utf-8").replace(digest, after)
+    write_private(directory.settings, text.encode())
+    return ()
+
+
+def _spooled(directory: RunDirectory) -> Source:
+    sources, _ = recorded_sources(directory)
+    return next(source for source in sources if source.name == NAME)
+
+
+def _header(journal: Path) -> Header:
+    with journal.open("rb") as file:
+        header = sight(file.readline().removesuffix(b"\n"))
+    assert isinstance(header, Header), "whoever listed the run has looked at it"
+    return header
+
+
+def _bind(journal: Path, after: str) -> None:
+    """Put another fingerprint of standard input into the head of a journal, which stays as long as it is: the offsets
+    in its lines hold.
+    """
+    header = _header(journal)
+    sources = tuple(
+        msgspec.structs.replace(each, fingerprint=after) if each.name == NAME else each for each in header.sources
+    )
+    line = encode(msgspec.structs.replace(header, sources=sources))
+    with journal.open("rb") as file, replacing(journal) as part, writing(journal):
+        if len(file.readline()) != len(line):
+            raise ValueError(f"{journal.name} cannot be bound to the list anew: its head would have another length")
+        with part.open("wb") as new:
+            new.write(line)
+            shutil.copyfileobj(file, new, 1 << 20)
+
+
+def _spans(source: Source, rows: set[int]) -> Iterator[tuple[int, int | None]]:
+    """The lines, from 1, on which each of these rows starts, and the next row does; None: it is the last."""
+    start: int | None = None
+    for batch in batches([source]):
+        for row, line in enumerate(batch.lines, batch.row):
+            if start is not None:
+                yield start, line
+            start = line if row in rows else None
+    if start is not None:
+        yield start, None
+
+
+def _copy(source: Source, part: Path, spans: Iterator[tuple[int, int | None]]) -> None:
+    kept = {*(source.delimiter or ",").encode(), *b'"\r\n'}
+    table = bytes(byte if byte in kept else _FILL for byte in range(256))
+    span = next(spans, None)
+    with source.path.open("rb") as old, part.open("wb") as new:
+        for number, line in enumerate(old, 1):
+            while span is not None and span[1] is not None and number >= span[1]:
+                span = next(spans, None)
+            new.write(line.translate(table) if span is not None and number >= span[0] else line)
+
+
+def _check(before: Source, after: Source, rows: set[int]) -> None:
+    """Raise _Unsafe unless both have the same rows on the same lines, and differ in these rows alone."""
+    for old, new in zip(batches([before]), batches([after]), strict=False):
+        kept = pl.Series([row not in rows for row in range(old.row, old.row + old.frame.height)], dtype=pl.Boolean)
+        if (
+            old.frame.height != new.frame.height
+            or not old.lines.equals(new.lines)
+            or not old.frame.filter(kept).equals(new.frame.filter(kept))
+            or not old.damage.filter(kept).equals(new.damage.filter(kept))
+        ):
+            raise _Unsafe
+    if sum(each.frame.height for each in batches([before])) != sum(each.frame.height for each in batches([after])):
+        raise _Unsafe

@@ -1,0 +1,110 @@
+"""The part of an erasure in which the target is on the line: contacts are deleted, until the target's list shows none.
+
+Deleting is idempotent, so a deletion that is refused, put off or not answered is simply judged by the list, and sent
+again as long as that shows the contact. A list may lag: it is believed when it shows the contact no more, or when it
+shows it still so long after the deletion that it cannot lag any more.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from time import time
+from typing import Final
+from uuid import UUID
+
+import anyio
+import anyio.to_thread
+
+from pipeline.config import Settings
+from pipeline.errors import TargetUnusable
+from pipeline.ledger import campaign
+from pipeline.ledger.state import State
+from pipeline.run import describing
+from pipeline.run.campaigns import CampaignDesk, campaign_desk
+from pipeline.run.failures import first
+from pipeline.run.persons import Search
+from pipeline.wire import ClientFactory
+
+#: A list that shows contacts still is read again with pauses that grow from the first to the last, in seconds.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+
+_STILL_THERE: Final = (
+    "the target lists {left} of {all} contacts still that were to be deleted: it refuses to, or they are added again. "
+    "The runs were not touched. See what the target says of them with `campaign contacts`, then start again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was removed from a campaign."""
+
+    campaign: str
+    contacts: int  # that were listed there before
+    left: int  # after
+    strangers: int = 0  # of the former: those that no run of this state has added
+
+
+def brought(settings: Settings, contact_ids: Sequence[str]) -> int:
+    """How many of these contacts runs have added, as the state knows; blocks."""
+    target = settings.target
+    with campaign.peek(describing.state_directory(settings), target.identity, target.campaign) as state:
+        return 0 if state is None else len(state.brought(_packed(contact_ids), own=None))
+
+
+async def remove(
+    search: Search, contact_ids: Sequence[str], settings: Settings, state: State, clients: ClientFactory | None
+) -> Removed:
+    """Delete all contacts that `search` finds in the campaign, and let the state, which is held, forget them.
+
+    Raises TargetUnusable where the target keeps some, TargetUnreachable where it does not answer, MachineFailed.
+    """
+    name = settings.target.campaign
+    told = set(contact_ids)
+    told |= {place.contact_id for place in search.places if place.campaign == name and place.contact_id}
+    there = set(contact_ids)
+    if there:
+        try:
+            async with campaign_desk(settings, clients, signals=True) as desk:
+                there |= await _rounds(desk, search, settings, state, there)
+        except BaseExceptionGroup as errors:
+            raise first(errors) from errors
+    await anyio.to_thread.run_sync(state.forget, _packed(told | there))
+    return Removed(name, len(there), 0)
+
+
+async def _rounds(
+    desk: CampaignDesk, search: Search, settings: Settings, state: State, contact_ids: set[str]
+) -> set[str]:
+    """Delete and look, until nobody is there; all who were."""
+    name, late = settings.target.campaign, settings.delivery.late_effect
+
+    def deleting(gone: Collection[str] | None) -> None:
+        if gone is None:
+            state.deleted(float("inf"))
+        else:
+            state.gone(_packed(gone), time())
+
+    there, left, pause = set(contact_ids), contact_ids, FIRST_PAUSE
+    deadline = anyio.current_time() + late
+    while True:
+        asked = anyio.current_time()
+        await desk.remove(sorted(left), deleting)
+        listed = await search.listed(desk, name, settings.contacts.region)
+        left = {place.contact_id for place in listed if place.contact_id}
+        if not left:
+            return there
+        there |= left
+        if asked > deadline:
+            raise TargetUnusable(_STILL_THERE.format(left=len(left), all=len(there)))
+        await anyio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _packed(contact_ids: Collection[str]) -> list[bytes]:
+    """The bytes of those that are ids of ours: a target may have others."""
+    packed = []
+    for each in contact_ids:
+        try:
+            packed.append(UUID(each).bytes)
+        except ValueError:
+            continue
+    return packed

@@ -1,0 +1,44 @@
+"""Who is looked for: the lines of standard input, as the phones, addresses, keys and ids that they may be."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from pipeline.stages.destinations.authorities import Authorities
+from pipeline.stages.identity import contact_id
+from pipeline.stages.verdicts import caseless
+
+
+class Questions:
+    """Who is looked for."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        told = [(number, text.strip("\ufeff \t\r\n")) for number, text in enumerate(lines, 1)]
+        self._told = [(number, text) for number, text in told if text]
+        self.lines = tuple(number for number, _ in self._told)
+        self._authorities = Authorities()
+
+    def table(self, region: str | None, campaign: str, wave: str | None) -> pl.DataFrame:
+        """Per question its `line`, and what it is as a `phone`, a `mail`, a `key` and an `id`, each null where it is
+        none; `made` is the id of that key in this campaign.
+        """
+        texts = pl.Series("text", [text for _, text in self._told], dtype=pl.String)
+        is_mail = texts.str.contains("@", literal=True)
+        phones = self._authorities.phones(texts.set(is_mail, None), region)["value"]
+        mails = self._authorities.mails(texts.set(~is_mail, None))["value"]
+        made = [contact_id(campaign, wave, text) for text in texts]
+        return pl.DataFrame(
+            {
+                "line": pl.Series(self.lines, dtype=pl.UInt32),
+                "phone": phones,
+                "mail": caseless(mails),
+                "key": trimmed_key(texts),
+                "id": texts.str.to_lowercase(),
+                "made": pl.Series(made, dtype=pl.String),
+            }
+        )
+
+
+def trimmed_key(texts: pl.Series) -> pl.Series:
+    """Keys as do-not-contact lists compare them: without the blanks around their parts."""
+    return texts.str.strip_chars().str.replace_all(r"\s*\|\s*", "|")

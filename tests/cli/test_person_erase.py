@@ -1,0 +1,352 @@
+"""`person erase` through the command: afterwards nobody is told of, every row is there, and the run is proven."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from cli.kit import LIST, Ended, run
+
+from pipeline.simulator import RunningSimulator
+
+Serve = Callable[..., RunningSimulator]
+Configured = Callable[..., Path]
+Ask = Callable[..., Ended]
+
+CAMPAIGN = "11111111-1111-4111-8111-111111111111"
+SECRETS = ("5550101", "555-0101", "ann@example.com", "Ann@")
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """`person find|erase` with these lines on standard input."""
+
+    def ask(command: str, asked: str, *more: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(asked))
+        ended = run("person", command, *more)
+        for secret in SECRETS:
+            assert secret not in ended.out + ended.err
+        return ended
+
+    return ask
+
+
+def imported(config: Path, *more: str | Path, source: str = "list.csv", into: str = "first") -> Path:
+    late = ("--set", "delivery.late_effect=0.1")  # what was deleted is waited for so long
+    run("import", source, "--config", config, *late, "--run-dir", f"runs/{into}", *more)
+    assert run("verify", f"runs/{into}").code == 0
+    return Path("runs") / into
+
+
+def held(service: RunningSimulator, campaign: str = CAMPAIGN) -> list[str]:
+    """The mobiles and addresses that the target holds."""
+    contacts = service.contacts(campaign)
+    return sorted(each[name]["destination"] for each in contacts for name in ("sms", "email") if each[name])
+
+
+def tells(directory: Path, *words: str) -> list[str]:
+    """Files of a directory in which one of these stands, Parquet by its cells."""
+    found = []
+    for path in sorted(each for each in directory.rglob("*") if each.is_file()):
+        text = path.read_bytes().decode("utf-8", "replace")
+        if path.suffix == ".parquet":
+            text = pl.read_parquet(path).select(pl.exclude("warnings")).write_csv()
+        if any(word in text for word in words):
+            found.append(path.relative_to(directory).as_posix())
+    return found
+
+
+def receipt() -> dict[str, Any]:
+    [path] = Path("runs").glob("erased-*.json")
+    assert path.stat().st_mode & 0o777 == 0o600
+    text = path.read_text()
+    assert not any(secret in text for secret in SECRETS)
+    told: dict[str, Any] = json.loads(text)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("asked", "formats"),
+    [("416.555.0101", '["parquet","csv"]'), ("ANN@Example.com", '["csv"]'), ("1", '["parquet"]')],
+)
+def test_a_person_is_erased_from_run_campaign_and_state(
+    person: Ask, serve: Serve, configured: Configured, asked: str, formats: str
+) -> None:
+    service = serve()
+    config = configured(service)
+    directory = imported(config, "--set", f"ledger.formats={formats}")
+    ids = [c["id"] for c in service.contacts(CAMPAIGN) if c["sms"] and "0101" in c["sms"]["destination"]]
+    before = json.loads((directory / "summary.json").read_text())["counts"]
+    ended = person("erase", asked, "--config", config, "--yes")
+    assert ended.code == 0, ended.err
+    assert held(service) == ["+14165550102", "dora@example.com"]
+    assert tells(directory, *SECRETS, *ids, "+14165550101") == []
+    assert json.loads((directory / "summary.json").read_text())["counts"] == before
+    told = receipt()
+    assert told["complete"]
+    assert (told["campaign"]["contacts"], told["campaign"]["strangers"]) == (1, 0)
+    assert [(row["row"], row["line"], row["status"]) for row in told["runs"][0]["rows"]] == [
+        (1, 2, "accepted"),
+        (5, 6, "duplicate"),
+    ]
+    assert "list.csv still: line 2, line 6." in ended.out
+    assert "contacts.suppress" in ended.out
+    for command in (("verify",), ("verify", "--against-target"), ("status",), ("report", "--format", "github")):
+        assert run(command[0], directory, *command[1:]).code == 0, command
+    assert run("resume", directory).code == 1, "as it ended"
+    assert run("import", "list.csv", "--config", config, "--run-dir", directory, "--continue").code == 1
+    assert run("runs", "list").code == 0
+    again = person("erase", asked, "--config", config, "--yes")
+    assert again.code == 1, "nobody is found"
+    assert "0 of 1 found" in again.err
+    assert receipt() == told, "and there is no other receipt"
+    assert person("find", asked, "--config", config).code == 1
+    # What is forgotten is sent again, unless a list holds it back.
+    Path("no.csv").write_text("416 555 0101\n")
+    imported(config, "--set", 'contacts.suppress=["no.csv"]', into="next")
+    assert held(service) == ["+14165550102", "dora@example.com"]
+    imported(config, into="then")
+    assert "+14165550101" in held(service)
+
+
+def test_rows_that_are_to_be_mended_leave_the_resubmit_file(person: Ask, serve: Serve, configured: Configured) -> None:
+    Path("list.csv").write_text(LIST + '8,"Eve\nB",647 555 0177 / 647 555 0166,\n9,Fay,nothing,\n')
+    directory = imported(configured(serve()))
+    before = (directory / "resubmit.csv").read_bytes()
+    ended = person("erase", "6475550166\n3\n", "--region", "CA", "--yes")
+    assert ended.code == 0, ended.err
+    left = (directory / "resubmit.csv").read_bytes()
+    assert b"Cleo" not in left
+    assert b"0177" not in left
+    assert b"9,Fay" in left
+    assert before.startswith(left[: left.index(b"9,Fay")])
+    assert receipt()["runs"][0]["resubmit_rows"] == [3, 1]
+    assert tells(directory, "Eve", "Cleo", "0177") == []
+    assert run("verify", directory).code == 0
+    assert "was not looked into" in ended.out
+
+
+def test_a_contact_of_another_run_with_the_same_id_goes_too(person: Ask, serve: Serve, configured: Configured) -> None:
+    service = serve()
+    config = configured(service)
+    first = imported(config)
+    Path("next.csv").write_text("customer_id,first_name,mobile,email\n2,Ben,416-555-0142,\n7,Gil,416-555-0107,\n")
+    second = imported(config, "--mode", "upsert", source="next.csv", into="second")
+    assert "+14165550142" in held(service)
+    ended = person("erase", "416-555-0102", "--region", "CA", "--config", config, "--yes")
+    assert ended.code == 0, ended.err
+    assert held(service) == ["+14165550101", "+14165550107", "ann@example.com", "dora@example.com"]
+    assert tells(first, "5550102") == tells(second, "5550142") == []
+    for directory in (first, second):
+        assert run("verify", directory, "--against-target").code == 0
+
+
+def test_the_campaign_forgets_whom_we_have_not_added(
+    person: Ask, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = serve()
+    config = configured(service)
+    imported(config)
+    shutil.rmtree("runs/first")
+    monkeypatch.setenv("CONTACT_PIPELINE_STATE", "lost")
+    ended = person("erase", "416 555 0101", "--config", config, "--yes")
+    assert ended.code == 0, ended.err
+    assert "1 of the 1 contact in the campaign were added by no run" in ended.err.replace("contacts", "contact")
+    assert held(service) == ["+14165550102", "dora@example.com"]
+
+
+def test_waves_and_other_campaigns(person: Ask, serve: Serve, configured: Configured) -> None:
+    service = serve()
+    config = configured(service)
+    first = imported(config, "--wave", "may")
+    other = ("--campaign-id", "33333333-3333-4333-8333-333333333333")
+    run("check", "list.csv", "--config", config, "--run-dir", "runs/other", *other)
+    ended = person("erase", "1", "--config", config, "--yes")
+    assert ended.code == 1, "the other campaign was not looked into"
+    assert f"{other[1]}: not looked into" in ended.err
+    assert held(service) == ["+14165550102", "dora@example.com"]
+    assert tells(Path("runs"), "ann@", "0101") == []
+    assert run("verify", first, "--against-target").code == 0
+
+
+def test_a_target_that_lists_nobody_is_refused(person: Ask, serve: Serve, configured: Configured) -> None:
+    directory = imported(configured(serve()))
+    before = (directory / "ledger.csv").read_bytes()
+    Path("other.toml").write_text(
+        """
+[target]
+system = "pagos"
+endpoint = "http://127.0.0.1:9"
+application_key = "a"
+token = "t"
+"""
+    )
+    ended = person("erase", "1", "--config", "other.toml", "--yes")
+    assert (ended.code, "no calls that list and delete contacts" in ended.err) == (2, True), ended.err
+    assert (directory / "ledger.csv").read_bytes() == before
+
+
+def test_masked_ledgers_and_standard_input(
+    person: Ask, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = serve()
+    config = configured(service)
+    text = LIST.replace("Dora", "Dor\u00e1")
+
+    def piped(*arguments: str | Path) -> Ended:
+        Path("piped").write_text(text)
+        with Path("piped").open() as file:
+            monkeypatch.setattr(sys, "stdin", file)
+            late = ("--set", "delivery.late_effect=0.1")
+            return run("import", "-", "--config", config, "--run-dir", "runs/first", *late, *arguments)
+
+    mask = ("--set", "ledger.mask=true")
+    piped(*mask)
+    directory = Path("runs/first")
+    kept = (directory / "stdin").read_bytes()
+    ended = person("erase", "ann@example.com\n", "--config", config, "--yes")
+    assert ended.code == 0, ended.err
+    assert tells(directory, "Ann", "0101", "ann@") == []
+    now = (directory / "stdin").read_bytes()
+    assert len(now) == len(kept)
+    assert now.splitlines()[1] == b"x,xxx,xxxxxxxxxxxxxx,xxxxxxxxxxxxxxx"
+    assert now.splitlines()[2:5] == kept.splitlines()[2:5]
+    assert run("verify", directory, "--against-target").code == 0
+    assert person("erase", "ann@example.com\n", "--config", config, "--yes").code == 1
+    assert piped("--continue", *mask).code == 1, "the same list as ever, and its verdict"
+    assert run("undo", directory, "--yes").code == 0
+    assert held(service) == []
+    assert run("verify", directory).code == 0
+    assert person("erase", "2\n", "--yes").code == 0
+    assert tells(directory, "Ben", "0102") == []
+    assert run("verify", directory).code == 0
+
+
+def test_an_undo_does_not_write_erased_rows_out_again(person: Ask, serve: Serve, configured: Configured) -> None:
+    service = serve()
+    config = configured(service)
+    directory = imported(config)
+    assert person("erase", "1\n3\n", "--yes").code == 0
+    assert len(service.contacts(CAMPAIGN)) == 3, "the campaign was not asked for"
+    assert run("undo", directory, "--yes").code == 0
+    assert held(service) == []
+    assert tells(directory, *SECRETS, "Cleo") == []
+    assert run("verify", directory).code == 0
+    assert run("resume", directory, "--again", "failed,rejected").code == 2
+
+
+def test_what_is_refused_changes_nothing(person: Ask, serve: Serve, configured: Configured) -> None:
+    service = serve()
+    config = configured(service)
+    directory = imported(config)
+    run("import", "list.csv", "--config", config, "--run-dir", "runs/open", "--wave", "2", "--max-bad", "0")
+    before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()}
+    ended = person("erase", "1\n", "--config", config, "--yes")
+    assert ended.code == 2
+    assert "runs/open is open" in ended.err
+    shutil.rmtree("runs/open")
+    assert person("erase", "1\n", "--config", config).code == 2, "there is nobody to ask"
+    assert person("erase", "\n", "--yes").code == 2
+    from pipeline.ledger.rundirectory import RunDirectory
+
+    with RunDirectory(directory).locked():
+        assert person("erase", "1\n", "--config", config, "--yes").code == 7
+    assert {path: path.read_bytes() for path in before if path.exists() and path.name != ".lock"} == {
+        path: data for path, data in before.items() if path.exists() and path.name != ".lock"
+    }
+    assert len(service.contacts(CAMPAIGN)) == 3
+    assert not list(Path("runs").glob("erased-*"))
+
+
+def test_do_not_contact_lists_are_kept(person: Ask, serve: Serve, configured: Configured) -> None:
+    Path("no.csv").write_text("416 555 0101\n")
+    directory = imported(configured(serve()), "--set", 'contacts.suppress=["no.csv"]')
+    ended = person("erase", "416 555 0101\n", "--yes")
+    assert ended.code == 0, ended.err
+    assert tells(directory, "0101", "ann@") == ["suppress/01/no.csv"]
+    assert "suppress/01/no.csv: is kept" in ended.err
+    assert receipt()["kept"] == ["runs/first/suppress/01/no.csv"]
+    assert run("verify", directory).code == 0
+    assert person("erase", "416 555 0101\n", "--yes").code == 1, "nothing else is left"
+
+
+def test_verify_tells_a_ledger_that_is_not_as_it_was_erased(person: Ask, serve: Serve, configured: Configured) -> None:
+    directory = imported(configured(serve()))
+    whole = (directory / "ledger.parquet").read_bytes(), (directory / "ledger.csv").read_bytes()
+    assert person("erase", "1\n", "--yes").code == 0
+    blank = (directory / "ledger.parquet").read_bytes(), (directory / "ledger.csv").read_bytes()
+    for name, data in zip(("ledger.parquet", "ledger.csv"), whole, strict=True):
+        (directory / name).write_bytes(data)
+    ended = run("verify", directory)
+    assert (ended.code, "row 1 of list.csv was to be erased" in ended.out + ended.err) == (1, True)
+    for name, data in zip(("ledger.parquet", "ledger.csv"), blank, strict=True):
+        (directory / name).write_bytes(data)
+    assert run("verify", directory).code == 0
+    (directory / "erased.json").unlink()
+    ended = run("verify", directory)
+    assert (ended.code, "says that it was erased" in ended.out + ended.err) == (1, True)
+
+
+def test_a_target_that_keeps_them_leaves_the_runs_as_they_are(
+    person: Ask, serve: Serve, configured: Configured
+) -> None:
+    config = configured("http://127.0.0.1:9/onc.svc")
+    run("check", "list.csv", "--config", config, "--run-dir", "runs/first")
+    before = Path("runs/first/ledger.csv").read_bytes()
+    assert person("erase", "1\n", "--config", config, "--yes").code == 5
+    assert Path("runs/first/ledger.csv").read_bytes() == before
+
+
+#: Runs the command and dies, as by kill -9, when the n-th file is about to take its place.
+_KILLED = """
+import os, pathlib, signal, sys
+from pipeline.cli import app
+left, replace = int(sys.argv.pop(1)), pathlib.Path.replace
+def counted(self, target):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+pathlib.Path.replace = counted
+app(sys.argv[1:], prog_name="contact-pipeline")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_killed_it_is_completed_by_the_next(
+    person: Ask, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(serve())
+    with Path("list.csv").open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        run("import", "-", "--config", config, "--run-dir", "runs/first", "--set", "ledger.mask=true")
+    shutil.copytree("runs", "whole")
+    for number in (5, 7, 9):  # standard input is overwritten, and no journal knows; no row is out; one ledger of two
+        shutil.rmtree("runs")
+        shutil.copytree("whole", "runs")
+        ended = subprocess.run(
+            [sys.executable, "-c", _KILLED, str(number), "person", "erase", "--yes"],
+            input="416 555 0101\n3\n",
+            text=True,
+            capture_output=True,
+            env=os.environ,
+            check=False,
+        )
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        again = person("erase", "416 555 0101\n3\n", "--yes")
+        assert again.code in (0, 1), again.err
+        assert tells(Path("runs/first"), "Ann", "0101", "Cleo") == [], f"killed before file {number} was in its place"
+        proof = run("verify", "runs/first")
+        assert proof.code == 0, proof.out + proof.err
+        receipts = [json.loads(path.read_text()) for path in Path("runs").glob("erased-*.json")]
+        rows = {row["row"] for each in receipts for one in each["runs"] for row in one["rows"]}
+        assert rows == {1, 3, 5}
