@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -17,7 +17,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -46,7 +50,16 @@ def seconds(value: object) -> float:
     return result
 
 
-Duration = Annotated[float, BeforeValidator(seconds)]
+def _durations(bound: dict[str, Any], lead: str = "") -> WithJsonSchema:
+    """What the JSON Schema says of durations: numbers with this bound, or text that begins so."""
+    number = {"type": "number", **bound, "exclusiveMaximum": 1e9}
+    return WithJsonSchema({"anyOf": [number, {"type": "string", "pattern": rf"^\s*{lead}{_DURATION.pattern}\s*$"}]})
+
+
+Duration = Annotated[float, BeforeValidator(seconds), _durations({"minimum": 0})]
+PositiveDuration = Annotated[
+    float, BeforeValidator(seconds), Field(gt=0), _durations({"exclusiveMinimum": 0}, r"(?=[\d.]*[1-9])")
+]
 
 
 def _resolve(value: object, info: ValidationInfo) -> object:
@@ -58,6 +71,17 @@ def _resolve(value: object, info: ValidationInfo) -> object:
 
 
 ConfigPath = Annotated[Path, BeforeValidator(_resolve)]
+
+
+#: How a configuration says where a secret is, for the JSON Schema.
+_REFERENCES: Final = [
+    {"type": "object", "properties": {name: way}, "required": [name], "additionalProperties": False}
+    for name, way in {
+        "env": {"type": "string", "minLength": 1},
+        "file": {"type": "string", "minLength": 1},
+        "prompt": {"const": True},
+    }.items()
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +97,11 @@ class Secret:
     file: Path | None = None
     prompt: bool = False
     public: bool = False  # a name: its literal stands in the configuration for all to read, and may in run.toml
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _: Any, __: Any) -> dict[str, Any]:
+        """How it is written in a configuration."""
+        return {"anyOf": [{"type": "string", "minLength": 1}, *_REFERENCES]}
 
     def __repr__(self) -> str:
         return f"Secret({self.origin})"
@@ -187,6 +216,9 @@ OptionalSecret = Annotated[Secret | None, BeforeValidator(_secret_or_none)]
 NameText = Annotated[Secret, BeforeValidator(_name)]
 OptionalName = Annotated[Secret | None, BeforeValidator(_name_or_none)]
 
+#: An address that may be one; empty text is none.
+OptionalAddress = Annotated[Secret | None, WithJsonSchema({"anyOf": [{"type": "string"}, *_REFERENCES]})]
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -276,8 +308,10 @@ class TargetSettings(Section):
     #: What to compare with the service's own where its answers make no sense, as keys of the configuration.
     contract: ClassVar[str] = "target.endpoint"
 
-    system: str
-    keeps_ids: bool | Literal["ask"] = Field("ask", description="whether the target keeps the ids that we send")
+    system: str = Field(description="which system this is")
+    keeps_ids: StrictBool | Literal["ask"] = Field(
+        "ask", description='whether the target keeps the ids that we send; "ask": the canary finds out'
+    )
 
     @classmethod
     def credentials(cls) -> tuple[str, ...]:
@@ -326,8 +360,14 @@ class HttpSettings(Section):
     ca: ConfigPath | None = Field(None, description="own CA file (PEM); else the system's")
     cert: ConfigPath | None = Field(None, description="client certificate (PEM)")
     key: ConfigPath | None = Field(None, description="its key (PEM)")
-    proxy: Secret | None = Field(None, description="address of a proxy; else the environment's")
-    http2: bool = Field(False, description="offer HTTP/2 as well; rows are then sent by httpx, more slowly")
+    proxy: OptionalAddress = Field(
+        None, description="address of a proxy; else the environment's. Through one, rows are sent more slowly"
+    )
+    http2: StrictBool = Field(
+        False,
+        description="offer HTTP/2 too, for a target or a gateway that speaks nothing else; rows are then sent more slowly. "
+        "Needs the extra `contact-pipeline[http2]`",
+    )
 
     @field_validator("proxy", mode="before")
     @classmethod
@@ -349,44 +389,90 @@ def _as_read(value: object) -> object:
     return str(value) if isinstance(value, int) else value
 
 
+_AS_READ_SCHEMA: Final = {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "boolean"}]}
+
+
 class Condition(Section):
     """Rows whose `column` has one of the values `in` (compared without case and surrounding blanks)."""
 
-    column: str
-    values: tuple[Annotated[str, BeforeValidator(_as_read)], ...] = Field(alias="in", min_length=1)
+    column: str = Field(description="which column")
+    values: tuple[Annotated[str, BeforeValidator(_as_read), WithJsonSchema(_AS_READ_SCHEMA)], ...] = Field(
+        alias="in", min_length=1, description="its values, compared without case and surrounding blanks"
+    )
 
 
 class ChannelSettings(Section):
     """One way to reach a person."""
 
-    destination: str = Field(description="template: {column}")
+    destination: str = Field(description='where the person is reached: "{column}"')
     text: str | None = Field(
-        None, description="template for this contact's text, {column|default}; else the campaign's own"
+        None,
+        description="text with placeholders: {column}, or {column|default} with what stands there where the cell is "
+        "blank (without one that is warned of); {{ and }} are braces. Mails are HTML, so there cells are escaped. "
+        "Without it, the campaign's own",
     )
-    retries: int = Field(3, ge=0, le=255, description="delivery attempts by the target, 0..255")
-    when: Condition | None = Field(None, description="consent: else the channel is left out")
+    retries: StrictInt = Field(3, ge=0, le=255, description="delivery attempts by the target")
+    when: Condition | None = Field(
+        None, description='consent, e.g. { column = "opt_in", in = ["yes"] }; else the channel is left out'
+    )
 
 
 class SmsSettings(ChannelSettings):
     """The way by short messages."""
 
-    segments: int = Field(3, ge=0, description="a text that needs more of them is warned of; 0: never")
+    segments: StrictInt = Field(
+        3,
+        ge=0,
+        description="a text that needs more segments is warned of; 0: never. 160 characters in one, else 153 each; "
+        "70 and 67 where GSM 7 bit lacks a character",
+    )
 
 
 class ContactsSettings(Section):
     """How a row becomes a contact."""
 
-    key: tuple[str, ...] = Field((), description="columns that name a person for good")
-    region: str | None = Field(None, description="ISO 3166 code for national phone numbers")
-    on_invalid: Literal["channel", "row"] = "channel"
-    unique: Literal["key", "destination", "none"] = "key"
-    suppress: tuple[ConfigPath, ...] = ()
-    where: Condition | None = None
-    phone_type: Literal["off", "warn", "error"] = "warn"
-    fields: dict[str, str] = Field({}, description="what else is sent, by the target's names: templates")
-    sms: SmsSettings | None = None
-    voice: ChannelSettings | None = None
-    email: ChannelSettings | None = None
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["sms"]}, {"required": ["voice"]}, {"required": ["email"]}]}
+    )
+
+    key: tuple[str, ...] = Field(
+        (), description="columns that name a person for good; none: a hash of the destinations"
+    )
+    region: str | None = Field(None, description='country of national phone numbers, by its ISO 3166 code, e.g. "CA"')
+    on_invalid: Literal["channel", "row"] = Field(
+        "channel", description='a bad destination costs its channel, or with "row" the row'
+    )
+    unique: Literal["key", "destination", "none"] = Field(
+        "key",
+        description='what makes two rows the same. Without contacts.key, "key" compares hashes of the destinations as '
+        'they are sent, in which the part of a mail before the @ keeps its case; "destination" and do-not-contact '
+        "lists take no notice of case",
+    )
+    suppress: tuple[ConfigPath, ...] = Field(
+        (),
+        description="do-not-contact lists: CSV, Parquet or text with one value per line, with or without a header; "
+        "phones and mail addresses are found in every column, several of them in a cell and among other words too, "
+        "and compared as those of the contacts are; in doubt one too many is held back. Keys stand in the columns of "
+        "contacts.key or, joined by |, in the first one; blanks around their parts do not count. What a list holds is "
+        "logged, and a warning where entries can hold nobody back",
+    )
+    where: Condition | None = Field(
+        None, description='only these rows: { column = "segment", in = ["A"] }; others are suppressed, as "filtered"'
+    )
+    phone_type: Literal["off", "warn", "error"] = Field(
+        "warn", description="what becomes of a landline for SMS: nothing, a warning, an error"
+    )
+    fields: dict[str, str] = Field(
+        {},
+        description="what else is sent for a row, by the names that the target has for it: templates, e.g. "
+        'timeZone = "{tz}"; beside columns they may name {contact.key}, {contact.id}, {contact.sms}, '
+        "{contact.voice}, {contact.email}",
+    )
+    sms: SmsSettings | None = Field(
+        None, description="the way by short messages; of the channels at least one is mapped"
+    )
+    voice: ChannelSettings | None = Field(None, description="the way by telephone calls")
+    email: ChannelSettings | None = Field(None, description="the way by mail")
 
     @model_validator(mode="wrap")
     @classmethod
@@ -413,21 +499,33 @@ class ContactsSettings(Section):
 class DeliverySettings(Section):
     """How fast and how stubbornly rows are sent."""
 
-    sessions: int = Field(8, ge=1, le=10_000, description="at most so many open at once")
-    calls_per_session: int = Field(1, ge=1, le=1_000, description="in flight at once on one session")
-    rate: float = Field(0, ge=0, description="rows per second at most, over all sessions; 0: no limit")
-    adaptive: bool = Field(True, description="find the concurrency that the target bears")
-    timeout: Duration = Field(30.0, gt=0, description="for one answer")
-    late_effect: Duration = Field(30.0, description="a request may take effect so long after we gave it up")
-    attempts: int = Field(5, ge=1, le=65_535, description="sends of one row that the target puts off")
-    outage: Duration = Field(900.0, description="nothing gets through for so long: stop")
-    stop_within: Duration = Field(20.0, description="after a signal; what is in flight then is in doubt")
+    sessions: StrictInt = Field(8, ge=1, le=10_000, description="at most so many open at once")
+    calls_per_session: StrictInt = Field(1, ge=1, le=1_000, description="in flight at once on one session")
+    rate: StrictFloat = Field(0, ge=0, description="rows per second at most, over all sessions; 0: no limit")
+    adaptive: StrictBool = Field(
+        True,
+        description="find how many calls in flight the target bears, up to sessions × calls_per_session; false: "
+        "always so many",
+    )
+    timeout: PositiveDuration = Field(30.0, description="how long one answer may take")
+    late_effect: Duration = Field(
+        30.0,
+        description="a request may take effect so long after it was given up, and the target's list may lag so much: "
+        "so long is waited before absence is believed",
+    )
+    attempts: StrictInt = Field(5, ge=1, le=65_535, description="sends of one row that the target puts off")
+    outage: Duration = Field(
+        900.0,
+        description="nothing gets through for so long: stop, exit 5; a target that does not answer at the very start "
+        "is tried three times only",
+    )
+    stop_within: Duration = Field(20.0, description="after a signal; what is still in flight then is in doubt")
 
 
 class SessionsSettings(Section):
     """How long sessions live."""
 
-    idle_limit: Duration = Field(1200.0, gt=0, description="inactivity after which the target drops a session")
+    idle_limit: PositiveDuration = Field(1200.0, description="inactivity after which the target drops a session")
     renew_margin: Duration = Field(120.0, description="renewed that long before")
     wait: Duration = Field(0.0, description="how long to wait for a first session refused as one too many")
 
@@ -441,28 +539,42 @@ class SessionsSettings(Section):
 class StateSettings(Section):
     """What is in which campaign, across runs."""
 
-    directory: ConfigPath | None = Field(None, description="default: CONTACT_PIPELINE_STATE, else runs/.state")
-    known: tuple[Literal["state", "target"], ...] = ("state", "target")
+    directory: ConfigPath | None = Field(
+        None,
+        description="where it is remembered what is in which campaign, by id and content. Without it, the "
+        "environment's CONTACT_PIPELINE_STATE, else runs/.state",
+    )
+    known: tuple[Literal["state", "target"], ...] = Field(
+        ("state", "target"), description='where "already there" is looked up before the first row'
+    )
 
 
 class LedgerSettings(Section):
     """The ledger files."""
 
-    formats: tuple[Literal["parquet", "csv"], ...] = Field(("parquet", "csv"), min_length=1)
-    mask: bool = Field(False, description="mask destinations in the ledger and the resubmit file")
+    formats: tuple[Literal["parquet", "csv"], ...] = Field(
+        ("parquet", "csv"), min_length=1, description="which ledger files are written"
+    )
+    mask: StrictBool = Field(False, description="mask destinations in the ledger and the resubmit file")
 
 
 class NotifySettings(Section):
     """Who is told how a run has ended."""
 
-    url: Secret | None = Field(None, description="the summary is sent there by POST, as JSON")
-    headers: dict[str, Secret] = Field({}, description="what is sent with it, e.g. Authorization")
-    on: Literal["always", "failure"] = Field("always", description="failure: where the exit code is not 0")
+    url: OptionalAddress = Field(
+        None,
+        description="at the end of import and resume the summary is sent there by POST, as --json prints it; an "
+        'address that is itself a secret takes { env = "NAME" }',
+    )
+    headers: dict[str, Secret] = Field(
+        {}, description='what is sent with it, e.g. Authorization = { env = "HOOK_TOKEN" }'
+    )
+    on: Literal["always", "failure"] = Field("always", description='"failure": only where the exit code is not 0')
 
     @field_validator("url", mode="before")
     @classmethod
     def _url_is_address(cls, value: object, info: ValidationInfo) -> object:
-        return _address("notify.url", value or None, info, such="https://hooks.example.com/imports")
+        return _address("notify.url", None if value == "" else value, info, such="https://hooks.example.com/imports")
 
     @field_validator("headers", mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.resources import files
 from typing import Annotated
 
 import typer
@@ -14,8 +15,20 @@ from pipeline.cli.terminal import complain, say, standard_input
 NOT_MAPPED = 1
 
 
+def _schema(wanted: bool) -> None:
+    if wanted:
+        say(files("pipeline").joinpath("config.schema.json").read_text(encoding="utf-8").rstrip("\n"))
+        raise typer.Exit
+
+
 def init(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A contact list, a glob, or - for standard input.")],
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema", callback=_schema, is_eager=True, help="Print the JSON Schema of all configurations, and exit."
+        ),
+    ] = False,
     delimiter: options.Delimiter = None,
     encoding: options.Encoding = None,
     sheet: options.Sheet = None,

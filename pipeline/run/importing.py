@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -21,7 +22,7 @@ from pipeline.ledger.rundirectory import STDIN, RunDirectory, default_path
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
 from pipeline.records import Screened, Status
-from pipeline.run import describing, expecting, run_campaign
+from pipeline.run import describing, expecting, inputs, run_campaign
 from pipeline.run.accounting import Course, account
 from pipeline.run.failures import as_run_error, first
 from pipeline.run.job import SURVEYED, Earlier, ImportOptions, Job, sendable
@@ -53,32 +54,60 @@ class Result:
 
 
 async def import_contacts(
-    settings: Settings,
-    sources: Sequence[Source | StandardInput],
+    settings: Settings | Path | str,
+    sources: Sequence[Source | StandardInput | Path | str],
     options: ImportOptions | None = None,
     *,
     progress: Progress | None = None,
     confirm: Confirm | None = None,
     surroundings: Surroundings | None = None,
+    **choices: Any,
 ) -> Result:
     """Import `sources` into the target's campaign, and write of every row what became of it.
 
-    `confirm` is shown the survey and may decline (UsageError, nothing was sent). Raises RunError only where there is no
-    run to give account of.
+        result = await import_contacts("my.toml", ["my-list.csv"], limit=10)
+        print(result.summary.counts, result.summary.run_dir)
+
+    `settings` are made already, or a configuration file; `sources` opened ones, or paths and globs. `choices` are
+    fields of ImportOptions, in the place of those of `options`. `progress` is kept up to date meanwhile; `confirm` is
+    shown the survey and may decline (UsageError, nothing was sent).
+
+    How a run that was begun ends stands in the result: `summary.exit_code` as the command's, `error` in words. Raises
+    RunError only where there is no run to give account of (ConfigError with every mistake, Busy). When it is cancelled,
+    sessions are closed, the journal too, and `pipeline.run.resume_run(run_dir)` goes on. Needs a loop of asyncio,
+    uvloop's or another; imports into different campaigns may go on beside each other. Signals, garbage collection and
+    the handlers of logs are left alone: log records go to the logger "contact_pipeline".
     """
-    return await _Import(settings, sources, options, progress, surroundings, confirm=confirm).run()
+    made, opened, options = await _given(settings, sources, options, choices)
+    return await _Import(made, opened, options, progress, surroundings, confirm=confirm).run()
 
 
 async def check_contacts(
-    settings: Settings,
-    sources: Sequence[Source | StandardInput],
+    settings: Settings | Path | str,
+    sources: Sequence[Source | StandardInput | Path | str],
     options: ImportOptions | None = None,
     *,
     progress: Progress | None = None,
     surroundings: Surroundings | None = None,
+    **choices: Any,
 ) -> Result:
-    """Everything but the target: `pending` in the ledger are the rows that would be sent."""
-    return await _Import(settings, sources, options, progress, surroundings, checking=True).run()
+    """Everything but the target: `pending` in the ledger are the rows that would be sent.
+
+    Used like `import_contacts`.
+    """
+    made, opened, options = await _given(settings, sources, options, choices)
+    return await _Import(made, opened, options, progress, surroundings, checking=True).run()
+
+
+async def _given(
+    settings: Settings | Path | str,
+    sources: Sequence[Source | StandardInput | Path | str],
+    options: ImportOptions | None,
+    choices: Mapping[str, Any],
+) -> tuple[Settings, Sequence[Source | StandardInput], ImportOptions]:
+    """What a caller gave, ready for use. Raises ConfigError with every mistake."""
+    made, opened = await anyio.to_thread.run_sync(inputs.opened, settings, sources)
+    return made, opened, replace(options or ImportOptions(), **choices)
 
 
 async def resume_contacts(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import configfile, targets
-from pipeline.config import Settings
+from pipeline.config import ContactsSettings, Settings
 from pipeline.errors import ConfigError, SourceError
 from pipeline.run.standard_input import NAME, WORDS, StandardInput
 from pipeline.stages.columns import check_columns, check_mapping
@@ -46,6 +46,50 @@ def load(
     """
     loaded = configfile.load(files, overrides, targets.settings_model, inline=inline)
     problems = list(loaded.problems)
+    found = _opened(
+        sources, loaded.contacts, problems, delimiter=delimiter, encoding=encoding, sheet=sheet, stdin=stdin
+    )
+    if problems or loaded.settings is None:
+        raise ConfigError(problems)
+    return loaded.settings, found
+
+
+def opened(
+    settings: Settings | Path | str, sources: Sequence[Source | StandardInput | Path | str]
+) -> tuple[Settings, Sequence[Source | StandardInput]]:
+    """Settings, of a file where one is named, and the sources, opened where they are named.
+
+    Raises ConfigError with every mistake in either.
+    """
+    if isinstance(sources, str | Path):
+        raise TypeError("sources is a list of them")
+    ready = [each for each in sources if isinstance(each, Source | StandardInput)]
+    names = [str(each) for each in sources if isinstance(each, str | Path)]
+    if ready and names:
+        raise TypeError("sources are all opened, or all named")
+    if not isinstance(settings, Settings):
+        made, found = load([Path(settings)], [], names)
+        return made, ready or found
+    if ready:
+        return settings, ready
+    problems: list[str] = []
+    found = _opened(names, settings.contacts, problems)
+    if problems:
+        raise ConfigError(problems)
+    return settings, found
+
+
+def _opened(
+    sources: Sequence[str],
+    contacts: ContactsSettings | None,
+    problems: list[str],
+    *,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
+    stdin: int | None = None,
+) -> list[Source | StandardInput]:
+    """The sources; what is wrong with them, and with the mapping of their columns, is added to `problems`."""
     opened: list[Source | StandardInput] = []
     seen: dict[tuple[int, int], str] = {}
     for name in expanded(sources, problems):
@@ -57,14 +101,12 @@ def load(
                 opened.append(open_source(Path(name), name=name, delimiter=delimiter, encoding=encoding, sheet=sheet))
         except SourceError as error:
             problems.append(str(error))
-    if loaded.contacts is not None:
-        problems.extend(check_mapping(loaded.contacts))
+    if contacts is not None:
+        problems.extend(check_mapping(contacts))
         for source in opened:
             if isinstance(source, Source):
-                problems.extend(check_columns(source.columns, loaded.contacts, source.name))
-    if problems or loaded.settings is None:
-        raise ConfigError(problems)
-    return loaded.settings, opened
+                problems.extend(check_columns(source.columns, contacts, source.name))
+    return opened
 
 
 def expanded(sources: Sequence[str], problems: list[str]) -> list[str]:

@@ -1,9 +1,9 @@
 """Result codes as settings list them: numbers or text, each with one meaning."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from pipeline.config import Section
 
@@ -23,7 +23,17 @@ def _codes(value: object) -> object:
     return tuple(dict.fromkeys(codes))
 
 
-ResultCodes = Annotated[tuple[str, ...], BeforeValidator(_codes)]
+_CODES_SCHEMA: Final = {
+    "type": "array",
+    "items": {
+        "anyOf": [
+            {"type": "integer", "not": {"const": 0}, "exclusiveMinimum": -(10**10), "exclusiveMaximum": 10**10},
+            {"type": "string", "pattern": r"^\s*-?[0-9]{1,10}\s*$", "not": {"pattern": r"^\s*-?0+\s*$"}},
+        ]
+    },
+}
+
+ResultCodes = Annotated[tuple[str, ...], BeforeValidator(_codes), WithJsonSchema(_CODES_SCHEMA)]
 
 
 class CodeTable(Section):

@@ -1,24 +1,19 @@
 """README, configs and the demonstration say what is so."""
 
-import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import typer
 from cli.kit import Ended
-from pydantic.fields import FieldInfo
 
 from pipeline.cli import app
-from pipeline.config import Section
-from pipeline.configfile import _SECTIONS
 from pipeline.run import load_settings
 from pipeline.simulator import RunningSimulator
-from pipeline.targets import REGISTER, settings_model
+from pipeline.targets import REGISTER
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -62,39 +57,6 @@ def test_readme_names_every_campaign_command_and_option() -> None:
     own = {name for each in commands.values() for parameter in each.params for name in parameter.opts}
     shared = {"--help", "--config", "--log-format"}
     assert {option for option in own if option.startswith("--") and f"`{option}" not in part} - shared == set()
-
-
-def test_readme_names_every_setting_and_no_other() -> None:
-    documented = set()
-    for cell in re.findall(
-        r"^\| (`[a-z….].*?) \|", README.partition("## Configuration")[2].partition("##")[0], re.MULTILINE
-    ):
-        prefix = ""
-        for key in re.findall(r"`([^`]+)`", cell):
-            prefix = prefix if key.startswith(".") else key.rpartition(".")[0]
-            documented.add(f"{prefix}{key}" if key.startswith(".") else key)
-
-    def keys(model: type[Section], prefix: str) -> set[str]:
-        found = set()
-        for name, info in model.model_fields.items():
-            key = f"{prefix}.{info.alias or name}"
-            table = _table(info)
-            if table is not None and prefix == "target":
-                found |= keys(table, key)
-            elif not name.startswith("_"):
-                found.add(key)
-        return found
-
-    known = set[str]().union(*(keys(model, name) for name, model in _SECTIONS.items()))
-    known = known.union(*(keys(settings_model(system), "target") for system in REGISTER), {"target.users"})
-    assert known - documented == set()
-    assert {key for key in documented if not key.startswith("…")} - known == set()
-
-
-def _table(info: FieldInfo) -> type[Section] | None:
-    """The model of a setting that is a table, or a list of them."""
-    kinds = (info.annotation, *get_args(info.annotation))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
 
 
 def test_the_first_five_minutes(

@@ -36,8 +36,8 @@ class CodeSettings(CodeTable):
 class UserSettings(Section):
     """An agent user. What it does not give is the same for all users, or not sent."""
 
-    username: NameText
-    password: SecretText
+    username: NameText = Field(description="how the user logs in")
+    password: SecretText = Field(description="how the user logs in")
     place: str | None = Field(None, min_length=1, description="in place of target.place")
     login_code: OptionalName = Field(None, description="in place of target.login_code")
     agent_login_password: OptionalSecret = Field(None, description="in place of target.agent_login_password")
@@ -56,7 +56,7 @@ class GenesysSettings(TargetSettings):
     entry: ClassVar[str] = "target.users, and place, device and switch login where they are set"
     contract: ClassVar[str] = "target.endpoint and target.path"
 
-    system: Literal["genesys"] = "genesys"
+    system: Literal["genesys"] = Field("genesys", description="Genesys Web Services")
     endpoint: str = Field(description="address of the service, without the path")
     path: str = Field("/api/v2/me", description="where the service is found there")
     users: tuple[UserSettings, ...] = Field(min_length=1, description="agent users, one for each session")
@@ -74,9 +74,16 @@ class GenesysSettings(TargetSettings):
     device_path: str | None = Field(None, min_length=1, description="device of the login; overrides the place")
     workmode: Literal["ManualIn", "AutoIn"] | None = Field(None, description="work mode of the login")
     dynamic_phone_number: str | None = Field(None, min_length=1, description="alternate number of the session")
-    campaign_name: str | None = Field(None, min_length=1, description="campaign of all records")
-    calling_list: str | None = Field(None, min_length=1, description="calling list of all records")
-    codes: CodeSettings = CodeSettings()
+    campaign_name: str | None = Field(
+        None,
+        min_length=1,
+        description="campaign of all records: part of what tells campaigns apart here. Where it differs from row to "
+        "row, map campaignName instead, and let contacts.key tell the same person in two of them apart",
+    )
+    calling_list: str | None = Field(
+        None, min_length=1, description="calling list of all records; else map callingList, in the same way"
+    )
+    codes: CodeSettings = Field(CodeSettings(), description="what status codes mean; any other refuses the row")
 
     @classmethod
     def credentials(cls) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """What `[target]` holds for Intelliview NXT; importing it costs nothing but pydantic."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StrictInt, WithJsonSchema
 
 from pipeline.config import NameText, SecretText, seconds
 from pipeline.targets.soap.settings import ServiceSettings
@@ -16,6 +16,14 @@ def _minutes(value: object) -> object:
     if minutes != int(minutes):
         raise ValueError("is a whole number of minutes, e.g. 20 or '1h'")
     return int(minutes)
+
+
+_MINUTES_SCHEMA: Final = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": 1_000_000},
+        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)\s*$"},
+    ]
+}
 
 
 class IntelliviewSettings(ServiceSettings):
@@ -32,15 +40,19 @@ class IntelliviewSettings(ServiceSettings):
 
     entry: ClassVar[str] = "target.company, user name and password"
 
-    system: Literal["intelliview"] = "intelliview"
+    system: Literal["intelliview"] = Field("intelliview", description="Intelliview NXT")
     company: NameText = Field(description="company short name")
-    username: NameText
-    password: SecretText
-    timeout: Annotated[int, BeforeValidator(_minutes)] = Field(
-        20, ge=0, le=1_000_000, description="minutes after which the target ends a session; 0: never"
+    username: NameText = Field(description="who logs in")
+    password: SecretText = Field(description="with which password")
+    timeout: Annotated[StrictInt, BeforeValidator(_minutes), WithJsonSchema(_MINUTES_SCHEMA)] = Field(
+        20,
+        ge=0,
+        le=1_000_000,
+        description="minutes after which the target ends a session, used or not, so it is renewed before; text such "
+        'as "1h" too; 0: never, which is warned of',
     )
-    auth_type: int = Field(1, description="kind of authentication; 1: the system's own")
-    application_type: int = Field(1, description="type of application")
+    auth_type: StrictInt = Field(1, description="kind of authentication; 1: the system's own")
+    application_type: StrictInt = Field(1, description="type of application")
     language: str = Field("en", pattern="^[a-z]{2}$", description="ISO 639-1 code of the target's messages")
     extra_param: str | None = Field(None, description="for future use; else null")
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, StrictInt, ValidationInfo, field_validator
 
 from pipeline.config import NameText, SecretText
 from pipeline.targets.codes import CodeTable, ResultCodes
@@ -28,14 +28,16 @@ class OncSettings(ServiceSettings):
 
     contract: ClassVar[str] = "target.endpoint, target.wsdl and target.dialect"
 
-    system: Literal["onc"] = "onc"
-    account_id: NameText
-    username: NameText
-    password: SecretText
-    campaign_id: str = Field("", description="GUID of the campaign; needed wherever contacts are sent")
+    system: Literal["onc"] = Field("onc", description="an ONC service")
+    account_id: NameText = Field(description="which account")
+    username: NameText = Field(description="who logs in")
+    password: SecretText = Field(description="with which password")
+    campaign_id: str = Field("", description="GUID of the campaign; required to import")
     dialect: Literal["wcf", "asmx"] = Field("wcf", description="which contract of the package, where wsdl is not given")
-    codes: CodeSettings = CodeSettings()
-    max_message: int = Field(65_536, ge=1_024, description="largest envelope in bytes (guess: WCF's default limit)")
+    codes: CodeSettings = Field(CodeSettings(), description="what the target's result codes mean")
+    max_message: StrictInt = Field(
+        65_536, ge=1_024, description="largest message in bytes; a row above it is invalid (guess: WCF's default limit)"
+    )
     time_day: date = Field(
         date.min, description="day on which a campaign's times of day stand where the WSDL has dateTimes (guess)"
     )
@@ -68,6 +70,13 @@ class OncSettings(ServiceSettings):
     def identity(self) -> str:
         """Address, or WSDL where that gives the address, and the account."""
         return f"{self.address} {self.account_id.told}"
+
+    @field_validator("time_day", mode="before")
+    @classmethod
+    def _day_is_no_number(cls, value: object) -> object:
+        if isinstance(value, int | float):  # pydantic would take seconds since 1970
+            raise ValueError("is a date such as 2026-12-31")
+        return value
 
     @field_validator("campaign_id")
     @classmethod

@@ -1,8 +1,8 @@
 """What `[target]` holds for a SpreadsheetWEB application; importing it costs nothing but pydantic."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, field_validator, model_validator
 
 from pipeline.config import ContactsSettings, OptionalName, OptionalSecret, Section, TargetSettings
 from pipeline.targets.addresses import checked_address
@@ -27,25 +27,54 @@ class MessageSettings(Section):
         return tuple(part.casefold() for part in value)
 
 
+#: What goes together to fetch a token.
+_FETCHED: Final = ("token_url", "client_id", "client_secret")
+
+
 class PagosSettings(TargetSettings):
     """A SpreadsheetWEB application: where it is, which one, and whose token lets us in."""
 
     entry: ClassVar[str] = "target.application_key, and the rights that go with the bearer token"
     contract: ClassVar[str] = "target.endpoint and target.application_key"
 
-    system: Literal["pagos"] = "pagos"
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["token"]}, {"required": list(_FETCHED)}],
+            "dependentRequired": {name: [other for other in _FETCHED if other != name] for name in _FETCHED},
+        }
+    )
+
+    system: Literal["pagos"] = Field("pagos", description="a Pagos SpreadsheetWEB application")
     endpoint: str = Field(description="address of the server, without /Api")
     application_key: str = Field(min_length=1, description="which application")
-    token: OptionalSecret = Field(None, description="bearer token; else one is fetched")
+    token: OptionalSecret = Field(None, description="bearer token; without it, one is fetched by the next keys")
     token_url: str | None = Field(None, description="where a bearer token is fetched with client credentials")
-    client_id: OptionalName = Field(None, description="goes with token_url")
+    client_id: OptionalName = Field(
+        None, description="with which client credentials; renewed once when the target does not take the token any more"
+    )
     client_secret: OptionalSecret = Field(None, description="goes with token_url")
     scope: str | None = Field(None, min_length=1, description="scope of the token that is fetched")
-    client_auth: Literal["body", "basic"] = Field("body", description="how the token's server is told who we are")
-    record_id: bool = Field(True, description="records get the ids of their contacts")
-    batch: int = Field(1, ge=1, le=1_000, description="records of one call at most; above 1: GetBatchResults")
-    proof: bool = Field(True, description="a session is proven by a calculation that saves nothing; false: not at all")
-    messages: MessageSettings = MessageSettings()
+    client_auth: Literal["body", "basic"] = Field(
+        "body", description='where client id and secret go: in the "body", or for "basic" in a header'
+    )
+    record_id: StrictBool = Field(True, description="records get the ids of their contacts")
+    batch: StrictInt = Field(
+        1,
+        ge=1,
+        le=1_000,
+        description="above 1: so many records of one GetBatchResults, as far as they are in flight at once "
+        "(delivery.sessions × delivery.calls_per_session); a lost answer puts all of its rows in doubt",
+    )
+    proof: StrictBool = Field(
+        True,
+        description="a session is proven by a calculation that saves nothing; false: failures are told apart by a new "
+        "session each",
+    )
+    messages: MessageSettings = Field(
+        MessageSettings(),
+        description="what the application's messages mean, by parts of them; a failure with other messages is settled "
+        "by proving the session",
+    )
 
     def misfits(self, contacts: ContactsSettings) -> list[tuple[str, str]]:
         """What of a mapping a record has no place for, or lacks."""
@@ -81,7 +110,7 @@ class PagosSettings(TargetSettings):
 
     @model_validator(mode="after")
     def _one_way_to_a_token(self) -> "PagosSettings":
-        fetched = {"token_url": self.token_url, "client_id": self.client_id, "client_secret": self.client_secret}
+        fetched = {name: getattr(self, name) for name in _FETCHED}
         given = [name for name, value in fetched.items() if value is not None]
         if self.token is not None and given:
             raise ValueError(f"token is given, and so is {', '.join(given)}: keep one way to a token")

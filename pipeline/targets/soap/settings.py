@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.config import TargetSettings
 from pipeline.targets.addresses import checked_address, is_address, without_user
@@ -14,8 +14,14 @@ class ServiceSettings(TargetSettings):
 
     contract: ClassVar[str] = "target.endpoint and target.wsdl"
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["endpoint"]}, {"required": ["wsdl"]}]})
+
     endpoint: str | None = Field(None, description="address of the service; wins whole over the WSDL's")
-    wsdl: str | None = Field(None, description="path or URL of the service's WSDL; else a contract of the package")
+    wsdl: str | None = Field(
+        None,
+        description="path or address of the service's WSDL; it decides how messages look. Without it, a contract of "
+        "the package",
+    )
 
     @property
     def address(self) -> str:
