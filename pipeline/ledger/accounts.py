@@ -12,6 +12,7 @@ from pipeline.ledger.state import FOUND, State, joined, packed, packed_ids
 from pipeline.records import NOT_THERE, TAKEN_BACK, TAKING_BACK, UPDATE_UNANSWERED, WAS_UPDATED, Status
 
 _AT_ONCE: Final = 8192  # contacts in one statement
+_SORTED: Final = 1 << 16  # contacts that are gathered before they are put in, or more by what is added at once
 
 #: Where the contacts lie in the bytes that _ACCEPTED is given: the numbers below _AT_ONCE.
 _PLACES: Final = "CREATE TEMP TABLE IF NOT EXISTS places (place INTEGER PRIMARY KEY)"
@@ -40,7 +41,9 @@ def account(state: State, run: int, now: float) -> Iterator["Account"]:
         database.execute("DELETE FROM slices WHERE run = ?", (run,))
         since = row[0] if row is not None else None
         backwards = since is not None and now * 1000 < since  # a clock that was set tells nothing
-        yield Account(database, run, None if backwards else since)
+        taking = Account(database, run, None if backwards else since)
+        yield taking
+        taking.finish()
 
 
 class Account:
@@ -52,6 +55,7 @@ class Account:
         self._database = database
         self._run = run
         self._since = since
+        self._accepted: list[pl.DataFrame] = []  # contact_id and content of what is gathered
         database.execute(_PLACES)
         database.execute(_COUNTED, (_AT_ONCE,))
 
@@ -73,17 +77,16 @@ class Account:
         doubtful = ledger.filter(in_doubt & ~updated & (pl.col("attempts") > 0))
         # What was taken back, or proved not to be there, an earlier account of this run may have called accepted.
         gone = ledger.filter(pl.col("reason").is_in([TAKING_BACK, TAKEN_BACK, NOT_THERE]))
+        updates = ledger.filter((pl.col("status") == Status.ACCEPTED.value) & changed)
+        if gone.height:
+            self.finish()  # an earlier row may have brought it
         ours = [(each, self._run) for each in packed_ids(gone["contact_id"])]
         self._database.executemany("DELETE FROM contacts WHERE id = ? AND run = ?", ours)
-        # Sorted, they go into the pages of the table one after the other.
-        inserted = accepted.select("contact_id", "content").sort("contact_id", maintain_order=True)
-        for some in inserted.iter_slices(_AT_ONCE):
-            both = joined(some["contact_id"]), joined(some["content"])
-            # Bytes that are not 16 each would put every contact behind them down with another's content.
-            assert [len(each) for each in both] == [16 * some.height] * 2
-            self._database.execute(_ACCEPTED, (*both, self._run, some.height))
+        self._accepted.append(accepted.select("contact_id", "content"))
+        if updates.height or sum(part.height for part in self._accepted) >= _SORTED:
+            self.finish()
         # What was updated and is not known any more was deleted since, and what cannot be updated may well be gone.
-        ids, contents = packed(ledger.filter((pl.col("status") == Status.ACCEPTED.value) & changed))
+        ids, contents = packed(updates)
         self._database.executemany("UPDATE contacts SET content = ? WHERE id = ?", zip(contents, ids, strict=True))
         refused = packed_ids(ledger.filter(pl.col("status") == Status.REJECTED.value)["contact_id"])
         self._database.executemany(
@@ -100,6 +103,22 @@ class Account:
         self._database.executemany(
             "INSERT OR REPLACE INTO doubtful VALUES (?, ?, ?)", zip(ids, [self._run] * len(ids), contents, strict=True)
         )
+
+    def finish(self) -> None:
+        """Put in the accepted contacts that were gathered.
+
+        Ids lie anywhere in the table. A statement copies each page that it changes before it does, and of a large table
+        every few contacts in no order change another page: the more are sorted together, the fewer copies are made.
+        """
+        if not self._accepted:
+            return
+        gathered = pl.concat(self._accepted).sort("contact_id", maintain_order=True)
+        self._accepted = []
+        for some in gathered.iter_slices(_AT_ONCE):
+            both = joined(some["contact_id"]), joined(some["content"])
+            # Bytes that are not 16 each would put every contact behind them down with another's content.
+            assert [len(each) for each in both] == [16 * some.height] * 2
+            self._database.execute(_ACCEPTED, (*both, self._run, some.height))
 
 
 def give_up(state: State, run: int, standing: Callable[[int, int], pl.DataFrame] | None = None) -> int:

@@ -14,7 +14,7 @@ import pytest
 from pipeline.errors import Busy, MachineFailed
 from pipeline.ledger import accounts, campaign
 from pipeline.ledger.campaign import FILE
-from pipeline.records import UPDATE_UNANSWERED
+from pipeline.records import NOT_THERE, UPDATE_UNANSWERED, WAS_UPDATED
 
 PLACE, CAMPAIGN = "https://pop.example.com/onc.svc acme", "7c9e6679"
 SPACE = UUID(int=7)
@@ -65,6 +65,20 @@ def test_many_are_known_each_with_its_own_content(tmp_path: Path) -> None:
             account.add(pl.concat(contacts(number, content=number) for number in range(20_000)))
         some = (0, 1, 8191, 8192, 16_384, 19_999)
         assert state.known(ids(*some)) == {ids(number)[0]: number.to_bytes(16) for number in some}
+
+
+def test_later_rows_of_a_ledger_win_over_earlier_ones_that_are_gathered(tmp_path: Path) -> None:
+    updated = pl.lit([WAS_UPDATED], dtype=pl.List(pl.String)).alias("warnings")
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
+        run = state.enter("a", tmp_path / "run")
+        with accounts.account(state, run, 1.0) as account:
+            account.add(contacts(1, 2, content=7))
+            account.add(contacts(2, status="rejected", reason=NOT_THERE))
+            account.add(contacts(1, content=8).with_columns(updated))
+            account.add(contacts(3, content=9))
+        assert state.known(ids(1, 2, 3)) == dict(
+            zip(ids(1, 3), [number.to_bytes(16) for number in (8, 9)], strict=True)
+        )
 
 
 def test_what_a_run_claimed_is_doubtful_when_its_directory_is_lost(tmp_path: Path) -> None:
