@@ -108,7 +108,11 @@ class Account:
         )
 
     def put_down(self) -> None:
-        """Put the accepted contacts that were gathered into the table."""
+        """Put the accepted contacts that were gathered into the table.
+
+        Ids lie anywhere in it. A statement copies each page that it changes before it does, and of a large table every
+        few contacts in no order change another page.
+        """
         if not self._accepted:
             return
         inserted = pl.concat(self._accepted).sort("contact_id", maintain_order=True)

@@ -185,9 +185,16 @@ def assemble(screened: Screened, recovery: Recovery | None) -> pl.DataFrame:
 
 def as_text() -> list[pl.Expr]:
     """The ledger's columns as they stand in ledger.csv: no lists, moments as `2026-11-22T14:00:00.000Z`."""
-    moments = [pl.col(name).dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ") for name in ("sent_at", "settled_at")]
+    moments = {name: pl.col(name).map_batches(_moments, pl.String) for name in ("sent_at", "settled_at")}
     exprs = {name: pl.col(name) for name in LEDGER_SCHEMA} | {"warnings": pl.col("warnings").list.join("; ")}
-    return list((exprs | {"sent_at": moments[0], "settled_at": moments[1]}).values())
+    return list((exprs | moments).values())
+
+
+def _moments(column: pl.Series) -> pl.Series:
+    # Many rows share a millisecond, and to spell one out takes ten times as long as to find it among the others.
+    different = column.unique()
+    texts = different.dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+    return column.replace_strict(different, texts, return_dtype=pl.String) if len(column) else texts
 
 
 class _Counting:
