@@ -365,8 +365,8 @@ class HttpSettings(Section):
     )
     http2: StrictBool = Field(
         False,
-        description="offer HTTP/2 too, for a target or a gateway that speaks nothing else; rows are then sent more slowly."
-        " Needs the extra `contact-pipeline[http2]`",
+        description="offer HTTP/2 too, for a target or a gateway that speaks nothing else; rows are then sent more"
+        " slowly. Needs the extra `contact-pipeline[http2]`",
     )
 
     @field_validator("proxy", mode="before")

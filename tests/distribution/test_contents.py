@@ -23,7 +23,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         names = set(opened.namelist())
     about = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
     assert names == files("pipeline") | {f"{INFO}/{name}" for name in about}
-    assert {Path(name).suffix for name in files("pipeline")} == {".css", ".py", ".toml", ".typed", ".wsdl"}
+    assert {Path(name).suffix for name in files("pipeline")} == {".css", ".json", ".py", ".toml", ".typed", ".wsdl"}
     assert "pipeline/py.typed" in names
 
 
