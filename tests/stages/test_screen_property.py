@@ -341,6 +341,8 @@ WAVES = st.sampled_from((None, "spring", ""))
 def test_columns_say_what_rows_say(
     screening: Screening, table: Any, contacts: ContactsSettings, wave: str | None, listed: set[str]
 ) -> None:
+    if len(contacts.key) < 2:  # a list that holds nothing else has two columns then, and the first is the key
+        listed = {entry for entry in listed if "|" not in entry}
     made = screening(table, contacts, wave, listed, [])
     assert made.schema == CONTACTS_SCHEMA
     slow = Slow(contacts, wave, listed)
