@@ -15,6 +15,10 @@ NAME: Final = "contact-pipeline"
 _KEPT: Final = ("--config", "--set", "--campaign-id", "--sessions", "--wave", "--mode", "--delimiter", "--encoding")
 _OF_SOURCES: Final = ("--sheet", "--limit")
 
+#: Settings that may name an account or hold a secret address, and those of them that do not.
+_PRIVATE: Final = ("target.", "notify.", "http.proxy")
+_PUBLIC: Final = ("target.endpoint", "target.campaign_id", "target.wsdl", "target.dialect", "target.keeps_ids")
+
 #: Options without a value.
 _FLAGS: Final = ("--continue", "--stream", "--yes", "--json", "--no-progress", "--activate", "--online")
 
@@ -67,8 +71,10 @@ def _called(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _setting(given: str, record: Mapping[str, Any]) -> str:
-    """A setting with its value, which stands among the run's unless it is a secret: then dots are left for it."""
+    """A setting with its value, which stands among the run's; dots are left for what is secret or names who we are."""
     key = given.partition("=")[0]
+    if key.startswith(_PRIVATE) and key not in _PUBLIC:
+        return f"{key}=..."
     value: Any = record.get("settings", {})
     for name in key.split("."):
         value = value.get(name) if isinstance(value, dict) else None

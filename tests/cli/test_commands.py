@@ -311,6 +311,7 @@ def test_progress_without_a_terminal_is_plain_lines(
     command: Command, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(show, "FIRST_LINE", 0.02)
+    monkeypatch.setattr(show, "LOOK", 0.01)
     arguments = ("import", "list.csv", "--config", configured(serve(latency=0.1)), "--sessions", "1")
     plain = [line for line in command(*arguments).err.splitlines() if not line.startswith("{")]
     assert plain

@@ -32,7 +32,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
         told = Parser().parsestr(opened.read(f"{INFO}/METADATA").decode())
         commands = opened.read(f"{INFO}/entry_points.txt").decode()
     assert (told["Name"], told["Version"], told["Requires-Python"]) == ("contact-pipeline", __version__, ">=3.11")
-    assert set(told.get_all("Provides-Extra") or []) == {"all", "excel", "metrics", "simulator"}
+    assert set(told.get_all("Provides-Extra") or []) == {"all", "excel", "http2", "metrics", "simulator"}
     assert commands.split() == ["[console_scripts]", "contact-pipeline", "=", "pipeline.__main__:main"]
     assert wheel.name.endswith("-py3-none-any.whl"), "one for every system"
 

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.records import CONTACTS_SCHEMA, Batch, Screened
-from pipeline.report.plan import outlook
+from pipeline.report.plan import EXTENTS, outlook
 from pipeline.stages.survey import Example, Survey
 
 
@@ -37,7 +37,8 @@ def test_texts_that_can_be_sent_are_counted_by_segments() -> None:
     survey.add(screened({"sms": "+1", "sms_text": "Hi"}))
     assert survey.longest == 200
     survey.segments = Counter({1: 2, 2: 1})
-    assert "Texts of sms: 2 of 1 segment, 1 of 2 segments; 4 in all; the longest has 200 characters." in outlook(survey)
+    told = outlook(survey, EXTENTS[0], 80)
+    assert "Texts of sms: 2 of 1 segment, 1 of 2 segments; 4 in all; the longest has 200 characters." in told
 
 
 def test_a_reason_is_shown_where_it_was_met_first() -> None:
