@@ -15,7 +15,7 @@ from pipeline.cli.report import Reports, reporting
 from pipeline.cli.show import Display, showing
 from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, screen, standard_input, start_logs
 
-#: What a check has found goes on so many columns and lines where no terminal shows it.
+#: What is told at the end goes on so many columns and lines where no terminal shows it.
 ON_PAPER = (80, 100)
 
 if TYPE_CHECKING:
@@ -316,11 +316,18 @@ def _finish(result: "Result", reports: Reports, *, as_json: bool, checked: Colle
     code = reports.of(result)
     if as_json:
         say(result.summary.to_json().rstrip())
-    elif checked is not None:
-        room = screen() if sys.stdout.isatty() else ON_PAPER
-        say(summary(result.summary, checked=True, survey=result.survey, told=checked, screen=room))
     else:
-        say(summary(result.summary, screen=screen()))
+        room = screen() if sys.stdout.isatty() else ON_PAPER
+        is_check = checked is not None
+        say(
+            summary(
+                result.summary,
+                checked=is_check,
+                survey=result.survey if is_check else None,
+                told=checked or (),
+                screen=room,
+            )
+        )
     raise typer.Exit(code)
 
 

@@ -143,7 +143,7 @@ def _explained(ended: Summary) -> list[str]:
 
 
 def _reasons(reasons: Mapping[str, int], extent: plan.Extent, width: int, run_dir: str | None = None) -> list[str]:
-    """`run_dir`: where a report tells of all of them; None: none does."""
+    """`run_dir`: of the run whose report tells of all of them; None: none does."""
     # That a pending row was not attempted is what pending means.
     told = {reason: count for reason, count in reasons.items() if reason not in (NOT_ATTEMPTED, UNSENT)}
     if not told:
@@ -152,7 +152,9 @@ def _reasons(reasons: Mapping[str, int], extent: plan.Extent, width: int, run_di
     if not extent.whole:
         lines = [cut(line, width) for line in lines]
     if run_dir is not None and len(alike(told)) > extent.reasons:
-        lines.append(f"    all of them: {command('report', run_dir, '--format', 'html', '--output', 'report.html')}")
+        page = RunDirectory(Path(run_dir)).report
+        report = command("report", run_dir, "--format", "html", "--output", "report.html")
+        lines.append(f"    all of them: {page if page.exists() else report}")
     return ["Reasons:", *lines]
 
 
