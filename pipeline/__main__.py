@@ -4,11 +4,13 @@
 def main() -> None:
     """Run the command line."""
     import gc
+    import sys
 
     # What comes and goes by the hundred thousand are rows, which hold no cycles: to look for some so often as is usual
     # costs as much as handling the rows. Nor is it worth looking while modules are imported: some 30 ms.
     gc.set_threshold(100_000, 20, 20)
-    _share_one_heap()
+    if sys.platform == "linux":
+        _share_one_heap()
 
     from pipeline.cli import app
 
@@ -25,7 +27,7 @@ def _share_one_heap() -> None:
     from contextlib import suppress
 
     arenas_at_most = -8  # M_ARENA_MAX of malloc.h
-    with suppress(OSError, AttributeError):  # another C library
+    with suppress(OSError, AttributeError):  # a C library other than glibc
         ctypes.CDLL(None).mallopt(arenas_at_most, 1)
 
 
