@@ -46,6 +46,7 @@ class Breaker:
         "_failures",
         "_listener",
         "_outage",
+        "_probed",
         "_quiet_until",
         "_random",
         "_relief",
@@ -67,6 +68,7 @@ class Breaker:
         self._failures = 0  # in a row; those of calls that failed together count once
         self._counted_until = float("-inf")
         self._quiet_until = float("-inf")
+        self._probed = False  # whether the target was asked since the trouble began
 
     @property
     def troubled(self) -> bool:
@@ -78,6 +80,7 @@ class Breaker:
         if self._failures:
             self._failures = 0
             self._since = None
+            self._probed = False
             self.open = False
             if self._listener is not None:
                 self._listener.over()
@@ -137,12 +140,13 @@ class Breaker:
         TargetUnreachable as `failed` does. When the run stops it returns at once.
         """
         await self._turn.acquire()
-        again = False
         try:
             while self.open and not self._stopping.is_set():
-                if (again or self._failures > 1) and await self.stopped_within(self.pause()):
+                # The first question may come at once. After it the trouble is no accident, also where it is well
+                # answered: trial rows may fail all the same, and each of them is in doubt then.
+                if (self._probed or self._failures > 1) and await self.stopped_within(self.pause()):
                     break
-                again = True
+                self._probed = True
                 try:
                     await probe()
                 except (NotDelivered, OutcomeUnknown) as error:

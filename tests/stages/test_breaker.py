@@ -51,3 +51,25 @@ def test_every_probe_but_the_first_waits_and_is_told_of(monkeypatch: pytest.Monk
         assert troubles.words(1) == ["no connection (5 times; last 1 min 40 s ago)"]
 
     anyio.run(scenario)
+
+
+def test_trial_rows_that_fail_after_a_good_answer_are_not_sent_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setattr("pipeline.stages.breaker.anyio.current_time", lambda: 0.0)  # failures take no time
+        breaker = Recorded(Troubles(clock=lambda: 0.0))
+
+        async def probe() -> None:
+            pass
+
+        breaker.failed(OutcomeUnknown("no answer"))
+        for trials in range(5):
+            turn = await breaker.passage(probe)
+            assert turn is not None
+            assert len(breaker.pauses) == trials, "the first alone leaves at once"
+            breaker.failed(OutcomeUnknown("no answer"))
+            turn.release()
+        assert min(breaker.pauses) > 0
+
+    anyio.run(scenario)
