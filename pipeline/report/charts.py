@@ -11,8 +11,8 @@ from typing import Any, Final
 from lxml import etree
 
 from pipeline.records import Status
-from pipeline.report.text import number, rows, span, word
-from pipeline.report.timing import Accepted, Latencies
+from pipeline.report.text import latency, number, rows, word
+from pipeline.report.timing import Accepted, AnswerTimes
 
 #: A chart is drawn for a page and for a telephone; the style sheet shows one of them. Widths in pixels.
 _WIDTHS: Final = {"wide": 860, "narrow": 400}
@@ -64,14 +64,14 @@ def over_time(accepted: Accepted) -> list[etree._Element]:
     return _bars(accepted.counts, names, said)
 
 
-def of_latencies(latencies: Latencies) -> list[etree._Element]:
+def of_latencies(latencies: AnswerTimes) -> list[etree._Element]:
     """Rows by the time in which their answers came, for each width."""
     bins = latencies.merged(_BARS)
     said = (
-        f"Rows by the time that their answers took, from {milliseconds(bins[0][0])} to "
-        f"{milliseconds(latencies.longest)}, on a logarithmic scale; the table tells the percentiles."
+        f"Rows by the time that their answers took, from {latency(bins[0][0] / 1000)} to "
+        f"{latency(latencies.longest / 1000)}, on a logarithmic scale; the table tells the percentiles."
     )
-    return _bars([count for _, _, count in bins], [milliseconds(low) for low, _, _ in bins], said)
+    return _bars([count for _, _, count in bins], [latency(low / 1000) for low, _, _ in bins], said)
 
 
 def stretch(seconds: float) -> str:
@@ -80,15 +80,6 @@ def stretch(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:g} {unit}"
     return f"{seconds:g} s"
-
-
-def milliseconds(value: float) -> str:
-    """A latency: "0.42 ms", "7.1 ms", "250 ms", "2.5 s", "3 min 20 s"."""
-    if value >= 10_000:
-        return span(value / 1000)
-    if value >= 1000:
-        return f"{value / 1000:.1f} s"
-    return f"{value:.{0 if value >= 100 else 1 if value >= 1 else 2}f} ms"
 
 
 def _bars(counts: Sequence[int], names: Sequence[str], said: str) -> list[etree._Element]:

@@ -25,7 +25,7 @@ from pipeline.records import BAD, Status, told_apart
 from pipeline.report.summary import headline
 from pipeline.report.text import PLACE, safe
 from pipeline.report.text import line as one_line
-from pipeline.report.timing import Accepted, Latencies, Timing
+from pipeline.report.timing import Accepted, AnswerTimes, Timing
 
 #: So many rows are named for a reason.
 EXAMPLES: Final = 3
@@ -93,7 +93,7 @@ class Digest:
     findings: tuple[Finding, ...]  # the weightiest first, then the most frequent; of a status they add up to its count
     warnings: tuple[Finding, ...]  # what the ledger warns of; a row may have several
     accepted: Accepted | None  # None: no row was, or there is no ledger
-    latencies: Latencies | None
+    latencies: AnswerTimes | None
     ledger: bool  # there is one, or the journal is read in its place
     record: Mapping[str, Any]  # run.toml by tables; empty: there is no run
     summary: Summary | None  # None: it goes on, or was killed

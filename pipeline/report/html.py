@@ -15,8 +15,8 @@ from pipeline.report.page import Content, page, prose, table, tag
 from pipeline.report.settings import flat
 from pipeline.report.steps import Steps, steps
 from pipeline.report.summary import UNDO_WORDS
-from pipeline.report.text import line, number, rate, rows, safe, span, word
-from pipeline.report.timing import Accepted, Latencies
+from pipeline.report.text import latency, line, number, rate, rows, safe, span, word
+from pipeline.report.timing import Accepted, AnswerTimes
 
 #: So many reasons are listed, and so many warnings.
 LISTED: Final = 40
@@ -169,9 +169,9 @@ def _over_time(accepted: Accepted) -> etree._Element:
     return tag("section", title, tag("figure", *charts.over_time(accepted), tag("figcaption", said)))
 
 
-def _latencies(latencies: Latencies) -> etree._Element:
-    told = {name: charts.milliseconds(latencies.quantile(share)) for name, share in QUANTILES.items()}
-    told["longest"] = charts.milliseconds(latencies.longest)
+def _latencies(latencies: AnswerTimes) -> etree._Element:
+    told = {name: latency(latencies.quantile(share) / 1000) for name, share in QUANTILES.items()}
+    told["longest"] = latency(latencies.longest / 1000)
     caption = f"{rows(latencies.rows)}, from the last send to the answer; percentiles to one per cent"
     said = tag("figcaption", "Rows by the time that their answers took, on a logarithmic scale.")
     figure = tag("figure", *charts.of_latencies(latencies), said) if len(latencies.bins) > 1 else None

@@ -1,5 +1,6 @@
 """What to do after a run, with the exact commands: those of the topics of `explain`, as far as they concern the run."""
 
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,8 +86,8 @@ def _of_runs(text: str) -> str:
 
 def _concerns(counts: Mapping[Status, int]) -> Callable[[str], bool]:
     """Whether a command has anything to do in a run of such counts."""
-    mendable, again = (any(counts.get(status) for status in which) for which in (MENDABLE, _AGAIN))
-    return lambda command: (mendable or "resubmit.csv" not in command) and (again or "--again" not in command)
+    mendable, repeatable = (any(counts.get(status) for status in which) for which in (MENDABLE, _AGAIN))
+    return lambda command: (mendable or "resubmit.csv" not in command) and (repeatable or "--again" not in command)
 
 
 def _filling(digest: Digest) -> Callable[[str], str]:
@@ -99,9 +100,6 @@ def _filling(digest: Digest) -> Callable[[str], str]:
         "SOURCE": shlex.join(sources) if len(sources) <= _NAMED else "",
     }
 
-    def fill(text: str) -> str:
-        for name, value in known.items():
-            text = text.replace(name, value) if value else text
-        return text
-
-    return fill
+    # All at once: what is filled in may hold another's name.
+    names = re.compile("|".join(name for name, value in known.items() if value) or "(?!)")
+    return lambda text: names.sub(lambda found: known[found[0]], text)

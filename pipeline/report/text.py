@@ -54,10 +54,13 @@ def left(seconds: float) -> str:
 
 
 def latency(seconds: float) -> str:
-    """How long an answer took: "0.8 ms", "21 ms", "1.2 s"."""
+    """How long an answer took: "0.42 ms", "7.1 ms", "250 ms", "2.5 s", "3 min 20 s"."""
+    if seconds >= 10:
+        return span(seconds)
     if seconds >= 1:
         return f"{seconds:.1f} s"
-    return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
+    value = seconds * 1000
+    return f"{value:.{0 if value >= 100 else 1 if value >= 1 else 2}f} ms"
 
 
 def word(status: Status) -> str:

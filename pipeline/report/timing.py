@@ -21,7 +21,7 @@ SPANS: Final = 80
 #: A span of time in milliseconds: the shortest with which SPANS are enough is taken; days double without end.
 _WIDTHS: Final = (100, 200, *(1000 * s for s in (1, 2, 10, 30, 60, 120, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400)))
 
-#: Latencies within so much of each other are one: a quantile is told to half of that.
+#: AnswerTimes within so much of each other are one: a quantile is told to half of that.
 _RATIO: Final = 1.02
 _SHORTEST: Final = 0.001  # milliseconds; what is shorter is told as this
 
@@ -36,7 +36,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Latencies:
+class AnswerTimes:
     """From a row's last send to its answer, in milliseconds."""
 
     bins: tuple[tuple[float, float, int], ...]  # from, to, rows; each so much longer than the one before, none left out
@@ -95,13 +95,13 @@ class Timing:
         start = datetime.fromtimestamp(first * self._width / 1000, UTC)
         return Accepted(start, self._width / 1000, tuple(self._moments[n] for n in range(first, last + 1)))
 
-    def latencies(self) -> Latencies | None:
+    def latencies(self) -> AnswerTimes | None:
         """None: there was no answer."""
         if not self._latencies:
             return None
         numbers = range(min(self._latencies), max(self._latencies) + 2)
         edges = pairwise(_RATIO**number for number in numbers)
-        return Latencies(
+        return AnswerTimes(
             tuple((*edge, self._latencies[n]) for n, edge in zip(numbers, edges, strict=False)), self._longest
         )
 

@@ -78,8 +78,8 @@ async def import_contacts(
     uvloop's or another; imports into different campaigns may go on beside each other. Signals, garbage collection and
     the handlers of logs are left alone: log records go to the logger "contact_pipeline".
     """
-    made, opened, options = await _given(settings, sources, options, choices)
-    return await _Import(made, opened, options, progress, surroundings, confirm=confirm).run()
+    given = await anyio.to_thread.run_sync(inputs.given, settings, sources, options, choices)
+    return await _Import(*given, progress, surroundings, confirm=confirm).run()
 
 
 async def check_contacts(
@@ -95,19 +95,8 @@ async def check_contacts(
 
     Used like `import_contacts`.
     """
-    made, opened, options = await _given(settings, sources, options, choices)
-    return await _Import(made, opened, options, progress, surroundings, checking=True).run()
-
-
-async def _given(
-    settings: Settings | Path | str,
-    sources: Sequence[Source | StandardInput | Path | str],
-    options: ImportOptions | None,
-    choices: Mapping[str, Any],
-) -> tuple[Settings, Sequence[Source | StandardInput], ImportOptions]:
-    """What a caller gave, ready for use. Raises ConfigError with every mistake."""
-    made, opened = await anyio.to_thread.run_sync(inputs.opened, settings, sources)
-    return made, opened, replace(options or ImportOptions(), **choices)
+    given = await anyio.to_thread.run_sync(inputs.given, settings, sources, options, choices)
+    return await _Import(*given, progress, surroundings, checking=True).run()
 
 
 async def resume_contacts(
@@ -382,9 +371,8 @@ class _Import:
                 directory = self._job.directory.path.absolute()
                 self._number = await anyio.to_thread.run_sync(self._state.enter, run_id, directory)
             if self._earlier is None and self._progress.to_send is not None:
-                journal.note(
-                    SURVEYED, {"to_send": self._progress.to_send}
-                )  # so that a resumption can tell what is left
+                # So that a resumption can tell what is left.
+                journal.note(SURVEYED, {"to_send": self._progress.to_send})
             if send:
                 assert self._state is not None
                 assert self._number is not None

@@ -1,14 +1,17 @@
 """Configuration and sources, looked at together: everything that is wrong with either is said at once."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
 from pipeline import configfile, targets
-from pipeline.config import ContactsSettings, Settings
+from pipeline.config import ContactsSettings, Settings, Share
 from pipeline.errors import ConfigError, SourceError
+from pipeline.run.expecting import Expectation
+from pipeline.run.job import ImportOptions
 from pipeline.run.standard_input import NAME, WORDS, StandardInput
 from pipeline.stages.columns import check_columns, check_mapping
 from pipeline.stages.read import Source, open_source
@@ -69,14 +72,52 @@ def opened(
         raise TypeError("sources are all opened, or all named")
     if not isinstance(settings, Settings):
         made, found = load([Path(settings)], [], names)
-        return made, ready or found
-    if ready:
-        return settings, ready
+        return opened(made, ready) if ready else (made, found)
     problems: list[str] = []
-    found = _opened(names, settings.contacts, problems)
+    found = ready or _opened(names, settings.contacts, problems)
+    if ready:
+        _check_columns(ready, settings.contacts, problems)
     if problems:
         raise ConfigError(problems)
     return settings, found
+
+
+def given(
+    settings: Settings | Path | str,
+    sources: Sequence[Source | StandardInput | Path | str],
+    options: ImportOptions | None,
+    choices: Mapping[str, Any],
+) -> tuple[Settings, Sequence[Source | StandardInput], ImportOptions]:
+    """What a caller of the library gave, ready for use: `choices` are fields of ImportOptions, as text too where the
+    command takes text for them. Raises ConfigError with every mistake, TypeError where there is no such field.
+    """
+    read: Mapping[str, Callable[[Any], Any]] = {
+        "run_dir": Path,
+        "max_bad": lambda value: Share.parse(str(value)),
+        "tolerate": lambda value: Share.parse(str(value)),
+        "expect": lambda value: tuple(
+            each if isinstance(each, Expectation) else Expectation.parse(each)
+            for each in ([value] if isinstance(value, str) else value)
+        ),
+        "limit": _rows,
+        "canary": _rows,
+    }
+    chosen, problems = dict(choices), []
+    for name, value in choices.items():
+        try:
+            chosen[name] = value if value is None or name not in read else read[name](value)
+        except (ValueError, TypeError) as error:
+            problems.append(f"{name}: {error}")
+    made = replace(options or ImportOptions(), **chosen)
+    if problems:
+        raise ConfigError(problems)
+    return *opened(settings, sources), made
+
+
+def _rows(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no number of rows")
+    return value
 
 
 def _opened(
@@ -102,11 +143,15 @@ def _opened(
         except SourceError as error:
             problems.append(str(error))
     if contacts is not None:
-        problems.extend(check_mapping(contacts))
-        for source in opened:
-            if isinstance(source, Source):
-                problems.extend(check_columns(source.columns, contacts, source.name))
+        _check_columns(opened, contacts, problems)
     return opened
+
+
+def _check_columns(sources: Sequence[Source | StandardInput], contacts: ContactsSettings, problems: list[str]) -> None:
+    problems.extend(check_mapping(contacts))
+    for source in sources:
+        if isinstance(source, Source):
+            problems.extend(check_columns(source.columns, contacts, source.name))
 
 
 def expanded(sources: Sequence[str], problems: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ from pipeline.records import Status
 from pipeline.report.charts import by_status, of_latencies, over_time
 from pipeline.report.page import page as html_page
 from pipeline.report.page import prose, tag
-from pipeline.report.timing import Accepted, Latencies
+from pipeline.report.timing import Accepted, AnswerTimes
 from pipeline.simulator import RunningSimulator
 
 Command = Callable[..., Ended]
@@ -156,7 +156,7 @@ def test_secrets_and_values_of_rows_are_left_out(command: Command, serve: Serve,
 def test_charts() -> None:
     """Every bar says what it is of; nothing of the library's own is left but shapes and words."""
     accepted = Accepted(datetime(2026, 11, 22, 14, tzinfo=UTC), 10.0, (5, 0, 1200))
-    latencies = Latencies(tuple((float(n), n + 1.0, n) for n in range(1, 100)), 99.5)
+    latencies = AnswerTimes(tuple((float(n), n + 1.0, n) for n in range(1, 100)), 99.5)
     where = by_status({Status.ACCEPTED: 999, Status.FAILED: 1})
     drawn = {len(list(each.iter("{*}title"))): each for each in (*over_time(accepted), *of_latencies(latencies), where)}
     assert [title.text for title in drawn[3].iter("{*}title")] == [

@@ -18,8 +18,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pipeline import Summary, check_contacts, import_contacts
+from pipeline.errors import ConfigError
 from pipeline.run import Progress, load_settings, resume_run
 from pipeline.simulator import Campaign, OncSettings, RunningSimulator, running
+from pipeline.stages.read import open_source
 
 CAMPAIGNS = ("11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222")
 
@@ -101,3 +103,24 @@ def test_a_service_is_shut_down_and_goes_on(service: RunningSimulator) -> None:
     resumed = asyncio.run(resume_run(Path("run"), ["delivery.late_effect=0.2"]))
     assert (resumed.error, resumed.summary.counts["accepted"], resumed.summary.exit_code) == (None, 400, 0)
     assert len(service.contacts()) == 400
+
+
+def test_choices_are_taken_as_the_command_takes_them(service: RunningSimulator) -> None:
+    choices = {"run_dir": "runs/a", "max_bad": "50%", "tolerate": 2, "expect": ["rows>=1", "sendable=3"]}
+    ended = asyncio.run(import_contacts("config.toml", ["list.csv"], **choices))
+    assert (ended.summary.exit_code, ended.summary.run_dir) == (0, "runs/a")
+
+
+def test_what_is_wrong_with_choices_is_said_at_once(service: RunningSimulator) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        asyncio.run(import_contacts("config.toml", ["list.csv"], limit="2", max_bad="many", expect="lines>1"))
+    assert [problem.partition(":")[0] for problem in wrong.value.problems] == ["limit", "max_bad", "expect"]
+    assert not Path("runs").exists()
+
+
+def test_columns_of_an_opened_source_are_looked_at_too(service: RunningSimulator) -> None:
+    Path("list.csv").write_text(
+        "customer_id,first_name,phone,email\n1,Ann,416 555 0101,a@example.com\n", encoding="utf-8"
+    )
+    with pytest.raises(ConfigError, match="mobile"):
+        asyncio.run(import_contacts("config.toml", [open_source(Path("list.csv"))]))
