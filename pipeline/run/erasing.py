@@ -34,6 +34,7 @@ from pipeline.run.listing import ListedRun, Stage, look_at
 from pipeline.run.persons import Found, Place, Search
 from pipeline.run.questions import Questions
 from pipeline.run.receipt import Receipt, RunErased
+from pipeline.run.resubmitted import Resubmitted
 from pipeline.wire import ClientFactory
 
 _REFUSED = {
@@ -50,6 +51,7 @@ class RunToErase:
 
     run: ListedRun
     rows: tuple[tuple[str, int], ...]  # source and row
+    resubmitted: Resubmitted  # tells of them in what people have mended
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +155,12 @@ def _runs(search: Search) -> tuple[RunToErase, ...]:
     plan = []
     for path, rows in by_run.items():
         asked, contacts = search.asked[path]
-        rows |= copies.rows_told(RunDirectory(path), asked, contacts)
-        plan.append(RunToErase(runs[path], tuple(sorted(rows))))
+        try:
+            rows |= copies.rows_told(RunDirectory(path), asked, contacts)
+        except (ValueError, pl.exceptions.PolarsError) as error:
+            words = str(error) if isinstance(error, ValueError) else type(error).__name__
+            raise UsageError(f"Nothing was erased. {path}: {words}, then start again.") from None
+        plan.append(RunToErase(runs[path], tuple(sorted(rows)), Resubmitted(asked, contacts)))
     return tuple(plan)
 
 
@@ -214,9 +220,10 @@ def _erase_run(planned: RunToErase, receipt: str) -> RunErased:
     try:
         erased.write(directory.path)
         remarks = copies.overwrite(directory, erased)
-        told: list[Taken] = [take_out(folder.path, erased) for folder in (directory.undo, directory)]
+        leave_out = planned.resubmitted.leave_out
+        told: list[Taken] = [take_out(folder.path, erased, leave_out) for folder in (directory.undo, directory)]
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         words = str(error) if isinstance(error, ValueError) else type(error).__name__
-        raise MachineFailed(f"{directory.path}: not all of it was erased: {words}. Then start again") from None
+        raise MachineFailed(f"{directory.path}: not all of it was erased: {words}, then start again") from None
     replace(Erased.read(directory.path), complete=True).write(directory.path)
     return RunErased.planned(planned.run, planned.rows).done(told[0], told[1], remarks)
