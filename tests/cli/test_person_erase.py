@@ -427,3 +427,17 @@ def test_one_that_was_killed_stands_in_no_other_ones_way(
     assert person("erase", "3\n", "--yes").code == 1, "nobody is left"
     proof = run("verify", directory)
     assert proof.code == 0, proof.out + proof.err
+
+
+def test_a_contact_that_the_list_does_not_show_yet_is_deleted(
+    person: Ask, serve: Serve, configured: Configured
+) -> None:
+    service = serve(listing_lag=3600.0)
+    config = configured(service)
+    late = ("--set", "delivery.late_effect=0.1", "--canary", "0")
+    run("import", "list.csv", "--config", config, *late, "--run-dir", "runs/first")
+    assert len(held(service)) == 4
+    ended = person("erase", "1\n", "--config", config, "--yes")
+    assert ended.code == 0, ended.err
+    assert held(service) == ["+14165550102", "dora@example.com"]
+    assert receipt()["complete"]
