@@ -212,6 +212,9 @@ def test_masked_ledgers_and_standard_input(
     piped(*mask)
     directory = Path("runs/first")
     kept = (directory / "stdin").read_bytes()
+    ended = person("erase", "ann@example.com\n", "--yes")
+    assert (ended.code, "give --config" in ended.err) == (2, True), "no undo could take them back any more"
+    assert (directory / "stdin").read_bytes() == kept
     ended = person("erase", "ann@example.com\n", "--config", config, "--yes")
     assert ended.code == 0, ended.err
     assert tells(directory, "Ann", "0101", "ann@") == []
@@ -343,11 +346,12 @@ def test_killed_it_is_completed_by_the_next(
         monkeypatch.setattr(sys, "stdin", file)
         run("import", "-", "--config", config, "--run-dir", "runs/first", "--set", "ledger.mask=true")
     shutil.copytree("runs", "whole")
+    late = ("--set", "delivery.late_effect=0.1")
     for number in (5, 7, 9):  # standard input is overwritten, and no journal knows; no row is out; one ledger of two
         shutil.rmtree("runs")
         shutil.copytree("whole", "runs")
-        killed(number, "416 555 0101\n3\n")
-        again = person("erase", "416 555 0101\n3\n", "--yes")
+        killed(number, "416 555 0101\n3\n", "--config", config, *late)
+        again = person("erase", "416 555 0101\n3\n", "--config", config, "--yes", *late)
         assert again.code in (0, 1), again.err
         assert tells(Path("runs/first"), "Ann", "0101", "Cleo") == [], f"killed before file {number} was in its place"
         proof = run("verify", "runs/first")
