@@ -7,7 +7,7 @@ ledgers are rewritten last: as long as one still tells of a person, the person i
 stay: no cell of a list stands in them, and the journal has them too.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -129,25 +129,33 @@ class Taken:
     resubmit: tuple[int, int]  # rows of the resubmit file before and after
 
 
-def take_out(folder: Path, erased: Erased) -> Taken:
+def mendable_left(rows: pl.DataFrame) -> pl.DataFrame:
+    """Those rows of a ledger that stand in the resubmit file as the run writes it: to be mended, and not erased."""
+    mendable = pl.col("status").is_in([status.value for status in MENDABLE])
+    return rows.filter(mendable & ~pl.col("warnings").list.contains(ERASED))
+
+
+#: Leaves records out of a resubmit file; how many it had and has, None: it is as it was.
+LeaveOut = Callable[[Path, Erased], tuple[int, int] | None]
+
+
+def take_out(folder: Path, erased: Erased, leave_out: LeaveOut) -> Taken:
     """Take the erased rows out of the resubmit file and ledgers in `folder`, each file whole or not at all; blocks.
 
-    May be repeated. Raises MachineFailed, and ValueError where a file is not as the run wrote it.
+    May be repeated. Raises MachineFailed, and ValueError where a file is not what it should be.
     """
     names = [name for name in (CSV, PARQUET) if (folder / name).exists()]
     if not names:
         return Taken((), (), (0, 0))
     mendable = 0
-    dropped: set[int] = set()  # of the resubmit file, by their order in it
     rows: list[tuple[str, int, int | None, str]] = []
     for part in _parts(folder / names[-1]):  # the one that is rewritten last: what it still tells is not done yet
         before = part.filter(~pl.col("warnings").list.contains(ERASED))
         now = before.filter(erased.among(before))
         rows += now.select("source", "row", "line", "status").iter_rows()
-        kept = before.filter(pl.col("status").is_in([status.value for status in MENDABLE]))
-        dropped.update(mendable + at for at in erased.among(kept).arg_true())
-        mendable += kept.height
-    files = [RESUBMIT] if _drop(folder / RESUBMIT, mendable, dropped) else []
+        left = mendable_left(before)
+        mendable += left.height - int(erased.among(left).sum())
+    resubmit = leave_out(folder / RESUBMIT, erased)
     for name in names:
         path = folder / name
         frames = map(erased.blanked, _parts(path))
@@ -156,7 +164,8 @@ def take_out(folder: Path, erased: Erased) -> Taken:
                 sink_parquet(frames, LEDGER_SCHEMA, part_path, path)
             else:
                 _write_csv(frames, part_path, path)
-    return Taken((*files, *names), tuple(rows), (mendable, mendable - len(dropped)))
+    files = [RESUBMIT] if resubmit else []
+    return Taken((*files, *names), tuple(rows), resubmit or (mendable, mendable))
 
 
 def _parts(path: Path) -> Iterator[pl.DataFrame]:
@@ -168,36 +177,3 @@ def _write_csv(frames: Iterable[pl.DataFrame], part: Path, path: Path) -> None:
         text.write(pl.DataFrame(schema=LEDGER_SCHEMA).select(as_text()).write_csv().encode())
         for frame in frames:
             frame.select(as_text()).write_csv(text, include_header=False)
-
-
-def _drop(path: Path, mendable: int, dropped: set[int]) -> bool:
-    """Leave rows out of a resubmit file; whether it had them. Its other bytes stay as they are."""
-    if not path.exists() or not dropped:
-        return False
-    records = sum(1 for _ in _records(path)) - 1
-    if records == mendable - len(dropped):  # it was done, and what follows was not
-        return False
-    if records != mendable:
-        raise ValueError(
-            f"{path.name} has {records:,} rows and the ledger asks for {mendable:,}: it was changed since the run "
-            "wrote it, so nobody knows which of them to leave out. Put it back, or delete it"
-        )
-    with replacing(path) as part, writing(path), part.open("wb") as file:
-        for number, record in enumerate(_records(path), -1):
-            if number not in dropped:
-                file.write(record)
-    return True
-
-
-def _records(path: Path) -> Iterator[bytes]:
-    """The records of a CSV as they stand, the header first: one ends with a newline outside of quotes."""
-    record, quotes = b"", 0
-    with path.open("rb") as file:
-        for line in file:
-            record += line
-            quotes += line.count(b'"')
-            if quotes % 2 == 0:
-                yield record
-                record, quotes = b"", 0
-    if record:
-        yield record

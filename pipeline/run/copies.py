@@ -12,16 +12,11 @@ from pipeline.config import ContactsSettings
 from pipeline.ledger.erased import Erased
 from pipeline.ledger.lines import Header, encode, sight
 from pipeline.ledger.private import replacing, write_private, writing
-from pipeline.ledger.reading import ledger_parts
-from pipeline.ledger.resubmit import restored, written_with
 from pipeline.ledger.rundirectory import RunDirectory
-from pipeline.records import ERASED, MENDABLE
 from pipeline.run.recorded import record, recorded_sources
+from pipeline.run.resubmitted import Resubmitted
 from pipeline.run.standard_input import NAME
-from pipeline.stages.destinations.authorities import Authorities
 from pipeline.stages.read import Source, batches, fingerprint
-from pipeline.stages.suppression import destinations_in
-from pipeline.stages.verdicts import caseless
 
 #: What stands in place of each byte that could tell of a person.
 _FILL = ord("x")
@@ -43,42 +38,13 @@ def rows_told(directory: RunDirectory, asked: pl.DataFrame, contacts: ContactsSe
     copies that a run has of its list; blocks. National numbers are read as those of `contacts`.
     """
     told: set[tuple[str, int]] = set()
-    authorities = Authorities()
+    theirs = Resubmitted(asked, contacts)
     if directory.resubmit.exists():
-        mendable = (
-            part.filter(
-                pl.col("status").is_in([status.value for status in MENDABLE])
-                & ~pl.col("warnings").list.contains(ERASED)
-            )
-            for part in ledger_parts(directory.path) or ()
-        )
-        rows = pl.concat(
-            [pl.DataFrame(schema={"source": pl.String, "row": pl.UInt64})]
-            + [part.select("source", "row") for part in mendable]
-        )
-        cells, _ = restored(
-            pl.read_csv(directory.resubmit, infer_schema=False, separator=written_with(directory.resubmit))
-        )
-        if cells.height == rows.height:
-            told.update(rows[_holding(cells, asked, contacts, authorities)].iter_rows())
+        told |= theirs.rows_told(directory.resubmit)
     if directory.stdin.exists():
         for batch in batches([_spooled(directory)]):
-            for at in _holding(batch.frame, asked, contacts, authorities):
-                told.add((NAME, batch.row + at))
+            told.update((NAME, batch.row + at) for at in theirs.holding(batch.frame).arg_true())
     return told
-
-
-def _holding(
-    cells: pl.DataFrame, asked: pl.DataFrame, contacts: ContactsSettings, authorities: Authorities
-) -> list[int]:
-    """The rows, from 0, in which somebody stands who is asked for."""
-    if cells.is_empty():
-        return []
-    found = destinations_in(cells, contacts, authorities)
-    mails = found.with_columns(caseless(found["mail"]).alias("mail"))
-    there = found["phone"].is_in(asked["phone"].drop_nulls().implode()).fill_null(value=False)
-    there |= mails["mail"].is_in(asked["mail"].drop_nulls().implode()).fill_null(value=False)
-    return sorted(set(found.filter(there)["row"].to_list()))
 
 
 def overwrite(directory: RunDirectory, erased: Erased) -> tuple[str, ...]:

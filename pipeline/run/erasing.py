@@ -21,12 +21,13 @@ import polars as pl
 
 from pipeline import targets
 from pipeline.config import Settings
-from pipeline.errors import Busy, MachineFailed, UsageError
+from pipeline.errors import Busy, MachineFailed, RunError, UsageError
 from pipeline.ledger import campaign
 from pipeline.ledger.erased import Erased, Taken, take_out
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
+from pipeline.records import Status
 from pipeline.run import copies, describing
 from pipeline.run.campaigns import named
 from pipeline.run.erasing_contacts import Removed, brought, remove
@@ -34,6 +35,9 @@ from pipeline.run.listing import ListedRun, Stage, look_at
 from pipeline.run.persons import Found, Place, Search
 from pipeline.run.questions import Questions
 from pipeline.run.receipt import Receipt, RunErased
+from pipeline.run.recorded import recorded_settings
+from pipeline.run.resubmitted import Resubmitted
+from pipeline.run.standard_input import NAME
 from pipeline.wire import ClientFactory
 
 _REFUSED = {
@@ -41,6 +45,10 @@ _REFUSED = {
     Stage.UNDOING: "its undo has not come to its end: go on with that first",
     Stage.UNBEGUN: "never began, and holds a copy of its list: delete the directory, or prune it",
 }
+_NEEDED = (
+    "came through standard input, and its copy of that is all that an undo could tell their contacts in the campaign "
+    "by: give --config to erase them there, too, or undo the run first"
+)
 _NOT_WHOLE = "has not given a whole account of itself: resume it first"
 
 
@@ -50,6 +58,7 @@ class RunToErase:
 
     run: ListedRun
     rows: tuple[tuple[str, int], ...]  # source and row
+    resubmitted: Resubmitted  # tells of them in what people have mended
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,7 @@ async def plan_erasure(
     search.follow_ids()
     search.places, search.remarks = [], []
     await anyio.to_thread.run_sync(search.all_runs, directories)
-    runs = await anyio.to_thread.run_sync(_runs, search)
+    runs = await anyio.to_thread.run_sync(_runs, search, settings is None)
     erasable = [place for place in search.places if not _is_kept(place)]
     found = Found(questions.lines, (*erasable, *listed), number, tuple(search.remarks))
     contacts = tuple(dict.fromkeys(place.contact_id for place in listed if place.contact_id))
@@ -134,8 +143,10 @@ def _is_kept(place: Place) -> bool:
     return place.row is None and place.run_dir is not None and place.where[0].startswith("suppress/")
 
 
-def _runs(search: Search) -> tuple[RunToErase, ...]:
-    """The runs in which persons stand and the rows of each; blocks. Raises UsageError where one is not finished."""
+def _runs(search: Search, runs_alone: bool) -> tuple[RunToErase, ...]:
+    """The runs in which persons stand and the rows of each; blocks. Raises UsageError where one is not finished, or
+    is needed to take them back from the campaign, which is left as it is where they are erased from `runs_alone`.
+    """
     by_run: dict[Path, set[tuple[str, int]]] = {}
     for place in search.places:
         if place.run_dir is None or _is_kept(place):
@@ -148,14 +159,37 @@ def _runs(search: Search) -> tuple[RunToErase, ...]:
         if not (begun := Erased.read(path)).complete:
             by_run.setdefault(path, set()).update(begun.rows.iter_rows())
     refused = [f"{path} {reason}" for path in by_run if (reason := _obstacle(runs[path]))]
+    if runs_alone:
+        added = (Status.ACCEPTED.value, Status.IN_DOUBT.value)
+        spooled = {p.run_dir: None for p in search.places if p.source == NAME and p.status in added}
+        refused += [f"{path} {_NEEDED}" for path in spooled if path is not None and _can_be_undone(runs[path])]
     if refused:
         raise UsageError("Nothing was erased. " + ". ".join(refused) + ".")
     plan = []
     for path, rows in by_run.items():
         asked, contacts = search.asked[path]
-        rows |= copies.rows_told(RunDirectory(path), asked, contacts)
-        plan.append(RunToErase(runs[path], tuple(sorted(rows))))
+        try:
+            rows |= copies.rows_told(RunDirectory(path), asked, contacts)
+        except (ValueError, pl.exceptions.PolarsError) as error:
+            words = str(error) if isinstance(error, ValueError) else type(error).__name__
+            raise UsageError(f"Nothing was erased. {path}: {words}, then start again.") from None
+        plan.append(RunToErase(runs[path], tuple(sorted(rows)), Resubmitted(asked, contacts)))
     return tuple(plan)
+
+
+def _can_be_undone(run: ListedRun) -> bool:
+    """Whether contacts of a run may be in the campaign, and the target has the calls to delete them."""
+    if run.stage is not Stage.FINISHED:
+        return False
+    try:
+        settings = recorded_settings(RunDirectory(run.run_dir), ())
+    except RunError:  # nobody knows, so it may be
+        return True
+    try:
+        _check_target(settings)
+    except UsageError:
+        return False
+    return True
 
 
 def _obstacle(run: ListedRun) -> str | None:
@@ -214,9 +248,10 @@ def _erase_run(planned: RunToErase, receipt: str) -> RunErased:
     try:
         erased.write(directory.path)
         remarks = copies.overwrite(directory, erased)
-        told: list[Taken] = [take_out(folder.path, erased) for folder in (directory.undo, directory)]
+        leave_out = planned.resubmitted.leave_out
+        told: list[Taken] = [take_out(folder.path, erased, leave_out) for folder in (directory.undo, directory)]
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         words = str(error) if isinstance(error, ValueError) else type(error).__name__
-        raise MachineFailed(f"{directory.path}: not all of it was erased: {words}. Then start again") from None
+        raise MachineFailed(f"{directory.path}: not all of it was erased: {words}, then start again") from None
     replace(Erased.read(directory.path), complete=True).write(directory.path)
     return RunErased.planned(planned.run, planned.rows).done(told[0], told[1], remarks)

@@ -3,10 +3,15 @@
 Deleting is idempotent, so a deletion that is refused, put off or not answered is simply judged by the list, and sent
 again as long as that shows the contact. A list may lag: it is believed when it shows the contact no more, or when it
 shows it still so long after the deletion that it cannot lag any more.
+
+A list that lags may not show yet what a run has just added. So what the runs tell is deleted too, whatever is listed;
+and as long as a send of the last run may take effect yet, or be missing in the list, nobody counts as gone whom the
+list does not show and the target has not surely deleted.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import time
 from typing import Final
 from uuid import UUID
@@ -18,6 +23,7 @@ from pipeline.config import Settings
 from pipeline.errors import TargetUnusable
 from pipeline.ledger import campaign
 from pipeline.ledger.state import State
+from pipeline.records import Status
 from pipeline.run import describing
 from pipeline.run.campaigns import CampaignDesk, campaign_desk
 from pipeline.run.failures import first
@@ -60,11 +66,12 @@ async def remove(
     name = settings.target.campaign
     told = set(contact_ids)
     told |= {place.contact_id for place in search.places if place.campaign == name and place.contact_id}
+    doubtful = {p.contact_id for p in search.places if p.campaign == name and p.status == Status.IN_DOUBT.value}
     there = set(contact_ids)
-    if there:
+    if told:
         try:
             async with campaign_desk(settings, clients, signals=True) as desk:
-                there |= await _rounds(desk, search, settings, state, there)
+                there |= await _rounds(desk, search, settings, state, told, told & doubtful)
         except BaseExceptionGroup as errors:
             raise first(errors) from errors
     await anyio.to_thread.run_sync(state.forget, _packed(told | there))
@@ -72,9 +79,11 @@ async def remove(
 
 
 async def _rounds(
-    desk: CampaignDesk, search: Search, settings: Settings, state: State, contact_ids: set[str]
+    desk: CampaignDesk, search: Search, settings: Settings, state: State, told: set[str], doubtful: set[str]
 ) -> set[str]:
-    """Delete and look, until nobody is there; all who were."""
+    """Delete and look, until nobody is there; all who were listed. `doubtful`: their addition may yet take effect,
+    and must not do so behind its deletion.
+    """
     name, late = settings.target.campaign, settings.delivery.late_effect
 
     def deleting(gone: Collection[str] | None) -> None:
@@ -83,19 +92,23 @@ async def _rounds(
         else:
             state.gone(_packed(gone), time())
 
-    there, left, pause = set(contact_ids), contact_ids, FIRST_PAUSE
-    deadline = anyio.current_time() + late
+    began = anyio.current_time()
+    quiet = await anyio.to_thread.run_sync(partial(state.quiet_since, own=0))  # None: no run has sent anything
+    quiet_in = 0.0 if quiet is None else min(late, max(0.0, quiet + late - time()))
+    there: set[str] = set()
+    left, unsure, pause = told, doubtful, FIRST_PAUSE
     while True:
         asked = anyio.current_time()
-        await desk.remove(sorted(left), deleting)
+        gone = await desk.remove(sorted(left | unsure), deleting)
+        unsure = ((left | unsure) - gone) | doubtful
         listed = await search.listed(desk, name, settings.contacts.region)
         left = {place.contact_id for place in listed if place.contact_id}
-        if not left:
-            return there
         there |= left
-        if asked > deadline:
+        if not left and (not unsure or asked >= began + quiet_in):
+            return there
+        if left and asked > began + max(late, quiet_in):
             raise TargetUnusable(_STILL_THERE.format(left=len(left), all=len(there)))
-        await anyio.sleep(pause)
+        await anyio.sleep(pause if left else min(pause, max(0.0, began + quiet_in - anyio.current_time())))
         pause = min(2 * pause, LONGEST_PAUSE)
 
 

@@ -231,7 +231,7 @@ class Search:
     ) -> None:
         """Search a copy of a list, in which persons may stand who are in no row, or not as a destination."""
         try:
-            held = load_suppression([path], contacts, Authorities())
+            held = load_suppression([path], contacts, Authorities(), tell=False)
         except RunError:
             self.remarks.append(f"{path}: was not searched: it cannot be read")
             return

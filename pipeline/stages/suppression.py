@@ -91,13 +91,16 @@ class Suppression:
         return nothing(len(values)).scatter(rows, names)
 
 
-def load_suppression(paths: Sequence[Path], contacts: ContactsSettings, authorities: Authorities) -> Suppression:
+def load_suppression(
+    paths: Sequence[Path], contacts: ContactsSettings, authorities: Authorities, *, tell: bool = True
+) -> Suppression:
     """Read the lists: CSV, Parquet, workbooks, or text with one value per line.
 
     Phones and mail addresses are found in every column, several of them in a cell too, and normalised as those of the
     contacts are. Keys stand in the columns named as in `contacts.key`, else in the first column: a number elsewhere,
-    say of the entry, is no key. What was found is logged, and a warning where entries can hold nobody back.
-    A list that is missing or cannot be read raises SourceError: sending on without it would do harm.
+    say of the entry, is no key. What was found is logged, and a warning where entries can hold nobody back,
+    unless `tell` is false: whoever looks for somebody in a list holds nobody back by it. A list
+    that is missing or cannot be read raises SourceError: sending on without it would do harm.
     """
     suppression = Suppression()
     for path in paths:
@@ -109,10 +112,11 @@ def load_suppression(paths: Sequence[Path], contacts: ContactsSettings, authorit
                 path.name,
                 phones=destinations["phone"],
                 mails=destinations["mail"],
-                keys=_keys(frame, contacts.key),
+                keys=keys_in(frame, contacts.key).drop_nulls(),
             )
             found.update(_counted(cells, destinations, contacts.key, headed=number == 0))
-        _tell(path.name, found, contacts.region)
+        if tell:
+            _tell(path.name, found, contacts.region)
     return suppression
 
 
@@ -209,12 +213,13 @@ def _asked(parts: pl.DataFrame, region: str | None, authorities: Authorities) ->
     return found.filter(pl.any_horizontal(pl.col("phone", "mail").is_not_null()))
 
 
-def _keys(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.Series:
+def keys_in(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.Series:
+    """The key of each row of a list, null where a part of it is blank."""
     held = list(names) if names and set(names) <= set(frame.columns) else frame.columns[:1]
     keys = frame.select(
         pl.concat_str((pl.when(pl.col(name).str.strip_chars() != "").then(name) for name in held), separator="|")
     )
-    return keys.to_series().drop_nulls()
+    return keys.to_series()
 
 
 def _counted(cells: pl.DataFrame, destinations: pl.DataFrame, key: tuple[str, ...], *, headed: bool) -> dict[str, int]:

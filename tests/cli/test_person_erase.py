@@ -212,6 +212,9 @@ def test_masked_ledgers_and_standard_input(
     piped(*mask)
     directory = Path("runs/first")
     kept = (directory / "stdin").read_bytes()
+    ended = person("erase", "ann@example.com\n", "--yes")
+    assert (ended.code, "give --config" in ended.err) == (2, True), "no undo could take them back any more"
+    assert (directory / "stdin").read_bytes() == kept
     ended = person("erase", "ann@example.com\n", "--config", config, "--yes")
     assert ended.code == 0, ended.err
     assert tells(directory, "Ann", "0101", "ann@") == []
@@ -321,6 +324,19 @@ app(sys.argv[1:], prog_name="contact-pipeline")
 """
 
 
+def killed(number: int, asked: str, *more: str | Path) -> None:
+    """`person erase`, killed when the file of this number was to take its place."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(number), "person", "erase", "--yes", *more],
+        input=asked,
+        text=True,
+        capture_output=True,
+        env=os.environ,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 def test_killed_it_is_completed_by_the_next(
     person: Ask, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch
@@ -330,19 +346,12 @@ def test_killed_it_is_completed_by_the_next(
         monkeypatch.setattr(sys, "stdin", file)
         run("import", "-", "--config", config, "--run-dir", "runs/first", "--set", "ledger.mask=true")
     shutil.copytree("runs", "whole")
+    late = ("--set", "delivery.late_effect=0.1")
     for number in (5, 7, 9):  # standard input is overwritten, and no journal knows; no row is out; one ledger of two
         shutil.rmtree("runs")
         shutil.copytree("whole", "runs")
-        ended = subprocess.run(
-            [sys.executable, "-c", _KILLED, str(number), "person", "erase", "--yes"],
-            input="416 555 0101\n3\n",
-            text=True,
-            capture_output=True,
-            env=os.environ,
-            check=False,
-        )
-        assert ended.returncode == -signal.SIGKILL, ended.stderr
-        again = person("erase", "416 555 0101\n3\n", "--yes")
+        killed(number, "416 555 0101\n3\n", "--config", config, *late)
+        again = person("erase", "416 555 0101\n3\n", "--config", config, "--yes", *late)
         assert again.code in (0, 1), again.err
         assert tells(Path("runs/first"), "Ann", "0101", "Cleo") == [], f"killed before file {number} was in its place"
         proof = run("verify", "runs/first")
@@ -350,3 +359,89 @@ def test_killed_it_is_completed_by_the_next(
         receipts = [json.loads(path.read_text()) for path in Path("runs").glob("erased-*.json")]
         rows = {row["row"] for each in receipts for one in each["runs"] for row in one["rows"]}
         assert rows == {1, 3, 5}
+
+
+def mended_list(more: str = "") -> None:
+    Path("list.csv").write_text(LIST.replace("2,Ben,416-555-0102,", "2,Ben,nonsense,") + more)
+
+
+def test_a_resubmit_file_that_was_sorted_loses_whom_it_is_to_lose(
+    person: Ask, serve: Serve, configured: Configured
+) -> None:
+    mended_list(",Nil,416 555 0133 or not,\n")
+    directory = imported(configured(serve()))
+    path = directory / "resubmit.csv"
+    header, *rows = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(header + b"".join(reversed(rows)))
+    ended = person("erase", "3\n416 555 0133\n", "--yes")
+    assert ended.code == 0, ended.err
+    assert "keys alone" not in ended.err
+    assert path.read_bytes() == header + rows[0]
+    assert receipt()["runs"][0]["resubmit_rows"] == [3, 1]
+    assert pl.read_csv(directory / "ledger.csv", infer_schema=False)["key"].to_list()[:4] == ["1", "2", None, "4"]
+    assert run("verify", directory).code == 0
+    assert person("find", "3\n", "--json").code == 1
+
+
+def test_persons_who_stand_in_the_resubmit_file_alone(person: Ask, serve: Serve, configured: Configured) -> None:
+    mended_list()
+    directory = imported(configured(serve()))
+    path = directory / "resubmit.csv"
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    for delimiter in ",;":
+        mended = [lines[0], lines[1].replace("nonsense", "416 555 0155"), lines[2], "9,Ida,,ida@example.com,,,"]
+        path.write_text("\r\n".join(each.replace(",", delimiter) for each in mended))
+        ended = person("erase", "ida@example.com\n", "--yes")
+        assert ended.code == 0, ended.err
+        assert path.read_bytes() == "".join(each.replace(",", delimiter) + "\r\n" for each in mended[:3]).encode()
+        assert person("find", "ida@example.com\n").code == 1
+    ended = person("erase", "416 555 0155\n", "--region", "CA", "--yes")
+    assert ended.code == 0, ended.err
+    assert tells(directory, "Ben", "0155") == []
+    assert b"Cleo" in path.read_bytes()
+
+
+def test_a_resubmit_file_that_cannot_be_read_is_refused(person: Ask, serve: Serve, configured: Configured) -> None:
+    directory = imported(configured(serve()))
+    path = directory / "resubmit.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole.decode("utf-8-sig").encode("utf-16"))
+    ended = person("erase", "3\n", "--yes")
+    assert (ended.code, "resubmit.csv cannot be read" in ended.err) == (2, True), ended.err
+    assert (directory / "ledger.csv").read_text().count("erased") == 0
+    path.write_bytes(whole)
+    assert person("erase", "3\n", "--yes").code == 0
+    assert tells(directory, "Cleo") == []
+    assert run("verify", directory).code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+@pytest.mark.parametrize("number", [3, 4, 5])  # only the mark is written; resubmit.csv is in its place; and one ledger
+def test_one_that_was_killed_stands_in_no_other_ones_way(
+    person: Ask, serve: Serve, configured: Configured, number: int
+) -> None:
+    mended_list()
+    directory = imported(configured(serve()))
+    killed(number, "3\n")
+    assert b"Ben" in (directory / "resubmit.csv").read_bytes()
+    assert (b"Cleo" in (directory / "resubmit.csv").read_bytes()) == (number == 3)
+    ended = person("erase", "2\n", "--yes")
+    assert ended.code == 0, ended.err
+    assert tells(directory, "Ben", "Cleo") == []
+    assert person("erase", "3\n", "--yes").code == 1, "nobody is left"
+    proof = run("verify", directory)
+    assert proof.code == 0, proof.out + proof.err
+
+
+def test_a_contact_that_the_list_does_not_show_yet_is_deleted(
+    person: Ask, serve: Serve, configured: Configured
+) -> None:
+    service = serve(listing_lag=3600.0)
+    config = configured(service)
+    late = ("--set", "delivery.late_effect=0.1", "--canary", "0")
+    run("import", "list.csv", "--config", config, *late, "--run-dir", "runs/first")
+    assert len(held(service)) == 4
+    ended = person("erase", "1\n", "--config", config, "--yes")
+    assert ended.code == 0, ended.err
+    assert held(service) == ["+14165550102", "dora@example.com"]
+    assert receipt()["complete"]
