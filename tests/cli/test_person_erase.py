@@ -31,6 +31,8 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Ask:
 
     def ask(command: str, asked: str, *more: str | Path) -> Ended:
         monkeypatch.setattr(sys, "stdin", io.StringIO(asked))
+        if "--config" in more and not any("late_effect" in str(each) for each in more):
+            more += ("--set", "delivery.late_effect=0.1")
         ended = run("person", command, *more)
         for secret in SECRETS:
             assert secret not in ended.out + ended.err
