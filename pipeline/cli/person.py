@@ -64,7 +64,7 @@ def find(
         from pipeline.report import persons as report
 
         settings = _settings(config, set_, campaign_id, region)
-        asked = sys.stdin.read().splitlines()
+        asked = _asked()
         looking = partial(run.find_persons, asked, directories or [Path("runs")], region=region, settings=settings)
         found = run_async(looking)
         for remark in found.remarks:
@@ -113,7 +113,7 @@ def erase(
         from pipeline.report import erasure, persons
 
         settings = _settings(config, set_, campaign_id, region)
-        asked = sys.stdin.read().splitlines()
+        asked = _asked()
         planning = partial(run.plan_erasure, asked, directories or [Path("runs")], region=region, settings=settings)
         plan = run_async(planning)
         tell = complain if json_ else say
@@ -156,3 +156,18 @@ def _settings(
     if region and (problem := check_region(region)):
         raise UsageError(f"--region: {problem.removeprefix('contacts.region: ')}")
     return settings
+
+
+def _asked() -> list[str]:
+    """The lines of standard input. Raises UsageError where one is not text."""
+    from pipeline.errors import UsageError
+
+    lines = sys.stdin.read().splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            line.encode()
+        except UnicodeEncodeError:  # bytes that are not UTF-8 come as halves of characters
+            raise UsageError(
+                f"Standard input, line {number}: is not written in UTF-8; save the list as UTF-8. Nothing was done."
+            ) from None
+    return lines

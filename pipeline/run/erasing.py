@@ -24,6 +24,7 @@ from pipeline.config import Settings
 from pipeline.errors import Busy, MachineFailed, RunError, UsageError
 from pipeline.ledger import campaign
 from pipeline.ledger.erased import Erased, Taken, take_out
+from pipeline.ledger.reading import ledger_parts
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
@@ -41,7 +42,7 @@ from pipeline.run.standard_input import NAME
 from pipeline.wire import ClientFactory
 
 _REFUSED = {
-    Stage.OPEN: "is open, and could send to them yet: resume it to its end, or `runs prune --open` it",
+    Stage.OPEN: "is open, and could send to them yet: resume it to its end first",
     Stage.UNDOING: "its undo has not come to its end: go on with that first",
     Stage.UNBEGUN: "never began, and holds a copy of its list: delete the directory, or prune it",
 }
@@ -96,6 +97,7 @@ async def plan_erasure(
         named(settings)
     search = Search(questions, region.upper() if region else None)
     number = await anyio.to_thread.run_sync(search.all_runs, directories)
+    await anyio.to_thread.run_sync(_follow_copies, search)
     if settings is not None:
         await search.campaign(settings, clients)
     listed = [place for place in search.places if place.run_dir is None]
@@ -117,6 +119,22 @@ async def plan_erasure(
     if settings is not None and (elsewhere := _other_campaigns(search, settings)):
         found = replace(found, remarks=(*found.remarks, elsewhere))
     return ErasurePlan(search, found, kept, runs, contacts, strangers, settings, base)
+
+
+def _follow_copies(search: Search) -> None:
+    """Add the rows of those who were found in a copy of a list alone, by a destination that was left out, say: their
+    contacts may be in the campaign all the same; blocks.
+    """
+    alone = {p.run_dir: p for p in search.places if p.run_dir is not None and p.row is None and not _is_kept(p)}
+    for path, place in alone.items():
+        try:
+            rows = copies.rows_told(RunDirectory(path), *search.asked[path])
+            told = pl.DataFrame(sorted(rows), schema={"source": pl.String, "row": pl.UInt64}, orient="row")
+            for part in ledger_parts(path, ("source", "row", "status", "contact_id")) or ():
+                for source, row, status, contact_id in part.join(told, on=("source", "row")).iter_rows():
+                    search.places.append(replace(place, source=source, row=row, status=status, contact_id=contact_id))
+        except (ValueError, pl.exceptions.PolarsError):
+            pass  # the copy cannot be read: that is told where the rows of each run are gathered
 
 
 def _other_campaigns(search: Search, settings: Settings) -> str:

@@ -131,7 +131,7 @@ def test_rows_that_are_to_be_mended_leave_the_resubmit_file(person: Ask, serve: 
     assert b"9,Fay" in left
     assert before.startswith(left[: left.index(b"9,Fay")])
     assert receipt()["runs"][0]["resubmit_rows"] == [3, 1]
-    assert tells(directory, "Eve", "Cleo", "0177") == []
+    assert tells(directory, "Eve", "Cleo", "555 0177", "5550177") == []
     assert run("verify", directory).code == 0
     assert "was not looked into" in ended.out
 
@@ -447,3 +447,30 @@ def test_a_contact_that_the_list_does_not_show_yet_is_deleted(
     assert ended.code == 0, ended.err
     assert held(service) == ["+14165550102", "dora@example.com"]
     assert receipt()["complete"]
+
+
+def test_whom_a_copy_alone_tells_of_is_gone_from_the_campaign_too(
+    person: Ask, configured: Configured, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A phone that was left out for want of consent leads to the contact that was made of the mail beside it."""
+    service = serve()
+    config = configured(service)
+    consent = '[contacts.sms.when]\ncolumn = "first_name"\nin = ["yes"]\n'
+    config.write_text(config.read_text(encoding="utf-8") + consent, encoding="utf-8")
+    with Path("list.csv").open() as piped:
+        monkeypatch.setattr("pipeline.cli.contacts.standard_input", piped.fileno)
+        directory = imported(config, source="-")
+    assert "ann@example.com" in held(service)
+    assert person("erase", "416 555 0101", "--config", config, "--yes").code == 0
+    assert "ann@example.com" not in held(service)
+    assert tells(directory, *SECRETS) == []
+    assert run("verify", directory).code == 0
+
+
+@pytest.mark.parametrize("command", ["find", "erase"])
+def test_questions_that_are_not_utf_8_are_refused(person: Ask, desk: Path, command: str) -> None:
+    (desk / "runs").mkdir()
+    asked = b"1\nM\xfcller\n".decode("utf-8", "surrogateescape")
+    ended = person(command, asked, *(["--yes"] if command == "erase" else []))
+    assert ended.code == 2
+    assert "line 2: is not written in UTF-8" in ended.err
