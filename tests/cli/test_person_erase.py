@@ -175,7 +175,7 @@ def test_waves_and_other_campaigns(person: Ask, serve: Serve, configured: Config
     assert ended.code == 1, "the other campaign was not looked into"
     assert f"{other[1]}: not looked into" in ended.err
     assert held(service) == ["+14165550102", "dora@example.com"]
-    assert tells(Path("runs"), "ann@", "0101") == []
+    assert tells(Path("runs"), "ann@", "555-0101", "555 0101", "5550101") == []
     assert run("verify", first, "--against-target").code == 0
 
 
@@ -219,7 +219,7 @@ def test_masked_ledgers_and_standard_input(
     assert (directory / "stdin").read_bytes() == kept
     ended = person("erase", "ann@example.com\n", "--config", config, "--yes")
     assert ended.code == 0, ended.err
-    assert tells(directory, "Ann", "0101", "ann@") == []
+    assert tells(directory, "Ann", "555-0101", "555 0101", "5550101", "ann@") == []
     now = (directory / "stdin").read_bytes()
     assert len(now) == len(kept)
     assert now.splitlines()[1] == b"x,xxx,xxxxxxxxxxxxxx,xxxxxxxxxxxxxxx"
@@ -231,7 +231,7 @@ def test_masked_ledgers_and_standard_input(
     assert held(service) == []
     assert run("verify", directory).code == 0
     assert person("erase", "2\n", "--yes").code == 0
-    assert tells(directory, "Ben", "0102") == []
+    assert tells(directory, "Ben", "555-0102", "555 0102", "5550102") == []
     assert run("verify", directory).code == 0
 
 
@@ -276,7 +276,7 @@ def test_do_not_contact_lists_are_kept(person: Ask, serve: Serve, configured: Co
     directory = imported(configured(serve()), "--set", 'contacts.suppress=["no.csv"]')
     ended = person("erase", "416 555 0101\n", "--yes")
     assert ended.code == 0, ended.err
-    assert tells(directory, "0101", "ann@") == ["suppress/01/no.csv"]
+    assert tells(directory, "555-0101", "555 0101", "5550101", "ann@") == ["suppress/01/no.csv"]
     assert "suppress/01/no.csv: is kept" in ended.err
     assert receipt()["kept"] == ["runs/first/suppress/01/no.csv"]
     assert run("verify", directory).code == 0
@@ -355,7 +355,9 @@ def test_killed_it_is_completed_by_the_next(
         killed(number, "416 555 0101\n3\n", "--config", config, *late)
         again = person("erase", "416 555 0101\n3\n", "--config", config, "--yes", *late)
         assert again.code in (0, 1), again.err
-        assert tells(Path("runs/first"), "Ann", "0101", "Cleo") == [], f"killed before file {number} was in its place"
+        assert tells(Path("runs/first"), "Ann", "555-0101", "555 0101", "5550101", "Cleo") == [], (
+            f"killed before file {number} was in its place"
+        )
         proof = run("verify", "runs/first")
         assert proof.code == 0, proof.out + proof.err
         receipts = [json.loads(path.read_text()) for path in Path("runs").glob("erased-*.json")]
@@ -399,7 +401,7 @@ def test_persons_who_stand_in_the_resubmit_file_alone(person: Ask, serve: Serve,
         assert person("find", "ida@example.com\n").code == 1
     ended = person("erase", "416 555 0155\n", "--region", "CA", "--yes")
     assert ended.code == 0, ended.err
-    assert tells(directory, "Ben", "0155") == []
+    assert tells(directory, "Ben", "555-0155", "555 0155", "5550155") == []
     assert b"Cleo" in path.read_bytes()
 
 

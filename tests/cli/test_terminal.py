@@ -84,7 +84,7 @@ def test_the_plan_is_shown_and_yes_sends(serve: Serve, configured: Configured) -
         f"Send 3 rows to campaign 11111111-1111-4111-8111-111111111111 at {urlsplit(service.url).netloc}? [y/N] ",
     ):
         assert part in shown
-    assert "555" not in shown, "destinations are masked"
+    assert not re.search(r"416\D{0,2}555", shown), "destinations are masked"
     assert "\x1b[" in shown, "progress is drawn"
     assert out.splitlines()[-1].startswith("Run: runs")
     assert len(service.contacts()) == 3
@@ -109,7 +109,7 @@ def test_a_run_is_shown_and_stopped(serve: Serve, configured: Configured, term: 
         r"finishing \d+ calls? in flight, at most 20 s; Ctrl-C again to wait for nothing",
     ):
         assert re.search(part, flat), part
-    assert "555" not in shown
+    assert not re.search(r"416\D{0,2}555", shown)
     assert ("\x1b[" in shown) == (term == "xterm"), "a terminal that moves no cursor is given plain lines"
     assert re.search(r"^Go on with: contact-pipeline resume runs/", out, re.MULTILINE)
     assert "Traceback" not in shown
