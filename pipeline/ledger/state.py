@@ -76,7 +76,7 @@ class State:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("PRAGMA journal_mode = TRUNCATE")  # also where shared memory cannot be had
-            self._database.execute("PRAGMA cache_size = -4096")  # what is written is in order, what is asked at random
+            self._database.execute("PRAGMA cache_size = -2048")  # what is written is in order, what is asked at random
             (version,) = self._database.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 self._database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;")
