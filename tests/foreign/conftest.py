@@ -31,7 +31,7 @@ def resources() -> Iterator[ExitStack]:
 def node_soap() -> Path:
     """Where node-soap is installed."""
     if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node-soap needs node and npm, which are not installed")
+        pytest.skip("node-soap needs node and npm, which are not installed: apt-get install nodejs npm")
     pin = json.loads((HERE / "package.json").read_text())["dependencies"]["soap"]
     command = ["npm", "install", "--prefix", "{}", f"soap@{pin}", "--no-audit", "--no-fund", "--ignore-scripts"]
     return _installed("node", pin, [command])
@@ -86,7 +86,7 @@ def php(resources: ExitStack, tmp_path: Path) -> Callable[..., Server]:
     """Starts a server on PHP's SoapServer for a WSDL."""
     found = shutil.which("php")
     if found is None or "soap" not in subprocess.run([found, "-m"], capture_output=True, text=True).stdout.split():
-        pytest.skip("php with its soap extension is not installed")
+        pytest.skip("php with its soap extension is not installed: apt-get install php-cli php-soap")
 
     def start(wsdl: Path, **given: Any) -> Server:
         options = {"campaign": CAMPAIGN, "refuse": REFUSE, "expire": 0, "soap12": False, "list": "item", **given}
