@@ -3,20 +3,15 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from cli.kit import LIST
+from cli.screen import Screen
 
 from pipeline.simulator import RunningSimulator
-
-if sys.platform == "win32":
-    pytest.skip("there are no pseudo-terminals here", allow_module_level=True)
-
-import pty
 
 Serve = Callable[..., RunningSimulator]
 Configured = Callable[..., Path]
@@ -28,32 +23,13 @@ def on_terminal(
     """Exit code, standard output and what the terminal showed; `answer` is typed when the question stands there, and
     SIGINT comes when `interrupt` does.
     """
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *arguments],
-        stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, start_new_session=True,
-        env=os.environ | {"TERM": term, "COLUMNS": "100"},
-    ) as process:  # fmt: skip
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                read = os.read(ours, 65536)
-            except OSError:  # Linux says so when the other side is closed
-                break
-            if not read:
-                break
-            shown += read
-            if interrupt is not None and interrupt in shown:
-                process.send_signal(signal.SIGINT)
-                interrupt = None
-            if answer is not None and b"[y/N] " in shown:
-                os.write(ours, answer)
-                answer = None
-        assert process.stdout is not None
-        out = process.stdout.read().decode()
-    os.close(ours)
-    return process.returncode, out, shown.decode()
+    screen = Screen(*arguments, term=term)
+    if interrupt is not None:
+        screen.type(b"", after=interrupt)
+        screen.process.send_signal(signal.SIGINT)
+    if answer is not None:
+        screen.type(answer, after=b"[y/N] ")
+    return screen.end()
 
 
 def test_undo_asks(serve: Serve, configured: Configured) -> None:
@@ -124,32 +100,16 @@ def test_anything_but_yes_sends_nothing(serve: Serve, configured: Configured) ->
     assert not list(Path("runs").glob("*"))
 
 
-@pytest.mark.parametrize("columns", ["160", "60"])
-def test_campaigns_are_a_table_and_deleting_one_asks(serve: Serve, configured: Configured, columns: str) -> None:
+@pytest.mark.parametrize("columns", [160, 60])
+def test_campaigns_are_a_table_and_deleting_one_asks(serve: Serve, configured: Configured, columns: int) -> None:
     service = serve()
     config = ("--config", str(configured(service)))
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "campaign", "list", *config],
-        stdin=theirs, stderr=theirs, stdout=theirs, start_new_session=True,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": columns},
-    ) as process:  # fmt: skip
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                read = os.read(ours, 65536)
-            except OSError:  # Linux says so when the other side is closed
-                break
-            if not read:
-                break
-            shown += read
-    os.close(ours)
-    assert process.returncode == 0
-    assert "│ 11111111-1111-4111-8111-111111111111 │ " in shown.decode(), "ids are never folded"
-    if columns == "160":
-        assert "channels" in shown.decode()
-        assert "│ 11111111-1111-4111-8111-111111111111 │ running │" in shown.decode()
+    code, _, shown = Screen("campaign", "list", *config, out=True, columns=columns).end()
+    assert code == 0
+    assert "│ 11111111-1111-4111-8111-111111111111 │ " in shown, "ids are never folded"
+    if columns == 160:
+        assert "channels" in shown
+        assert "│ 11111111-1111-4111-8111-111111111111 │ running │" in shown
 
     code, out, screen = on_terminal(b"\n", "campaign", "delete", *config)
     assert (code, out) == (2, "")
@@ -159,3 +119,30 @@ def test_campaigns_are_a_table_and_deleting_one_asks(serve: Serve, configured: C
     code, out, screen = on_terminal(b"y\n", "campaign", "delete", *config)
     assert (code, out) == (0, "Campaign 11111111-1111-4111-8111-111111111111 is deleted.\n")
     assert service.state()["campaigns"] == {}
+
+
+@pytest.mark.parametrize(("answer", "code", "sent"), [(b"y\n", 1, 3), (b"n\n", 2, 0)])
+def test_the_plan_is_asked_on_the_terminal_behind_the_pipe(
+    serve: Serve, configured: Configured, answer: bytes, code: int, sent: int
+) -> None:
+    service = serve()
+    stdin, end = os.pipe()
+    os.write(end, LIST.encode())
+    os.close(end)
+    screen = Screen("import", "-", "--config", str(configured(service)), stdin=stdin)
+    os.close(stdin)
+    screen.type(answer, after=b"? [y/N] ")
+    ended, _, shown = screen.end()
+    assert ended == code, shown
+    assert len(service.contacts()) == sent
+    assert bool(list(Path("runs").glob("*-stdin"))) == bool(sent)
+
+
+def test_a_list_can_be_typed(serve: Serve, configured: Configured) -> None:
+    service = serve()
+    screen = Screen("import", "-", "--config", str(configured(service)))
+    screen.type(LIST.encode() + b"\x04", after=b"The list is read from this terminal: end it with Ctrl-D.")
+    screen.type(b"y\n", after=b"? [y/N] ")
+    ended, _, shown = screen.end()
+    assert ended == 1, shown
+    assert len(service.contacts()) == 3
