@@ -20,7 +20,6 @@ from pipeline.config import (
     HttpSettings,
     LedgerSettings,
     NotifySettings,
-    Secret,
     Section,
     SessionsSettings,
     Settings,
@@ -28,6 +27,7 @@ from pipeline.config import (
     TargetSettings,
 )
 from pipeline.errors import ConfigError
+from pipeline.values import Secret
 
 _SECTIONS: Final[dict[str, type[Section]]] = {
     "http": HttpSettings,

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import configfile, targets
-from pipeline.config import Secret, Share, needed_columns, seconds
+from pipeline.config import needed_columns
 from pipeline.errors import ConfigError
+from pipeline.values import Secret, Share, seconds
 
 GOOD = """
 [target]

@@ -19,12 +19,13 @@ from pipeline.cli.terminal import agreed, complain, interactive, run_async, say,
 ON_PAPER = (80, 100)
 
 if TYPE_CHECKING:
-    from pipeline.config import Settings, Share
+    from pipeline.config import Settings
     from pipeline.ledger.summary import Summary
     from pipeline.records import Status
     from pipeline.run import Expectation, Result, StandardInput
     from pipeline.stages.read import Source
     from pipeline.stages.survey import Survey
+    from pipeline.values import Share
 
 
 def import_(
@@ -262,8 +263,8 @@ def _load(
 
 
 def _share(option: str, given: str | None) -> "Share | None":
-    from pipeline.config import Share
     from pipeline.errors import UsageError
+    from pipeline.values import Share
 
     try:
         return None if given is None else Share.parse(given)

@@ -7,7 +7,6 @@ from time import monotonic
 
 import polars as pl
 
-from pipeline.config import Share
 from pipeline.errors import MachineFailed, RunError, SourceError
 from pipeline.ledger import accounts
 from pipeline.ledger.erased import Erased
@@ -21,6 +20,7 @@ from pipeline.run.describing import changed
 from pipeline.run.job import Job
 from pipeline.run.outcome import exit_code
 from pipeline.sessions import Counts
+from pipeline.values import Share
 
 
 @dataclass(slots=True)

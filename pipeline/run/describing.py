@@ -17,11 +17,12 @@ from typing import Final
 import polars as pl
 
 from pipeline import __version__, configfile
-from pipeline.config import Settings, Share
+from pipeline.config import Settings
 from pipeline.ledger import lines
 from pipeline.ledger.rundirectory import STDIN
 from pipeline.run.standard_input import NAME
 from pipeline.stages.read import Source, fingerprint
+from pipeline.values import Share
 
 
 def now() -> datetime:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from operator import eq, ge, gt, le, lt
 from typing import Final
 
-from pipeline.config import seconds
 from pipeline.errors import SourceError, ThresholdReached, UsageError
 from pipeline.records import Status
 from pipeline.run.standard_input import NAME, StandardInput
 from pipeline.stages.read import Source
+from pipeline.values import seconds
 
 _RELATIONS: Final[dict[str, Callable[[float, float], bool]]] = {">=": ge, "<=": le, ">": gt, "<": lt, "=": eq}
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import configfile, targets
-from pipeline.config import ContactsSettings, Settings, Share
+from pipeline.config import ContactsSettings, Settings
 from pipeline.errors import ConfigError, SourceError
 from pipeline.run.expecting import Expectation
 from pipeline.run.job import ImportOptions
 from pipeline.run.standard_input import NAME, WORDS, StandardInput
 from pipeline.stages.columns import check_columns, check_mapping
 from pipeline.stages.read import Source, open_source
+from pipeline.values import Share
 
 
 def load_settings(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from anyio.abc import ObjectSendStream
 
-from pipeline.config import Settings, Share
+from pipeline.config import Settings
 from pipeline.ledger import lines
 from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.lines import Note
@@ -23,6 +23,7 @@ from pipeline.stages.kept import Kept
 from pipeline.stages.read import Source, batches, read
 from pipeline.stages.screen import Screener, Screens, Suppression
 from pipeline.targets import Lookup, Rows, Target
+from pipeline.values import Share
 
 #: Rows of a batch: by fewer each costs more time, by more they take more memory.
 WALK_ROWS: Final = 8_192

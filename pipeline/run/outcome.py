@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.config import Share
 from pipeline.errors import RunError, ThresholdReached
 from pipeline.records import BAD, Status
+from pipeline.values import Share
 
 #: A signal's code stands above all; else the first of these that applies.
 _MOST_SERIOUS: Final = (8, 7, 6, 5, 2, 3, 4, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline import configfile, targets
-from pipeline.config import Settings, Share, read_secrets
+from pipeline.config import Settings, read_secrets
 from pipeline.errors import ConfigError, MachineFailed, UsageError
 from pipeline.ledger.recovery import NothingBegun, Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
@@ -16,6 +16,7 @@ from pipeline.run.job import ImportOptions, Job
 from pipeline.run.surroundings import Surroundings
 from pipeline.stages.read import Source, open_source
 from pipeline.stages.screen import load_suppression
+from pipeline.values import Share
 from pipeline.wire import client_factory
 
 #: What run.toml always holds, by table.

@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 import polars as pl
 
-from pipeline.config import SecretText, TargetSettings
+from pipeline.config import TargetSettings
 from pipeline.errors import NotDelivered, OpeningRefused, OutcomeUnknown, PutOff, Refused, SessionExpired
 from pipeline.targets import Rows, Target
+from pipeline.values import SecretText
 from pipeline.wire import exchange
 
 ERRORS = {"wrong key": OpeningRefused, "no session": SessionExpired, "later": PutOff, "refused": Refused}

@@ -13,7 +13,6 @@ import polars as pl
 import pytest
 
 from pipeline import run
-from pipeline.config import Share
 from pipeline.errors import Busy, NotDelivered, OutcomeUnknown, RunError, UsageError
 from pipeline.ledger.disk import sync_directory
 from pipeline.ledger.journal import Journal
@@ -22,6 +21,7 @@ from pipeline.run import ImportOptions, Progress, Result
 from pipeline.run.outcome import exit_code
 from pipeline.simulator import Campaign, Codes, Fault, OncSettings, RunningSimulator, Simulator, running
 from pipeline.stages.breaker import Breaker
+from pipeline.values import Share
 
 CAMPAIGN = OncSettings().campaigns[0].id
 AREAS = (416, 647, 604, 250, 514, 403)

@@ -14,12 +14,12 @@ import polars as pl
 import pytest
 
 from pipeline import run
-from pipeline.config import Share
 from pipeline.errors import Busy, ConfigError, TargetUnreachable, TargetUnusable, UsageError
 from pipeline.ledger import campaign
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.run import ImportOptions, Result
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
+from pipeline.values import Share
 
 from .test_import import CAMPAIGN, contact_list
 from .test_resuming import SETTABLE, counts, imported, resumed, without_list

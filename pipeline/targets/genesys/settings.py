@@ -7,19 +7,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from pipeline.config import (
-    ContactsSettings,
-    NameText,
-    OptionalName,
-    OptionalSecret,
-    Secret,
-    SecretText,
-    Section,
-    TargetSettings,
-)
+from pipeline.config import ContactsSettings, Section, TargetSettings
 from pipeline.targets.addresses import checked_address
 from pipeline.targets.codes import CodeTable, ResultCodes
 from pipeline.targets.genesys import fields
+from pipeline.values import NameText, OptionalName, OptionalSecret, Secret, SecretText
 
 
 class CodeSettings(CodeTable):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import httpx
 
-from pipeline.config import Secret
 from pipeline.errors import OpeningRefused
 from pipeline.targets.genesys.settings import GenesysSettings, UserSettings
+from pipeline.values import Secret
 from pipeline.wire import Line
 
 

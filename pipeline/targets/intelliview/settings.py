@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, StrictInt, WithJsonSchema
 
-from pipeline.config import NameText, SecretText, seconds
 from pipeline.targets.soap.settings import ServiceSettings
+from pipeline.values import NameText, SecretText, seconds
 
 
 def _minutes(value: object) -> object:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import Field, StrictInt, ValidationInfo, field_validator
 
-from pipeline.config import NameText, SecretText
 from pipeline.targets.codes import CodeTable, ResultCodes
 from pipeline.targets.soap.settings import ServiceSettings
+from pipeline.values import NameText, SecretText
 
 _GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 

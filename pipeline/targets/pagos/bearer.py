@@ -11,11 +11,11 @@ from urllib.parse import quote_plus, urlencode
 
 import anyio
 
-from pipeline.config import Secret
 from pipeline.errors import ConfigError, NotDelivered, OutcomeUnknown, TargetUnusable
 from pipeline.targets import rest
 from pipeline.targets.pagos.settings import PagosSettings
 from pipeline.targets.words import shown
+from pipeline.values import Secret
 from pipeline.wire import ClientFactory, exchange, host, retry_after
 
 #: Answers of a token's server that say no to who we are (RFC 6749, 5.2).

@@ -4,10 +4,11 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, field_validator, model_validator
 
-from pipeline.config import ContactsSettings, OptionalName, OptionalSecret, Section, TargetSettings
+from pipeline.config import ContactsSettings, Section, TargetSettings
 from pipeline.targets.addresses import checked_address
 from pipeline.targets.channels import bare_channels
 from pipeline.template import template_columns
+from pipeline.values import OptionalName, OptionalSecret
 
 
 class MessageSettings(Section):

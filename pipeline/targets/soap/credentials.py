@@ -1,8 +1,8 @@
 """What we log in with, as far as a message of XML can carry it."""
 
-from pipeline.config import Secret
 from pipeline.errors import ConfigError
 from pipeline.targets.soap.template import escape
+from pipeline.values import Secret
 
 
 def carried(secret: Secret) -> str:
