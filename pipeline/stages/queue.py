@@ -45,7 +45,9 @@ class Queue:
                 for at, body in zip(piece.positions, piece.bodies, strict=True)
             )
         else:
-            self._ready.extend(map(Row, piece.positions, repeat(number), piece.bodies))
+            # Made as Row's own constructor makes them, without a call of Python's for each.
+            plain = zip(piece.positions, repeat(number), piece.bodies, repeat(0), repeat(0), repeat(False))
+            self._ready.extend(map(tuple.__new__, repeat(Row), plain))
 
     def next(self, now: float) -> Row | None:
         """The row that is to be sent next; None: there is none now."""
