@@ -8,14 +8,11 @@ from typing import Final
 
 import polars as pl
 
-from pipeline.ledger.state import FOUND, State, packed, packed_id, packed_ids
+from pipeline.ledger.gathered import Gathered
+from pipeline.ledger.state import FOUND, State, joined, packed, packed_ids
 from pipeline.records import NOT_THERE, TAKEN_BACK, TAKING_BACK, UPDATE_UNANSWERED, WAS_UPDATED, Status
 
 _AT_ONCE: Final = 8192  # contacts in one statement
-
-#: Accepted contacts are put down so many at a time, in order of their ids: the more there are, the more of them go into
-#: each page of the table, and the less of it SQLite has to hold.
-_GATHERED: Final = 1 << 16
 
 #: Where the contacts lie in the bytes that _ACCEPTED is given: the numbers below _AT_ONCE.
 _PLACES: Final = "CREATE TEMP TABLE IF NOT EXISTS places (place INTEGER PRIMARY KEY)"
@@ -44,9 +41,10 @@ def account(state: State, run: int, now: float) -> Iterator["Account"]:
         database.execute("DELETE FROM slices WHERE run = ?", (run,))
         since = row[0] if row is not None else None
         backwards = since is not None and now * 1000 < since  # a clock that was set tells nothing
-        taken = Account(database, run, None if backwards else since)
-        yield taken
-        taken.put_down()
+        with Gathered(state.path.parent) as accepted:
+            taken = Account(database, run, None if backwards else since, accepted)
+            yield taken
+            taken.put_down()
 
 
 class Account:
@@ -54,11 +52,11 @@ class Account:
     was settled before is known, and others may have changed or deleted it since; None: it never did.
     """
 
-    def __init__(self, database: sqlite3.Connection, run: int, since: int | None) -> None:
+    def __init__(self, database: sqlite3.Connection, run: int, since: int | None, accepted: Gathered) -> None:
         self._database = database
         self._run = run
         self._since = since
-        self._accepted: list[pl.DataFrame] = []  # contact_id and content of 16 bytes each, still to be put down
+        self._accepted = accepted  # still to be put down
         database.execute(_PLACES)
         database.execute(_COUNTED, (_AT_ONCE,))
 
@@ -87,8 +85,8 @@ class Account:
         if ours:
             self.put_down()
         self._database.executemany("DELETE FROM contacts WHERE id = ? AND run = ?", ours)
-        self._accepted.append(accepted.select(packed_id("contact_id"), pl.col("content").str.decode("hex")))
-        if ids or sum(each.height for each in self._accepted) >= _GATHERED:
+        self._accepted.add(accepted)
+        if ids:
             self.put_down()
         self._database.executemany("UPDATE contacts SET content = ? WHERE id = ?", zip(contents, ids, strict=True))
         refused = packed_ids(ledger.filter(pl.col("status") == Status.REJECTED.value)["contact_id"])
@@ -110,18 +108,14 @@ class Account:
     def put_down(self) -> None:
         """Put the accepted contacts that were gathered into the table.
 
-        Ids lie anywhere in it. A statement copies each page that it changes before it does, and of a large table every
-        few contacts in no order change another page.
+        Ids lie anywhere in it: in their order each page of the table is written once, and in another many times.
         """
-        if not self._accepted:
-            return
-        inserted = pl.concat(self._accepted).sort("contact_id", maintain_order=True)
-        self._accepted.clear()
-        for some in inserted.iter_slices(_AT_ONCE):
-            both = [b"".join(some[name].to_list()) for name in ("contact_id", "content")]
-            # Bytes that are not 16 each would put every contact behind them down with another's content.
-            assert [len(each) for each in both] == [16 * some.height] * 2
-            self._database.execute(_ACCEPTED, (*both, self._run, some.height))
+        for contacts in self._accepted.take():
+            for some in contacts.iter_slices(_AT_ONCE):
+                both = [joined(some[name]) for name in ("contact_id", "content")]
+                # Bytes that are not 16 each would put every contact behind them down with another's content.
+                assert [len(each) for each in both] == [16 * some.height] * 2
+                self._database.execute(_ACCEPTED, (*both, self._run, some.height))
 
 
 def give_up(state: State, run: int, standing: Callable[[int, int], pl.DataFrame] | None = None) -> int:

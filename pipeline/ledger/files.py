@@ -21,7 +21,7 @@ from pipeline.ledger.masking import masked
 from pipeline.ledger.private import replacing, writing
 from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.resubmit import DEFAULT_FORM, Form, ResubmitWriter
-from pipeline.records import CHANNELS, LEDGER_SCHEMA, WAS_UPDATED, Screened, Status, told_apart
+from pipeline.records import CHANNELS, LEDGER_SCHEMA, WAS_UPDATED, Batch, Screened, Status, told_apart
 from pipeline.template import template_columns
 
 #: Names of the files within the run directory.
@@ -59,6 +59,7 @@ def write_ledger(
     contacts: ContactsSettings,
     *,
     form: Form = DEFAULT_FORM,
+    read_again: Callable[[Batch], Batch] = lambda batch: batch,
     observe: Callable[[pl.DataFrame], None] | None = None,
     erase: Callable[[pl.DataFrame], tuple[pl.Series, pl.DataFrame]] | None = None,
 ) -> Tally:
@@ -67,9 +68,10 @@ def write_ledger(
     `screened` is every batch of the input in order, from position 0; it is pulled one batch at a time, perhaps from
     another thread than the caller's, and there `observe` is called with every part of the ledger (LEDGER_SCHEMA,
     nothing masked). `recovery` is the journal; None: nothing was sent, every row that could be is pending. `form` is
-    how resubmit.csv is written. `erase` gives which rows were erased, and all of them without what tells whose those
-    are: the list holds them still. The files are put in place together at the end; if anything fails those that were
-    there stay. Raises what `screened` raises, and MachineFailed where a file cannot be written.
+    how resubmit.csv is written; `read_again` gives a batch with its cells, where `screened` has them without, and is
+    asked in order for those that have rows to mend. `erase` gives which rows were erased, and all of them without what
+    tells whose those are: the list holds them still. The files are put in place together at the end; if anything fails
+    those that were there stay. Raises what `screened` raises, and MachineFailed where a file cannot be written.
     """
     counting = _Counting()
     destinations = frozenset(
@@ -82,7 +84,7 @@ def write_ledger(
         )
         part = stack.enter_context(replacing(run_dir / RESUBMIT))
         with writing(run_dir / RESUBMIT):
-            resubmit = ResubmitWriter(part, form, hidden=destinations if settings.mask else frozenset())
+            resubmit = ResubmitWriter(part, form, read_again, hidden=destinations if settings.mask else frozenset())
         stack.callback(resubmit.close)
         text = stack.enter_context(_begun_csv(table, run_dir / CSV)) if table else None
         hidden = [*CHANNELS, *["key"] * (not destinations.isdisjoint(contacts.key))] if settings.mask else []

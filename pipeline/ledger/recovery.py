@@ -221,7 +221,7 @@ class Recovery:
         return self._window.filter((pl.col("position") >= start) & (pl.col("position") < stop))
 
     def _latest(self, start: int, stop: int) -> pl.DataFrame:
-        return self.history(start, stop).filter(pl.col("position").ne_missing(pl.col("position").shift(-1)))
+        return self.history(start, stop).filter(_last_of("position"))
 
     def _covering(self, start: int, stop: int) -> pl.DataFrame:
         return self.slices.filter((pl.col("start") < stop) & (pl.col("stop") > start))
@@ -237,9 +237,8 @@ class Recovery:
                 pl.col("at").alias("begun_at"),
             )
             .explode("position", empty_as_null=False)
-            .group_by("position")
-            .agg(pl.col("begun_at").max())
-            .sort("position")
+            .sort("position", "begun_at")
+            .filter(_last_of("position"))
         )
 
     def _parts(self, places: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -283,6 +282,11 @@ class Recovery:
             return read(line)
         except Damaged as error:
             raise MachineFailed(f"{self.path}: has changed since it was read first: a line {error}") from None
+
+
+def _last_of(name: str) -> pl.Expr:
+    """Which rows, in order of a column, are the last of those with the same in it."""
+    return pl.col(name).ne_missing(pl.col(name).shift(-1))
 
 
 def _adjacent(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, list[int]]]:

@@ -9,7 +9,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import polars as pl
 
 from pipeline.ledger.guard import guarded, unguarded
 from pipeline.ledger.masking import masked
-from pipeline.records import MENDABLE, Screened
+from pipeline.records import MENDABLE, Batch, Screened
 
 #: The columns that are ours: a row's status, the column at fault (empty: none or several), and why.
 MARKS: Final = ("_status", "_column", "_reason")
@@ -61,8 +61,12 @@ class ResubmitWriter:
     is known in the end only; until then the rows lie in a file of frames beside `path`. `close` it in any case.
     """
 
-    def __init__(self, path: Path, form: Form, *, hidden: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, path: Path, form: Form, read_again: Callable[[Batch], Batch], *, hidden: frozenset[str] = frozenset()
+    ) -> None:
+        """`read_again` gives a batch with its cells; it is asked, in order, for those that have mendable rows."""
         self._path = path
+        self._read_again = read_again
         self._form = form
         self._hidden = hidden  # columns whose cells are masked
         self._columns: dict[str, None] = {}
@@ -72,17 +76,20 @@ class ResubmitWriter:
 
     def add(self, screened: Screened, status: pl.Series, reason: pl.Series) -> None:
         """Take the mendable rows of a batch; `status` and `reason` have one value per row of it."""
-        frame = screened.batch.frame
-        columns = [name for name in frame.columns if name not in MARKS]
+        columns = [name for name in screened.batch.frame.columns if name not in MARKS]
         self._columns |= dict.fromkeys(columns)
+        mendable = status.is_in(_MENDABLE)
+        if not mendable.any():
+            return
+        batch = self._read_again(screened.batch)
+        assert pl.Null not in batch.frame.dtypes, "a batch without its cells"
         marks = (status.alias("_status"), screened.contacts["column"].alias("_column"), reason.alias("_reason"))
-        broken = screened.batch.damage.is_not_null().alias(_BROKEN)
-        rows = frame.select(columns).with_columns(*marks, broken).filter(pl.col("_status").is_in(_MENDABLE))
-        if rows.height:
-            frames = io.BytesIO()
-            rows.write_ipc_stream(frames, compression="lz4")
-            self._spool.write(len(frames.getbuffer()).to_bytes(8, "little"))
-            self._spool.write(frames.getbuffer())
+        broken = batch.damage.is_not_null().alias(_BROKEN)
+        rows = batch.frame.select(columns).with_columns(*marks, broken).filter(mendable)
+        frames = io.BytesIO()
+        rows.write_ipc_stream(frames, compression="lz4")
+        self._spool.write(len(frames.getbuffer()).to_bytes(8, "little"))
+        self._spool.write(frames.getbuffer())
 
     def finish(self) -> None:
         """Write the file out."""

@@ -342,14 +342,9 @@ def packed(contacts: pl.DataFrame) -> tuple[list[bytes], list[bytes]]:
 
 def packed_ids(ids: pl.Series) -> list[bytes]:
     """The 16 bytes of each UUID."""
-    return ids.to_frame("id").select(packed_id("id")).to_series().to_list()
-
-
-def packed_id(name: str) -> pl.Expr:
-    """The 16 bytes of each UUID of a column."""
-    return pl.col(name).str.replace_all("-", "", literal=True).str.decode("hex")
+    return ids.str.replace_all("-", "", literal=True).str.decode("hex").to_list()
 
 
 def joined(hexed: pl.Series) -> bytes:
     """The bytes of all UUIDs, or hashes, one behind the other."""
-    return bytes.fromhex("".join(hexed.to_list()).replace("-", ""))
+    return bytes.fromhex(hexed.str.join("").item().replace("-", ""))

@@ -73,6 +73,7 @@ def account(
                 settings.ledger,
                 settings.contacts,
                 form=job.form,
+                read_again=job.reading_again(),
                 observe=observe,
                 erase=erased.told if erased else None,
             )

@@ -190,6 +190,7 @@ def _account(job: Job, state: State, run: Run) -> None:
             job.settings.ledger,
             job.settings.contacts,
             form=job.form,
+            read_again=job.reading_again(),
             observe=account.add,
         )
     counts = Counter({Status(status): number for status, number in tally.counts.items()})

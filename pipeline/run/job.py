@@ -9,6 +9,7 @@ from typing import Any, Final
 from anyio.abc import ObjectSendStream
 
 from pipeline.config import Settings
+from pipeline.errors import SourceError
 from pipeline.ledger import lines
 from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.lines import Note
@@ -133,9 +134,29 @@ class Job:
         return functools.partial(read, self.kept.batches() if self.kept.whole else self.batches())
 
     def screened(self) -> Iterator[Screened]:
-        """One walk over the whole input. What the first that comes to its end makes of it is kept for the others."""
-        walk = map(self.screener().screen, self.batches())
-        return walk if self.kept.whole else self.kept.keeping(walk, self.directory.path)
+        """One walk over the whole input. What the first that comes to its end makes of it is kept for the others, but
+        for the cells: these `reading_again` gives.
+        """
+        if self.kept.whole:
+            return self.kept.screened()
+        return self.kept.keeping(map(self.screener().screen, self.batches()), self.directory.path)
+
+    def reading_again(self) -> Callable[[Batch], Batch]:
+        """Gives batches of the next walk with their cells, in order: the source is read as far as they are asked for.
+
+        That raises SourceError where the source is another one now.
+        """
+        if not self.kept.whole:
+            return lambda batch: batch
+        walk = self.batches()
+
+        def read_again(batch: Batch) -> Batch:
+            found = next((each for each in walk if each.start == batch.start), None)
+            if found is None or (found.source, found.row, found.stop) != (batch.source, batch.row, batch.stop):
+                raise SourceError(f"{batch.source}: changed while it was read; start again")
+            return found
+
+        return read_again
 
     @property
     def form(self) -> Form:

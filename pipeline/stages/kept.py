@@ -4,15 +4,19 @@ import os
 import tempfile
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import IO, NamedTuple
+from typing import IO, Final, NamedTuple
 
 import polars as pl
 
 from pipeline.errors import MachineFailed, SourceError
 from pipeline.records import CONTACTS_SCHEMA, Batch, Screened
+
+_LINE: Final = "line"  # where each row starts
+_SCHEMA: Final = pl.Schema([*CONTACTS_SCHEMA.items(), (_LINE, pl.UInt64)])
 
 
 class Kept:
@@ -41,14 +45,23 @@ class Kept:
             return
         weakref.finalize(self, file.close)
         places: dict[int, _Place] = {}
+        seen: dict[tuple[str, ...], tuple[str, ...]] = {}
         end = 0
         for screened in walk:
             if not file.closed:
                 try:
-                    _write(screened.contacts, file)
-                    start, end = end, file.seek(0, os.SEEK_END)
                     batch = screened.batch
-                    places[batch.start] = _Place(start, end - start, batch.source, batch.row, batch.frame.height)
+                    _write(screened.contacts.with_columns(batch.lines.alias(_LINE)), file)
+                    start, end = end, file.seek(0, os.SEEK_END)
+                    columns = tuple(batch.frame.columns)
+                    places[batch.start] = _Place(
+                        start,
+                        end - start,
+                        batch.source,
+                        batch.row,
+                        batch.frame.height,
+                        seen.setdefault(columns, columns),
+                    )
                 except (OSError, pl.exceptions.ComputeError):
                     file.close()
             yield screened
@@ -58,18 +71,31 @@ class Kept:
     def batches(self) -> Iterator[Batch]:
         """The batches of the walk, for those that ask of them only which rows they are: nothing is read again.
 
-        Their frames have the height and no columns; lines and damage are null.
+        Their frames have the columns, which are of nulls, not of text; lines and damage are null.
         """
         for start, place in self._places.items():
             nothing = pl.Series([None], dtype=pl.String).new_from_index(0, place.height)
-            frame = pl.DataFrame(height=place.height)
+            frame = pl.DataFrame([nothing.cast(pl.Null).alias(name) for name in place.columns])
             yield Batch(place.source, start, place.row, frame, nothing.cast(pl.UInt64), nothing)
+
+    def screened(self) -> Iterator[Screened]:
+        """The walk as it was, but for cells and damage: these are null, and nothing is read of the source.
+
+        Raises MachineFailed.
+        """
+        for batch in self.batches():
+            contacts, lines = self._taken(batch)
+            yield Screened(replace(batch, lines=lines), contacts)
 
     def screen(self, batch: Batch) -> Screened:
         """A batch as the walk that was kept had settled it; it has to be cut as that walk had cut it.
 
         Raises SourceError where there was no such batch: the source is another one now. Raises MachineFailed.
         """
+        return Screened(batch, self._taken(batch)[0])
+
+    def _taken(self, batch: Batch) -> tuple[pl.DataFrame, pl.Series]:
+        """The contacts of a batch, and its lines."""
         assert self._file is not None
         place = self._places.get(batch.start)
         if place is None or place.height != batch.frame.height:
@@ -83,7 +109,7 @@ class Kept:
                 f"{batch.source}: what was made of it cannot be read again: {error.strerror or error}. Mend the disk of"
                 " the run directory, and resume"
             ) from None
-        return Screened(batch, _read(packed))
+        return _read(packed)
 
 
 class _Place(NamedTuple):
@@ -94,6 +120,7 @@ class _Place(NamedTuple):
     source: str
     row: int
     height: int
+    columns: tuple[str, ...]
 
 
 def _write(contacts: pl.DataFrame, file: IO[bytes]) -> None:
@@ -102,5 +129,6 @@ def _write(contacts: pl.DataFrame, file: IO[bytes]) -> None:
     frame.write_ipc_stream(file, compression="uncompressed", compat_level=pl.CompatLevel.oldest())
 
 
-def _read(packed: bytes) -> pl.DataFrame:
-    return pl.read_ipc_stream(BytesIO(packed)).match_to_schema(CONTACTS_SCHEMA, missing_columns="insert")
+def _read(packed: bytes) -> tuple[pl.DataFrame, pl.Series]:
+    frame = pl.read_ipc_stream(BytesIO(packed)).match_to_schema(_SCHEMA, missing_columns="insert")
+    return frame.drop(_LINE), frame[_LINE]

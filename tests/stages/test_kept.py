@@ -1,6 +1,7 @@
 """A kept walk: the next ones give the same, whatever the disk does, and nothing of it can be seen in the directory."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,24 @@ def test_its_batches_are_those_of_the_walk_without_what_is_in_them(tmp_path: Pat
         ]
         for each, given in zip(bare, WALK, strict=True):
             assert again.screen(each).contacts.equals(given.contacts)
+
+
+def test_the_walk_is_had_again_without_its_source_but_for_the_cells(tmp_path: Path) -> None:
+    lines = ([2, 3], [4, 7, 8], [None])
+    walk = [
+        replace(each, batch=replace(each.batch, lines=pl.Series(numbers, dtype=pl.UInt64)))
+        for each, numbers in zip(WALK, lines, strict=True)
+    ]
+    for given, again in zip(walk, kept(tmp_path, walk).screened(), strict=True):
+        assert again.contacts.equals(given.contacts)
+        assert again.batch.lines.equals(given.batch.lines)
+        assert again.batch.frame.columns == given.batch.frame.columns
+        assert again.batch.frame.dtypes == [pl.Null]
+        assert (again.batch.source, again.batch.row, again.batch.stop) == (
+            "list.csv",
+            given.batch.row,
+            given.batch.stop,
+        )
 
 
 def test_nothing_of_it_has_a_name(tmp_path: Path) -> None:
