@@ -32,8 +32,8 @@ class Kept:
         """Whether a walk was kept."""
         return self._file is not None
 
-    def keeping(self, walk: Iterator[Screened], directory: Path) -> Iterator[Screened]:
-        """The walk as it is, kept in `directory` when it has come to its end."""
+    def keeping(self, walk: Iterator[Screened], directory: Path, *, rows: int) -> Iterator[Screened]:
+        """The walk as it is, kept in `directory` when it has come to its end, in batches of at most `rows`."""
         try:
             file = tempfile.TemporaryFile(buffering=0, dir=directory)  # noqa: SIM115 - it is to stay open
         except OSError:
@@ -45,10 +45,13 @@ class Kept:
         for screened in walk:
             if not file.closed:
                 try:
-                    _write(screened.contacts, file)
-                    start, end = end, file.seek(0, os.SEEK_END)
                     batch = screened.batch
-                    places[batch.start] = _Place(start, end - start, batch.source, batch.row, batch.frame.height)
+                    for at in range(0, batch.frame.height, rows):
+                        contacts = screened.contacts[at : at + rows]
+                        _write(contacts, file)
+                        start, end = end, file.seek(0, os.SEEK_END)
+                        place = _Place(start, end - start, batch.source, batch.row + at, contacts.height)
+                        places[batch.start + at] = place
                 except (OSError, pl.exceptions.ComputeError):
                     file.close()
             yield screened
@@ -56,7 +59,7 @@ class Kept:
             self._file, self._places = file, places
 
     def batches(self) -> Iterator[Batch]:
-        """The batches of the walk, for those that ask of them only which rows they are: nothing is read again.
+        """The batches that were kept, for those that ask of them only which rows they are: nothing is read again.
 
         Their frames have the height and no columns; lines and damage are null.
         """
@@ -66,7 +69,7 @@ class Kept:
             yield Batch(place.source, start, place.row, frame, nothing.cast(pl.UInt64), nothing)
 
     def screen(self, batch: Batch) -> Screened:
-        """A batch as the walk that was kept had settled it; it has to be cut as that walk had cut it.
+        """A batch as the walk that was kept had settled it; it has to be cut as that walk was kept.
 
         Raises SourceError where there was no such batch: the source is another one now. Raises MachineFailed.
         """
