@@ -4,11 +4,15 @@
 def main() -> None:
     """Run the command line."""
     import gc
+    import os
     import sys
 
     # What comes and goes by the hundred thousand are rows, which hold no cycles: to look for some so often as is usual
     # costs as much as handling the rows. Nor is it worth looking while modules are imported: some 30 ms.
     gc.set_threshold(100_000, 20, 20)
+    # polars has its allocator (jemalloc) give back after half a second what batches take again in the next: every page
+    # of that costs a fault. Read when polars is loaded.
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000")
     if sys.platform == "linux":
         _share_one_heap()
 

@@ -29,6 +29,9 @@ from pipeline.values import Share
 #: Rows of a batch: by fewer each costs more time, by more they take more memory.
 WALK_ROWS: Final = 8_192
 
+#: Rows of a batch that is yet to be screened, a multiple of those: screening asks each two hundred questions.
+SCREENED_ROWS: Final = 16_384
+
 
 #: The note in the journal of what the survey found.
 SURVEYED: Final = "surveyed"
@@ -122,8 +125,9 @@ class Job:
         )
 
     def batches(self) -> Iterator[Batch]:
-        """The whole input, cut in the same way each time."""
-        return batches(self.sources, batch_rows=WALK_ROWS, limit=self.options.limit)
+        """The whole input, cut in the same way each time, and finer once it is kept as screened."""
+        rows = WALK_ROWS if self.kept.whole else SCREENED_ROWS
+        return batches(self.sources, batch_rows=rows, limit=self.options.limit)
 
     @property
     def read(self) -> Callable[[ObjectSendStream[Batch]], Awaitable[None]]:
@@ -139,7 +143,8 @@ class Job:
         """
         if self.kept.whole:
             return self.kept.screened()
-        return self.kept.keeping(map(self.screener().screen, self.batches()), self.directory.path)
+        walk = map(self.screener().screen, self.batches())
+        return self.kept.keeping(walk, self.directory.path, rows=WALK_ROWS)
 
     def reading_again(self) -> Callable[[Batch], Batch]:
         """Gives batches of the next walk with their cells, in order: the source is read as far as they are asked for.

@@ -30,22 +30,18 @@ def contact_ids(campaign: str, wave: str | None, keys: pl.Series) -> pl.Series:
     """`contact_id` of each key; null where the key is null."""
     namespace = hashlib.sha1(_namespace(campaign, wave).bytes, usedforsecurity=False)
     there = keys.is_not_null()
-    digests = bytearray()
-    for key in keys.filter(there).cast(pl.Binary).to_list():
-        digest = namespace.copy()  # quicker than to begin anew
-        digest.update(key)
-        digests += digest.digest()
+    digests = _digests(namespace, keys.filter(there))
     digests[6::_SHA1] = digests[6::_SHA1].translate(_VERSION)
     digests[8::_SHA1] = digests[8::_SHA1].translate(_VARIANT)
     hexed = pl.col("digest").str  # 40 digits, of which 32 are used
     fields = (hexed.slice(0, 8), hexed.slice(8, 4), hexed.slice(12, 4), hexed.slice(16, 4), hexed.slice(20, 12))
-    lines = pl.Series("digest", [digests.hex("\n", _SHA1)] if digests else [], dtype=pl.String)
-    rows = lines.str.split("\n").explode().to_frame()
+    rows = _hexed(digests, _SHA1).to_frame("digest")
     return _spread(rows.select(pl.concat_str(fields, separator="-")).to_series(), there).alias("contact_id")
 
 
-#: Bytes of a SHA-1.
+#: Bytes of a SHA-1, and of a SHA-256.
 _SHA1: Final = 20
+_SHA256: Final = 32
 
 #: What becomes of the seventh byte, whose first digit is the version, and of the ninth, whose first two bits are 10
 #: (RFC 9562, 4.1 and 4.2).
@@ -78,12 +74,13 @@ def contents(contacts: pl.DataFrame, retries: Mapping[str, int]) -> pl.Series:
     pieces: list[pl.Expr] = []
     for channel in CHANNELS:
         count = str(retries.get(channel, 0))
-        text = _led(pl.col(f"{channel}_text")).fill_null("-")
-        used = pl.concat_str(_led(pl.col(channel)), text, pl.lit(f"{len(count)}:{count}"))
-        pieces.append(used.fill_null("-"))
+        end = f"{len(count)}:{count}"
+        used, text = pl.col(channel).is_not_null(), pl.col(f"{channel}_text")
+        ending = pl.when(~used).then(pl.lit("-")).when(text.is_null()).then(pl.lit(f"-{end}")).otherwise(pl.lit(end))
+        pieces += (_led(pl.col(channel)), pl.when(used).then(_led(text)), ending)
     if contacts["fields"].list.len().max():
         pieces.append(pl.col("fields").list.eval(_led(pl.element()).fill_null("-")).list.join("").fill_null(""))
-    return _sha256(contacts.select(pl.concat_str(pieces)).to_series()).alias("content")
+    return _sha256(contacts.select(pl.concat_str(pieces, ignore_nulls=True)).to_series()).alias("content")
 
 
 def _led(text: pl.Expr) -> pl.Expr:
@@ -101,11 +98,22 @@ def _namespace(campaign: str, wave: str | None) -> UUID:
 
 def _sha256(texts: pl.Series) -> pl.Series:
     """The first 32 hexadecimal digits of each; no text is null."""
-    return _hexed([hashlib.sha256(text).digest() for text in texts.cast(pl.Binary).to_list()]).str.head(32)
+    return _hexed(_digests(hashlib.sha256(), texts), _SHA256).str.head(32)
 
 
-def _hexed(digests: list[bytes]) -> pl.Series:
-    return pl.Series(digests, dtype=pl.Binary).bin.encode("hex")
+def _digests(begun: "hashlib._Hash", texts: pl.Series) -> bytearray:
+    """The digests of what was `begun` and goes on with each of the texts, one behind the other; no text is null."""
+    digests = bytearray()
+    for text in texts.cast(pl.Binary).to_list():
+        digest = begun.copy()  # quicker than to begin anew
+        digest.update(text)
+        digests += digest.digest()
+    return digests
+
+
+def _hexed(digests: bytearray, size: int) -> pl.Series:
+    """Digests of `size` bytes in hexadecimal digits."""
+    return pl.Series([digests.hex("\n", size)] if digests else [], dtype=pl.String).str.split("\n").explode()
 
 
 def _spread(values: pl.Series, where: pl.Series) -> pl.Series:

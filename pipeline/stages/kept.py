@@ -36,8 +36,8 @@ class Kept:
         """Whether a walk was kept."""
         return self._file is not None
 
-    def keeping(self, walk: Iterator[Screened], directory: Path) -> Iterator[Screened]:
-        """The walk as it is, kept in `directory` when it has come to its end."""
+    def keeping(self, walk: Iterator[Screened], directory: Path, *, rows: int) -> Iterator[Screened]:
+        """The walk as it is, kept in `directory` when it has come to its end, in batches of at most `rows`."""
         try:
             file = tempfile.TemporaryFile(buffering=0, dir=directory)  # noqa: SIM115 - it is to stay open
         except OSError:
@@ -51,17 +51,15 @@ class Kept:
             if not file.closed:
                 try:
                     batch = screened.batch
-                    _write(screened.contacts.with_columns(batch.lines.alias(_LINE)), file)
-                    start, end = end, file.seek(0, os.SEEK_END)
+                    contacts = screened.contacts.with_columns(batch.lines.alias(_LINE))
                     columns = tuple(batch.frame.columns)
-                    places[batch.start] = _Place(
-                        start,
-                        end - start,
-                        batch.source,
-                        batch.row,
-                        batch.frame.height,
-                        seen.setdefault(columns, columns),
-                    )
+                    columns = seen.setdefault(columns, columns)
+                    for at in range(0, contacts.height, rows):
+                        part = contacts[at : at + rows]
+                        _write(part, file)
+                        start, end = end, file.seek(0, os.SEEK_END)
+                        place = _Place(start, end - start, batch.source, batch.row + at, part.height, columns)
+                        places[batch.start + at] = place
                 except (OSError, pl.exceptions.ComputeError):
                     file.close()
             yield screened
@@ -69,7 +67,7 @@ class Kept:
             self._file, self._places = file, places
 
     def batches(self) -> Iterator[Batch]:
-        """The batches of the walk, for those that ask of them only which rows they are: nothing is read again.
+        """The batches that were kept, for those that ask of them only which rows they are: nothing is read again.
 
         Their frames have the columns, which are of nulls, not of text; lines and damage are null.
         """
@@ -88,7 +86,7 @@ class Kept:
             yield Screened(replace(batch, lines=lines), contacts)
 
     def screen(self, batch: Batch) -> Screened:
-        """A batch as the walk that was kept had settled it; it has to be cut as that walk had cut it.
+        """A batch as the walk that was kept had settled it; it has to be cut as that walk was kept.
 
         Raises SourceError where there was no such batch: the source is another one now. Raises MachineFailed.
         """

@@ -9,6 +9,7 @@ import anyio
 import anyio.to_thread
 import polars as pl
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from polars.selectors import by_name
 
 from pipeline.config import MADE, ContactsSettings
 from pipeline.errors import ConfigError, SourceError
@@ -182,8 +183,9 @@ class Screener:
                 sent.setdefault(name, []).append(used)
         for name in {name for field in self._fields for name in field.columns}.difference(MADE):
             sent.setdefault(name, []).append(pl.repeat(value=True, n=frame.height, dtype=pl.Boolean, eager=True))
+        holding = frame.select(by_name(*sent).str.contains(forbidden).any()).row(0, named=True)
         for name, senders in sent.items():
-            if not frame[name].str.contains(forbidden).any():
+            if not holding[name]:
                 continue
             found = only(frame[name].str.extract(f"({forbidden})", 1), _any(senders))
             words = found.replace_strict(
@@ -281,14 +283,12 @@ def _none(values: pl.Series) -> bool:
 
 def _lists(texts: Sequence[pl.Series], height: int) -> pl.Series:
     """Row by row those of the texts that are not null. Nearly all of these lists are empty: the others are made."""
-    empty = pl.Series([[]], dtype=pl.List(pl.String))
     if not (texts := [text for text in texts if not _none(text)]):
-        return empty.new_from_index(0, height)
-    rows = _any([text.is_not_null() for text in texts]).arg_true()
-    held = pl.select(pl.concat_list(text.gather(rows) for text in texts).list.drop_nulls()).to_series()
-    places = pl.Series([0], dtype=pl.UInt32).new_from_index(0, height)
-    places = places.scatter(rows, pl.int_range(1, len(rows) + 1, dtype=pl.UInt32, eager=True))
-    return pl.concat([empty, held]).gather(places)
+        return pl.Series([[]], dtype=pl.List(pl.String)).new_from_index(0, height)
+    there = [pl.DataFrame({"row": text.is_not_null().arg_true(), "text": text.drop_nulls()}) for text in texts]
+    lists = pl.concat(there).group_by("row", maintain_order=True).agg("text")
+    rows = pl.int_range(height, dtype=pl.UInt32, eager=True).to_frame("row")
+    return rows.join(lists, on="row", how="left", maintain_order="left")["text"].fill_null([])
 
 
 def _channels_of(values: dict[str, pl.Series], height: int) -> pl.DataFrame:

@@ -51,11 +51,11 @@ class Survey:
         for status, count in contacts["status"].value_counts().iter_rows():
             self.counts[Status(status) if status else Status.PENDING] += count
         self._add_warnings(contacts["warnings"])
-        sendable = contacts.filter(pl.col("status").is_null())
+        pending = contacts["status"].is_null()
         for channel in CHANNELS:
-            self.channels[channel] += sendable[channel].count()
-        self._add_texts(sendable["sms_text"])
-        settled = contacts.with_row_index("_row").filter(pl.col("reason").is_not_null())
+            self.channels[channel] += contacts[channel].filter(pending).count()
+        self._add_texts(contacts["sms_text"].filter(pending))
+        settled = contacts.select("reason").with_row_index("_row").drop_nulls("reason")
         for reason, count, first in (
             settled.group_by(told_apart(pl.col("reason"))).agg(pl.len(), pl.col("_row").min()).iter_rows()
         ):
@@ -65,7 +65,7 @@ class Survey:
             if reason not in self.examples:
                 self.examples[reason] = Example(batch.source, batch.row + first, batch.lines[first])
         if len(self.messages) < MESSAGES:
-            for row in sendable.head(MESSAGES - len(self.messages)).iter_rows(named=True):
+            for row in contacts.filter(pending).head(MESSAGES - len(self.messages)).iter_rows(named=True):
                 texts = {channel: row[f"{channel}_text"] or "" for channel in CHANNELS if row[channel]}
                 self.messages.append(texts)
 

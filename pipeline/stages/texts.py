@@ -24,7 +24,7 @@ def write(channel: str, template: Template, frame: pl.DataFrame, used: pl.Series
     The text of a mail is HTML, as the campaign's own is ("HtmlContent"), so what stands in the cells is escaped.
     """
     text = only(template.fill(frame, html=channel == "email"), used)
-    empty = used & blank(text)
+    empty = used & blank(text) if not template.literals.strip() else used & ~used
     names = ", ".join(repr(name) for name in template.columns)
     place = f"column{'s' if len(template.columns) > 1 else ''} {names}"
     told = used & ~empty

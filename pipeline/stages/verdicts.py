@@ -10,11 +10,7 @@ class Verdicts:
 
     def __init__(self, height: int) -> None:
         self.status = self.reason = self.column = nothing(height)
-
-    @property
-    def open(self) -> pl.Series:
-        """Which rows have none yet."""
-        return self.status.is_null()
+        self.open = self.status.is_null()  # which rows have none yet
 
     def settle(self, status: Status, reason: pl.Series, column: str | pl.Series | None = None) -> None:
         """Settle the open rows that have a reason; `column` is the one at fault, of each row or of all."""
@@ -28,6 +24,7 @@ class Verdicts:
         self.status = everywhere(status.value, height).zip_with(fresh, self.status)
         self.reason = reason.zip_with(fresh, self.reason)
         self.column = columns.zip_with(fresh, self.column)
+        self.open &= ~fresh
 
 
 def say(where: pl.Series, text: str) -> pl.Series:

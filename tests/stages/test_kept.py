@@ -34,9 +34,9 @@ WALK = [
 ]
 
 
-def kept(directory: Path, walk: list[Screened] = WALK) -> Kept:
+def kept(directory: Path, walk: list[Screened] = WALK, rows: int = 10) -> Kept:
     whole = Kept()
-    given = list(whole.keeping(iter(walk), directory))
+    given = list(whole.keeping(iter(walk), directory, rows=rows))
     assert given == walk
     return whole
 
@@ -82,6 +82,14 @@ def test_the_walk_is_had_again_without_its_source_but_for_the_cells(tmp_path: Pa
         )
 
 
+def test_it_may_be_cut_finer_than_the_walk(tmp_path: Path) -> None:
+    again = kept(tmp_path, rows=2)
+    bare = list(again.batches())
+    assert [(each.start, each.row, each.stop) for each in bare] == [(0, 1, 2), (2, 3, 4), (4, 5, 5), (5, 6, 6)]
+    made = pl.concat(again.screen(each).contacts for each in bare)
+    assert made.equals(pl.concat(each.contacts for each in WALK))
+
+
 def test_nothing_of_it_has_a_name(tmp_path: Path) -> None:
     again = kept(tmp_path)
     assert again.whole
@@ -90,7 +98,7 @@ def test_nothing_of_it_has_a_name(tmp_path: Path) -> None:
 
 def test_a_walk_that_is_broken_off_is_not_kept(tmp_path: Path) -> None:
     again = Kept()
-    walk = again.keeping(iter(WALK), tmp_path)
+    walk = again.keeping(iter(WALK), tmp_path, rows=10)
     next(walk)
     walk.close()  # type: ignore[attr-defined]
     assert not again.whole
@@ -100,7 +108,7 @@ def test_a_walk_that_is_broken_off_is_not_kept(tmp_path: Path) -> None:
         raise SourceError("list.csv: is cut short")
 
     with pytest.raises(SourceError):
-        list(again.keeping(broken(), tmp_path))
+        list(again.keeping(broken(), tmp_path, rows=10))
     assert not again.whole
 
 

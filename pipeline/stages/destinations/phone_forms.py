@@ -118,8 +118,8 @@ def _digits(texts: pl.Series) -> pl.Series:
     """The digits of texts in ASCII that have some. All texts at once cost a third of one after the other."""
     if not len(texts):
         return texts
-    whole = texts.str.join(_BETWEEN_TEXTS).item().encode().translate(None, _NO_DIGITS).decode()
-    return pl.Series("n", [whole]).str.split(_BETWEEN_TEXTS).explode()
+    whole = texts.str.join(_BETWEEN_TEXTS).cast(pl.Binary).item().translate(None, _NO_DIGITS)
+    return pl.Series("n", [whole], dtype=pl.Binary).cast(pl.String).str.split(_BETWEEN_TEXTS).explode()
 
 
 def _others(texts: Rows, forms: Forms) -> Forms:

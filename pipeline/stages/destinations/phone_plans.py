@@ -98,12 +98,10 @@ def _plan(metadata: PhoneMetadata) -> Plan:
     if not lengths or set(lengths).intersection(local):
         raise _NotUnderstood
     valid_types = [getattr(metadata, name) for name in _OTHER_TYPES]
-    fixed = _any_of([metadata.fixed_line])
-    other = _any_of([*valid_types, metadata.fixed_line] if metadata.same_mobile_and_fixed_line_pattern else valid_types)
+    other, typed = _any_of(valid_types), _any_of([*valid_types, metadata.fixed_line])
     is_general = _any_of([general])
     assert is_general is not None
-    types = [test for test in (other, fixed) if test is not None]
-    landline = None if fixed is None or metadata.same_mobile_and_fixed_line_pattern else fixed
+    landline = None if metadata.same_mobile_and_fixed_line_pattern else _any_of([metadata.fixed_line])
     if landline is not None and other is not None:
         landline &= ~other
     beyond = _LENGTH.gt(lengths[-1]) & ~_LENGTH.is_in(local)
@@ -120,7 +118,7 @@ def _plan(metadata: PhoneMetadata) -> Plan:
         _N.str.contains(f"^(?:{_in_rust(pattern)})$"),
         _LENGTH.is_in(lengths) | beyond,
         beyond,
-        is_general & reduce(or_, types) if types else pl.lit(value=False),
+        pl.lit(value=False) if typed is None else is_general & typed,
         landline,
         (f"+{code}" + _N).alias("value"),
     )
@@ -137,7 +135,7 @@ def _any_of(descriptions: Iterable[PhoneNumberDesc | None]) -> pl.Expr | None:
             patterns.setdefault(lengths, []).append(rust)
     tests = []
     for lengths, held in patterns.items():
-        matches = _N.str.contains(f"^(?:{'|'.join(held)})$")
+        matches = _N.str.contains(f"^(?:{'|'.join(dict.fromkeys(held))})$")
         tests.append(matches & _LENGTH.is_in(lengths) if lengths else matches)
     return reduce(or_, tests) if tests else None
 
