@@ -134,6 +134,7 @@ class _Import:
         self._options = options = options or ImportOptions()
         self._progress = progress or Progress()
         self._progress.system, self._progress.campaign = settings.target.system, settings.target.campaign
+        self._progress.limit = options.limit
         self._surroundings = surroundings or Surroundings()
         self._confirm = confirm
         self._checking = checking
@@ -322,7 +323,16 @@ class _Import:
 
     def _walk(self, known: Known | None) -> Iterator[tuple[Screened, Screened]]:
         """The whole input: each batch as it was screened, and as that is judged by what is `known`."""
-        return ((screened, known.applied(screened) if known else screened) for screened in self._job.screened())
+        progress = self._progress
+        progress.phase = "surveying"
+        progress.size = sum(source.size for source in self._sources)
+
+        def passed(size: int) -> None:
+            progress.passed = size
+
+        for screened in self._job.screened(passed):
+            progress.surveyed = screened.batch.stop
+            yield screened, known.applied(screened) if known else screened
 
     async def _survey(self) -> Survey | None:
         """Look at the whole input, judge it, and ask whether to go on; None: it is sent without."""
@@ -330,7 +340,6 @@ class _Import:
             self._course.failure = await self._unexpected({})
             return None
         progress = self._progress
-        progress.phase = "surveying"
         began = monotonic()
         survey = Survey(sources=self._sources)
         walk = self._walk(self._known())
@@ -338,7 +347,6 @@ class _Import:
             while (both := await anyio.to_thread.run_sync(next, walk, None)) is not None:
                 screened, judged = both
                 survey.add(judged)
-                progress.surveyed = survey.rows
                 progress.counts = Counter({s: n for s, n in survey.counts.items() if s is not Status.PENDING})
                 # Rows that are there already are counted when their slice is begun.
                 self._counts.update(_settled(screened))
@@ -412,7 +420,8 @@ class _Import:
             walk = map(known.applied, walk)
         state = self._state if sent else None
         try:
-            summary = await anyio.to_thread.run_sync(account, self._job, walk, self._course, state, self._number)
+            counted = self._counted(walk)
+            summary = await anyio.to_thread.run_sync(account, self._job, counted, self._course, state, self._number)
         except MachineFailed as error:
             if self._course.failure is None:
                 raise
@@ -422,6 +431,12 @@ class _Import:
         self._progress.rows = summary.rows
         self._progress.phase = "done"
         return Result(summary, summary.error, survey)
+
+    def _counted(self, walk: Iterator[Screened]) -> Iterator[Screened]:
+        """The same, told of when each batch stands in the ledger."""
+        for screened in walk:
+            yield screened
+            self._progress.accounted = screened.batch.stop
 
 
 def _settled(screened: Screened) -> dict[Status, int]:

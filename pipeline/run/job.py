@@ -121,9 +121,9 @@ class Job:
             suppression=self.suppression,
         )
 
-    def batches(self) -> Iterator[Batch]:
-        """The whole input, cut in the same way each time."""
-        return batches(self.sources, batch_rows=WALK_ROWS, limit=self.options.limit)
+    def batches(self, passed: Callable[[int], None] | None = None) -> Iterator[Batch]:
+        """The whole input, cut in the same way each time; `passed` as in `read.batches`."""
+        return batches(self.sources, batch_rows=WALK_ROWS, limit=self.options.limit, passed=passed)
 
     @property
     def read(self) -> Callable[[ObjectSendStream[Batch]], Awaitable[None]]:
@@ -133,13 +133,13 @@ class Job:
         """
         return functools.partial(read, self.kept.batches() if self.kept.whole else self.batches())
 
-    def screened(self) -> Iterator[Screened]:
+    def screened(self, passed: Callable[[int], None] | None = None) -> Iterator[Screened]:
         """One walk over the whole input. What the first that comes to its end makes of it is kept for the others, but
-        for the cells: these `reading_again` gives.
+        for the cells: these `reading_again` gives. `passed` as in `read.batches`, of what is read.
         """
         if self.kept.whole:
             return self.kept.screened()
-        return self.kept.keeping(map(self.screener().screen, self.batches()), self.directory.path)
+        return self.kept.keeping(map(self.screener().screen, self.batches(passed)), self.directory.path)
 
     def reading_again(self) -> Callable[[Batch], Batch]:
         """Gives batches of the next walk with their cells, in order: the source is read as far as they are asked for.
