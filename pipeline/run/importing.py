@@ -26,7 +26,7 @@ from pipeline.run import describing, expecting, inputs, run_campaign
 from pipeline.run.accounting import Course, account
 from pipeline.run.failures import as_run_error, first
 from pipeline.run.job import SURVEYED, Earlier, ImportOptions, Job, sendable
-from pipeline.run.known import Known
+from pipeline.run.known import Known, held
 from pipeline.run.notifying import notify
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
@@ -357,11 +357,19 @@ class _Import:
             self._course.failure = self._course.failure or await self._unexpected(survey.counts)
             if self._course.failure is not None:
                 return survey
-            if self._confirm is not None and (campaigns := self._job.target.campaigns) is not None:
-                survey.outlook = await run_campaign.outlook(self._job, campaigns)
+            if self._confirm is not None:
+                survey.outlook = await self._outlook()
             if self._confirm is not None and not await self._confirm(survey):
                 raise UsageError("Stopped at the plan: nothing was sent.")
         return survey
+
+    async def _outlook(self) -> Sequence[str]:
+        """What is to be known of the campaign before anybody agrees, in sentences. Raises RunError."""
+        assert self._state is not None, "a check asks nobody"
+        told = await anyio.to_thread.run_sync(held, self._job, self._state)
+        if (campaigns := self._job.target.campaigns) is not None:
+            told.extend(await run_campaign.outlook(self._job, campaigns))
+        return told
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
