@@ -13,10 +13,20 @@ from pipeline.cli import options
 from pipeline.cli.ending import ending
 from pipeline.cli.report import Reports, reporting
 from pipeline.cli.show import Display, showing
-from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, screen, standard_input, start_logs
+from pipeline.cli.terminal import (
+    agreed,
+    asked,
+    complain,
+    interactive,
+    run_async,
+    say,
+    screen,
+    standard_input,
+    start_logs,
+)
 
 #: What is told at the end goes on so many columns and lines where no terminal shows it.
-ON_PAPER = (80, 100)
+ON_PAPER = (10_000, 100)
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -298,10 +308,13 @@ def _asking(
         if not survey.counts[Status.PENDING]:
             return True  # nothing is sent, so there is nothing to ask
         with display.aside():
-            complain(plan(survey, safe(target.campaign), told, limit=settings.delivery.rate, screen=screen()))
             at = urlsplit(target.address).netloc.rpartition("@")[2]
             where = f"campaign {safe(target.campaign)}{f' at {line(at)}' if at else ''}"
-            return await agreed(f"Send {rows(survey.counts[Status.PENDING])} to {where}?", piped=piped)
+            question = f"Send {rows(survey.counts[Status.PENDING])} to {where}?"
+            width, height = screen()
+            room = width, height - asked(question).count("\n")  # for one line of it there is room in any case
+            complain(plan(survey, safe(target.campaign), told, limit=settings.delivery.rate, screen=room))
+            return await agreed(question, piped=piped)
 
     return confirm
 

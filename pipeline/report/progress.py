@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from pipeline.records import Status
 from pipeline.report.latencies import Latencies, percentile
 from pipeline.report.pace import WINDOW, Rate
-from pipeline.report.text import counts, latency, left, number, rate
+from pipeline.report.text import counts, latency, left, number, rate, rows
 from pipeline.report.troubles import Troubles
 
 #: Latencies are those of so many last seconds.
@@ -119,8 +119,8 @@ class Reading:
     def amount(self) -> str:
         """Rows done, and of how many: "10 of 60 rows"; nothing where there are none."""
         if self.total is not None:
-            return f"{number(self.done)} of {number(self.total)} rows"
-        return f"{number(self.done)} rows" if self.done else ""
+            return f"{number(self.done)} of {rows(self.total)}"
+        return rows(self.done) if self.done else ""
 
     @property
     def pace(self) -> str:

@@ -65,7 +65,7 @@ def test_a_plan_fits_a_screen(screen: tuple[int, int]) -> None:
     text = plan(survey, "11111111-1111-4111-8111-111111111111", limit=20.0, screen=screen)
     assert height(text, screen[0]) < screen[1], "a line is left for the question"
     assert "10,000 rows read, 6,000 can be sent" in text
-    assert "At delivery.rate = 20 that takes 5 min 0 s at least." in text
+    assert "At delivery.rate = 20 that takes 5 min at least." in text
     assert "sms to [number]" in text
 
 
