@@ -154,6 +154,9 @@ def check(
     wave: options.Wave = None,
     tolerate: options.Tolerate = None,
     expect: options.Expect = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Ask the target too: is the campaign there, and what does it hold?")
+    ] = False,
     delimiter: options.Delimiter = None,
     encoding: options.Encoding = None,
     sheet: options.Sheet = None,
@@ -165,11 +168,11 @@ def check(
 ) -> None:
     """Do everything but send: a rehearsal.
 
-    Reads, screens and encodes, and writes ledger and reports. Needs no secret and opens no connection, but to fetch a
-    WSDL given by URL. Rows that would be sent are pending.
+    Reads, screens and encodes, and writes ledger and reports. Needs no secret and opens no connection, but with
+    --online, or to fetch a WSDL given by URL. Rows that would be sent are pending.
 
     Exit codes: 0 every row could be sent (or is left out by policy); 1 some rows are invalid; 2 usage, configuration
-    or source; 3 the list is not as --expect says.
+    or source; 3 the list is not as --expect says; with --online 5 and 6 as `import`.
     """
     with ending(), reporting(report, checked=True) as reports:
         start_logs(log_format)
@@ -181,6 +184,7 @@ def check(
             limit=limit,
             tolerate=_share("--tolerate", tolerate),
             expect=_expected(expect),
+            online=online,
             wave=wave,
             command=options.recorded(("contact-pipeline", *sys.argv[1:])),
             signals=True,

@@ -22,7 +22,7 @@ from pipeline.ledger.rundirectory import STDIN, RunDirectory, default_path
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
 from pipeline.records import Screened, Status
-from pipeline.run import describing, expecting, inputs, run_campaign
+from pipeline.run import describing, expecting, inputs, online, run_campaign
 from pipeline.run.accounting import Course, account
 from pipeline.run.failures import as_run_error, first
 from pipeline.run.job import SURVEYED, Earlier, ImportOptions, Job, sendable
@@ -144,6 +144,7 @@ class _Import:
         self._counts: Counter[Status] = Counter()  # rows that screening has settled
         self._total: int | None = None  # rows of the input, once they are known
         self._job: Job
+        self._seen: online.Seen | None = None  # what a check was told by the target
         self._state: State | None = None  # None: a check of a campaign that nothing is known of
         self._number: int | None = None  # the run's number there; None: a check
 
@@ -182,6 +183,8 @@ class _Import:
             self._sources = await self._spooled(directory)
             description = await anyio.to_thread.run_sync(self._prepare, directory)
             self._hold_campaign(stack)
+            if self._checking and options.online:
+                await self._look(stack)
             self._stopping.check()
             survey = await self._survey()
             self._stopping.check()
@@ -291,11 +294,11 @@ class _Import:
     def _make_job(self, directory: RunDirectory, recorded: tuple[lines.Source, ...]) -> None:
         settings, surroundings = self._settings, self._surroundings
         clients = None
-        if not self._checking:
+        if not self._checking or self._options.online:
             if problems := settings.target.unfilled:
                 raise ConfigError(problems)
             read_secrets(settings.target)
-            if self._earlier is None:
+            if self._earlier is None and not self._checking:
                 read_secrets(settings.notify)
             clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
         module = surroundings.module(settings.target.system)
@@ -315,11 +318,20 @@ class _Import:
             open_state(describing.state_directory(self._settings), target.identity, target.campaign)
         )
 
+    async def _look(self, stack: ExitStack) -> None:
+        """Ask the target, for a check. Raises TargetUnreachable, TargetUnusable, MachineFailed."""
+        with self._stopping.cancelling():
+            self._seen = seen = await online.look(self._job, self._state, self._progress)
+            if seen.listed is not None:
+                stack.callback(seen.listed.close)
+
     def _known(self) -> Known | None:
         """Knows the rows that an earlier run has brought into the campaign; None: there are none, or nobody asks."""
-        if self._state is None or "state" not in self._settings.state.known or self._state.blank:
+        listed = self._seen.listed if self._seen is not None else None
+        state = self._state if "state" in self._settings.state.known else None
+        if listed is None and (state is None or state.blank):
             return None
-        return Known(self._state, upsert=self._options.upsert)
+        return Known(state, listed, upsert=self._options.upsert)
 
     def _walk(self, known: Known | None) -> Iterator[tuple[Screened, Screened]]:
         """The whole input: each batch as it was screened, and as that is judged by what is `known`."""
@@ -341,7 +353,7 @@ class _Import:
             return None
         progress = self._progress
         began = monotonic()
-        survey = Survey(sources=self._sources)
+        survey = Survey(sources=self._sources, outlook=self._seen.outlook if self._seen is not None else ())
         walk = self._walk(self._known())
         with self._stopping.cancelling():
             while (both := await anyio.to_thread.run_sync(next, walk, None)) is not None:

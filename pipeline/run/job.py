@@ -45,6 +45,7 @@ class ImportOptions:
     expect: tuple[Expectation, ...] = ()  # stop before the first row where the list is not so
     tolerate: Share | None = None  # so many of them still end with 0
     stream: bool = False  # no survey
+    online: bool = False  # a check asks the target as well
     wave: str | None = None  # the same people once more: part of the contact ids
     upsert: bool = False  # what is in the campaign with other content is updated
     campaign: Mapping[str, Any] | None = None  # the campaign to be made where it is not there; its id is the settings'

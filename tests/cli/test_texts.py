@@ -62,7 +62,7 @@ def test_plan_names_the_commonest_warnings_and_what_texts_cost() -> None:
     survey.remarks = Counter({f"sms left out: the same as row {number}": 1 for number in range(3)})
     survey.remarks |= {f"warning {number}": 2 for number in range(6)}
     survey.foreign = Counter({"\u2019": 7, "\x07": 9, "\u0105": 3, "\u0106": 1})
-    assert plan(survey, "c").splitlines() == [
+    assert plan(survey, "c", screen=(200, 24)).splitlines() == [
         "9 rows read, 9 can be sent to campaign c.",
         "Texts of sms: 1,500 of 1 segment, 20 of 3 segments; 1,560 in all; the longest has 0 characters.",
         "  20 of them as UCS-2, because of U+0007 (no name), U+2019 (right single quotation mark), "
