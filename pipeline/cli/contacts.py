@@ -13,10 +13,20 @@ from pipeline.cli import options
 from pipeline.cli.ending import ending
 from pipeline.cli.report import Reports, reporting
 from pipeline.cli.show import Display, showing
-from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, screen, standard_input, start_logs
+from pipeline.cli.terminal import (
+    agreed,
+    asked,
+    complain,
+    interactive,
+    run_async,
+    say,
+    screen,
+    standard_input,
+    start_logs,
+)
 
 #: What is told at the end goes on so many columns and lines where no terminal shows it.
-ON_PAPER = (80, 100)
+ON_PAPER = (10_000, 100)
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
@@ -144,6 +154,9 @@ def check(
     wave: options.Wave = None,
     tolerate: options.Tolerate = None,
     expect: options.Expect = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Ask the target too: is the campaign there, and what does it hold?")
+    ] = False,
     delimiter: options.Delimiter = None,
     encoding: options.Encoding = None,
     sheet: options.Sheet = None,
@@ -155,11 +168,11 @@ def check(
 ) -> None:
     """Do everything but send: a rehearsal.
 
-    Reads, screens and encodes, and writes ledger and reports. Needs no secret and opens no connection, but to fetch a
-    WSDL given by URL. Rows that would be sent are pending.
+    Reads, screens and encodes, and writes ledger and reports. Needs no secret and opens no connection, but with
+    --online, or to fetch a WSDL given by URL. Rows that would be sent are pending.
 
     Exit codes: 0 every row could be sent (or is left out by policy); 1 some rows are invalid; 2 usage, configuration
-    or source; 3 the list is not as --expect says.
+    or source; 3 the list is not as --expect says; with --online 5 and 6 as `import`.
     """
     with ending(), reporting(report, checked=True) as reports:
         start_logs(log_format)
@@ -171,6 +184,7 @@ def check(
             limit=limit,
             tolerate=_share("--tolerate", tolerate),
             expect=_expected(expect),
+            online=online,
             wave=wave,
             command=options.recorded(("contact-pipeline", *sys.argv[1:])),
             signals=True,
@@ -298,10 +312,13 @@ def _asking(
         if not survey.counts[Status.PENDING]:
             return True  # nothing is sent, so there is nothing to ask
         with display.aside():
-            complain(plan(survey, safe(target.campaign), told, limit=settings.delivery.rate, screen=screen()))
             at = urlsplit(target.address).netloc.rpartition("@")[2]
             where = f"campaign {safe(target.campaign)}{f' at {line(at)}' if at else ''}"
-            return await agreed(f"Send {rows(survey.counts[Status.PENDING])} to {where}?", piped=piped)
+            question = f"Send {rows(survey.counts[Status.PENDING])} to {where}?"
+            width, height = screen()
+            room = width, height - asked(question).count("\n")  # for one line of it there is room in any case
+            complain(plan(survey, safe(target.campaign), told, limit=settings.delivery.rate, screen=room))
+            return await agreed(question, piped=piped)
 
     return confirm
 

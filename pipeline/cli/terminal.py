@@ -71,12 +71,20 @@ def screen() -> tuple[int, int]:
     return max(20, found.columns), found.lines
 
 
+def asked(question: str) -> str:
+    """A question that is answered by yes or no, as it stands on the terminal."""
+    from pipeline.report.text import wrapped
+
+    choice = " [y/N] "
+    return "\n".join(wrapped(question, screen()[0] - len(choice))) + choice
+
+
 async def agreed(question: str, *, piped: bool = False) -> bool:
     """Ask on the terminal; anything but yes is no. Can be cancelled where the system can wait for a terminal."""
     import anyio
     import anyio.to_thread
 
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(asked(question))
     sys.stderr.flush()
     with _keyboard(piped) as keyboard:
         if keyboard is None:

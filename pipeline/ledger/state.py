@@ -106,6 +106,13 @@ class State:
             query = "SELECT EXISTS (SELECT 1 FROM contacts) OR EXISTS (SELECT 1 FROM doubtful)"
             return not self._database.execute(query).fetchone()[0]
 
+    @property
+    def size(self) -> int:
+        """How many contacts are surely there."""
+        with self._guarded():
+            (found,) = self._database.execute("SELECT COUNT(*) FROM contacts").fetchone()
+        return int(found)
+
     def known(self, ids: Sequence[bytes], *, own: int | None = None) -> dict[bytes, bytes | None]:
         """Those of `ids` that are surely there, with the content, but for what the run `own` has brought there."""
         query = "SELECT id, content FROM contacts WHERE id IN ({}) AND run IS NOT ?"

@@ -17,7 +17,14 @@ _OF_SOURCES: Final = ("--sheet", "--limit")
 
 #: Settings that may name an account or hold a secret address, and those of them that do not.
 _PRIVATE: Final = ("target.", "notify.", "http.proxy")
-_PUBLIC: Final = ("target.endpoint", "target.campaign_id", "target.wsdl", "target.dialect", "target.keeps_ids")
+_PUBLIC: Final = (
+    "target.endpoint",
+    "target.campaign_id",
+    "target.wsdl",
+    "target.dialect",
+    "target.keeps_ids",
+    "target.codes.",
+)
 
 #: Options without a value.
 _FLAGS: Final = ("--continue", "--stream", "--yes", "--json", "--no-progress", "--activate", "--online")
@@ -73,13 +80,15 @@ def _called(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _setting(given: str, record: Mapping[str, Any]) -> str:
     """A setting with its value, which stands among the run's; dots are left for what is secret or names who we are."""
     key = given.partition("=")[0]
-    if key.startswith(_PRIVATE) and key not in _PUBLIC:
+    if key.startswith(_PRIVATE) and not key.startswith(_PUBLIC):
         return f"{key}=..."
     value: Any = record.get("settings", {})
     for name in key.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     if isinstance(value, bool | int | float):
         return f"{key}={json.dumps(value)}"
+    if isinstance(value, list) and not key.endswith(".in") and all(isinstance(each, str | int) for each in value):
+        return f"{key}={json.dumps(value, ensure_ascii=False)}"  # what stands under `in` may name people
     if isinstance(value, str):
         return f"{key}={json.dumps(value) if _is_toml(value) else value}"
     return f"{key}=..."

@@ -1,5 +1,6 @@
 """A run as a page for a person: report.html, one file that opens offline, on screen, on a telephone and on paper."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from itertools import groupby
@@ -18,8 +19,12 @@ from pipeline.report.summary import UNDO_WORDS
 from pipeline.report.text import latency, line, number, rate, rows, safe, span, word
 from pipeline.report.timing import Accepted, AnswerTimes
 
-#: So many reasons are listed, and so many warnings.
+#: So many reasons are listed, and so many warnings; those behind the first SHOWN are folded away.
 LISTED: Final = 40
+SHOWN: Final = 8
+
+#: What is to be done about so many of them at least, and about most, is said once.
+COMMON: Final = 3
 
 #: The percentiles that are told.
 QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -192,22 +197,45 @@ def _problems(digest: Digest, topics: Sequence[explain.Topic]) -> Iterator[etree
 
 
 def _found(digest: Digest, found: Sequence[Finding], caption: str, topics: Sequence[explain.Topic]) -> etree._Element:
-    """A table of reasons, or of warnings, which have no status."""
+    """Reasons, or warnings, which have no status: tables of the first ones and of the others, which are folded away."""
     sources = [source["name"] for source in digest.record["source"]]
     only = sources[0] if len(sources) == 1 else None
+    listed, left = found[:LISTED], found[LISTED:]
+    spoken = {each.reason: explain.spoken_of(each.reason, topics) for each in listed}
+    times = Counter(act for named in spoken.values() for act in {topic.act for topic in named})
+    common: dict[str, dict[str, None]] = {
+        act: {} for act, count in times.items() if count >= COMMON and 2 * count > len(listed)
+    }
     told: list[list[Content]] = []
-    for each in found[:LISTED]:
-        places = [_places(source, same, only) for source, same in groupby(each.examples, lambda place: place.source)]
-        acts = dict.fromkeys(topic.act for topic in explain.spoken_of(each.reason, topics))
-        words = tag("div", each.reason, *(prose("span", act, class_="act") for act in acts))
-        status = [] if each.status is None else [_named(each.status)]
-        told.append([number(each.count), *status, words, tag("div", "; ".join(places), class_="places")])
-    if left := found[LISTED:]:
+    for each in listed:
+        for topic in spoken[each.reason]:
+            common.get(topic.act, {}).setdefault(topic.names[0])
+        acts = dict.fromkeys(topic.act for topic in spoken[each.reason] if topic.act not in common)
+        told.append(_finding(each, acts, only))
+    if left:
         blank = [""] * (len(told[0]) - 3)
         told.append([number(sum(each.count for each in left)), *blank, f"for {number(len(left))} more", ""])
     head = ["rows", "status", "reason", "first met"] if len(told[0]) == 4 else ["rows", "warning", "first met"]
     caption += f" Of each the first {EXAMPLES} places are named" + (f", in {only}" if only else "")
-    return tag("div", table(f"{caption}; what cells hold is never shown.", head, told, **_NUMBERS), class_="scroll")
+    made = tag("div", class_="found")
+    for act, names in common.items():
+        made.append(tag("p", tag("strong", f"{', '.join(names)}: "), prose("span", act), class_="soft"))
+    shown = SHOWN if len(told) > SHOWN + 2 else len(told)  # to unfold one or two would be no gain
+    made.append(table(f"{caption}; what cells hold is never shown.", head, told[:shown], **_NUMBERS))
+    if rest := told[shown:]:
+        what = "reasons" if len(head) == 4 else "warnings"
+        others = f"{number(len(found) - shown)} other {what}, of {rows(sum(each.count for each in found[shown:]))}"
+        made.append(tag("details", tag("summary", others), table(f"Further {what}", head, rest, **_NUMBERS)))
+    return made
+
+
+def _finding(finding: Finding, acts: Iterable[str], only: str | None) -> list[Content]:
+    """One line of such a table; `acts`: what is to be done."""
+    same = groupby(finding.examples, lambda place: place.source)
+    places = [_places(source, examples, only) for source, examples in same]
+    words = tag("div", finding.reason, *(prose("span", act, class_="act") for act in acts))
+    status = [] if finding.status is None else [_named(finding.status)]
+    return [number(finding.count), *status, words, tag("div", "; ".join(places), class_="places")]
 
 
 def _places(source: str, examples: Iterable[Example], only: str | None) -> str:
@@ -269,9 +297,8 @@ def _run(digest: Digest) -> etree._Element:
         for each in digest.record["source"]
     ]
     head = ["file", "format", "bytes", "SHA-256 begins"]
-    return tag(
-        "section",
-        tag("h2", "The run"),
+    return _folded(
+        "The run",
         table("As run.toml in its directory tells", ["what", "told"], told, told="words"),
         tag("div", table("Sources", head, sources, bytes="number"), class_="scroll"),
     )
@@ -284,4 +311,9 @@ def _settings(digest: Digest) -> etree._Element:
         if told:
             tables.append(table(f"[{name}]", [], told))
     said = "As they were resolved, defaults among them; durations in seconds. Secrets and values of rows are left out."
-    return tag("section", tag("h2", "Settings"), tag("p", said, class_="soft"), tag("div", *tables, class_="columns"))
+    return _folded("Settings", tag("p", said, class_="soft"), tag("div", *tables, class_="columns"))
+
+
+def _folded(title: str, *content: etree._Element) -> etree._Element:
+    """A section that is looked at when it is asked for; on paper it is open."""
+    return tag("section", tag("details", tag("summary", tag("h2", title)), *content))

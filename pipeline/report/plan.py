@@ -150,12 +150,13 @@ def read(sources: Sequence[Read], told: Collection[str] = (), most: int = EXTENT
 def reasons(survey: Surveyed, most: int = EXTENTS[0].reasons) -> list[str]:
     """The commonest reasons why rows are not sent, with their counts, and where each was met first."""
     examples: dict[str, Place] = {}
+    only = len(survey.sources) == 1
     for reason, place in survey.examples.items():
         for text in alike({reason: 1}):
             examples.setdefault(safe(text), place)
     return table(
         [
-            (count, f"{text} ({_example(examples[text])})" if text in examples else text)
+            (count, f"{text} ({_example(examples[text], only=only)})" if text in examples else text)
             for count, text in tally(survey.reasons, most)
         ]
     )
@@ -200,9 +201,10 @@ def _segments(survey: Surveyed) -> list[str]:
     return lines
 
 
-def _example(place: Place) -> str:
+def _example(place: Place, *, only: bool) -> str:
+    """`only`: there is no other source."""
     where = f"row {number(place.row)}" if place.line is None else f"line {number(place.line)}"
-    return f"first in {line(place.source)}, {where}"
+    return f"first in {where}" if only else f"first in {line(place.source)}, {where}"
 
 
 def _message(message: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from pipeline.ledger.summary import Summary
 from pipeline.records import MENDABLE, NOT_ADDED, UNSENT, Status
 from pipeline.report import plan
 from pipeline.report.again import command, import_checked, import_resubmit
-from pipeline.report.text import alike, counts, cut, fitting, number, rate, rows, safe, span, table, tally, word
+from pipeline.report.text import Whole, alike, counts, cut, fitting, number, rate, rows, safe, span, table, tally, word
 
 _HEADLINES: Final = {
     0: "Finished.",
@@ -53,7 +53,7 @@ def undo_summary(ended: Summary, *, screen: tuple[int, int] = plan.SCREEN) -> st
     fates = [(ended.counts[status], text) for status, text in UNDO_WORDS.items() if ended.counts.get(status)]
     reasons = {reason: count for reason, count in ended.reasons.items() if not reason.startswith(NOT_ADDED)}
     directory = RunDirectory(Path(ended.run_dir))
-    go_on = f"Go on with: {command('undo', ended.run_dir)}"
+    go_on = Whole(f"Go on with: {command('undo', ended.run_dir)}")
 
     def form(extent: plan.Extent) -> list[str]:
         lines = [
@@ -66,7 +66,7 @@ def undo_summary(ended: Summary, *, screen: tuple[int, int] = plan.SCREEN) -> st
             *_learnt(ended),
             _pace(ended, "deleting"),
             *_ledgers(directory.undo),
-            f"Run: {ended.run_dir}",
+            Whole(f"Run: {ended.run_dir}"),
         ]
         return [line for line in lines if line]
 
@@ -101,7 +101,7 @@ def summary(
             *_learnt(ended),
             _pace(ended, "sending"),
             *_files(ended),
-            f"Run: {ended.run_dir}",
+            Whole(f"Run: {ended.run_dir}"),
         ]
         return [line for line in lines if line]
 
@@ -130,8 +130,8 @@ def _advice(ended: Summary, *, checked: bool, brief: bool) -> list[str]:
     left = ended.counts.get(Status.PENDING, 0) + ended.counts.get(Status.IN_DOUBT, 0)
     if checked:
         send = import_checked(RunDirectory(Path(ended.run_dir))) if ended.counts.get(Status.PENDING) else None
-        return [f"Send them with: {send}"] if send and ended.exit_code in (0, 1) else _explained(ended)
-    lines = [f"Go on with: {command('resume', ended.run_dir)}"] if left else []
+        return [Whole(f"Send them with: {send}")] if send and ended.exit_code in (0, 1) else _explained(ended)
+    lines: list[str] = [Whole(f"Go on with: {command('resume', ended.run_dir)}")] if left else []
     if ended.counts.get(Status.IN_DOUBT):
         lines.append(_DOUBT_BRIEFLY if brief else _DOUBT)
     return [*lines, *_explained(ended)]
@@ -139,7 +139,7 @@ def _advice(ended: Summary, *, checked: bool, brief: bool) -> list[str]:
 
 def _explained(ended: Summary) -> list[str]:
     """Where it is said what an ending means, that asks for more than to look at rows."""
-    return [f"What that means: {command('explain', str(ended.exit_code))}"] if 2 < ended.exit_code < 128 else []
+    return [Whole(f"What that means: {command('explain', str(ended.exit_code))}")] if 2 < ended.exit_code < 128 else []
 
 
 def _reasons(reasons: Mapping[str, int], extent: plan.Extent, width: int, run_dir: str | None = None) -> list[str]:
@@ -154,7 +154,7 @@ def _reasons(reasons: Mapping[str, int], extent: plan.Extent, width: int, run_di
     if run_dir is not None and len(alike(told)) > extent.reasons:
         page = RunDirectory(Path(run_dir)).report
         report = command("report", run_dir, "--format", "html", "--output", "report.html")
-        lines.append(f"    all of them: {page if page.exists() else report}")
+        lines.append(Whole(f"    all of them: {page if page.exists() else report}"))
     return ["Reasons:", *lines]
 
 
@@ -190,14 +190,14 @@ def _files(ended: Summary) -> list[str]:
     lines = _ledgers(directory)
     mendable = sum(ended.counts.get(status, 0) for status in MENDABLE)
     if mendable and directory.resubmit.exists():
-        lines.append(f"Resubmit: {directory.resubmit} ({rows(mendable)} to mend and import again)")
-        lines.append(f"Then: {import_resubmit(directory)}")
+        lines.append(Whole(f"Resubmit: {directory.resubmit} ({rows(mendable)} to mend and import again)"))
+        lines.append(Whole(f"Then: {import_resubmit(directory)}"))
     return lines
 
 
 def _ledgers(directory: RunDirectory) -> list[str]:
     ledgers = [path for path in (directory.ledger_parquet, directory.ledger_csv) if path.exists()]
-    return [f"Ledger: {_listed(ledgers)}"] if ledgers else []
+    return [Whole(f"Ledger: {_listed(ledgers)}")] if ledgers else []
 
 
 def _listed(paths: Sequence[Path]) -> str:

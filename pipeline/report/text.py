@@ -48,9 +48,9 @@ def left(seconds: float) -> str:
     if seconds < 60:
         return span(seconds, whole=True)
     if seconds < 600:
-        return span(round(seconds, -1))
+        return span(round(seconds, -1)).removesuffix(" 0 s")
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min".removesuffix(" 0 min")
 
 
 def latency(seconds: float) -> str:
@@ -113,12 +113,37 @@ def safe(text: str) -> str:
     return mask(line(text))
 
 
+class Whole(str):
+    """A line that is pasted, or read by a program: it is never broken."""
+
+    __slots__ = ()
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """A line as lines of a screen of so many columns, broken between words; those that follow are indented."""
+    if len(text) <= width or isinstance(text, Whole):
+        return [text]
+    import textwrap
+
+    body = text.lstrip()
+    start = text[: len(text) - len(body)]
+    return textwrap.wrap(
+        body,
+        width,
+        initial_indent=start,
+        subsequent_indent=f"{start}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def fitting(forms: Iterable[Sequence[str]], width: int, height: int) -> list[str]:
     """The first of the forms of a text, longest first, that leaves a line free on a screen of so many columns and
-    lines; else the last.
+    lines; else the last. Its lines are wrapped.
     """
     lines: Sequence[str] = ()
-    for lines in forms:
+    for form in forms:
+        lines = [part for each in form for part in wrapped(each, width)]
         if sum(max(1, -(-len(each) // width)) for each in lines) < height:
             break
     return list(lines)

@@ -14,11 +14,14 @@ KEPT: Final = 20
 #: What becomes of rows with a problem, where that is not the status itself.
 _ROWS: Final = {Status.IN_DOUBT: "in doubt, asked about before one is sent again"}
 
+#: Stands in the place of a status where the rows have none yet.
+_PUT_OFF: Final = "put off"
+
 
 @dataclass(slots=True)
 class _Trouble:
     reason: str
-    status: Status | None  # of the rows that it befell; None: it befell calls, whose rows are as good as new
+    kind: str | None  # status of the rows that it befell, or _PUT_OFF; None: it befell calls, whose rows are as new
     count: int
     last: float
 
@@ -28,7 +31,7 @@ class Troubles:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._met: dict[tuple[str, Status | None], _Trouble] = {}  # the latest last
+        self._met: dict[tuple[str, str | None], _Trouble] = {}  # the latest last
         self._last: _Trouble | None = None  # the last one that befell the way to the target
         self._through = True  # whether calls get through
         self._until = 0.0  # then the next call tries again
@@ -38,6 +41,10 @@ class Troubles:
     def row(self, status: Status, reason: str | None) -> None:
         """A row ended so."""
         self._note(reason or word(status), status)
+
+    def put_off(self, reason: str) -> None:
+        """The target wants a row to be sent again later."""
+        self._note(reason, _PUT_OFF)
 
     def failed(self, reason: str, *, row: bool, lasts: float) -> None:
         """Nothing got through; `row`: it is told of as a row too. In `lasts` seconds it has lasted too long."""
@@ -57,12 +64,12 @@ class Troubles:
         if not self._asked:
             self._until = 0.0
 
-    def _note(self, reason: str, status: Status | None, count: int = 1) -> _Trouble:
-        key = (reason, status)
+    def _note(self, reason: str, kind: str | None, count: int = 1) -> _Trouble:
+        key = (reason, kind)
         trouble = self._met.pop(key, None)
         if trouble is None:
-            trouble = self._general(reason, status)
-            key = (trouble.reason, status)
+            trouble = self._general(reason, kind)
+            key = (trouble.reason, kind)
             trouble = self._met.pop(key, trouble)
         trouble.count += count
         trouble.last = self._clock()
@@ -72,8 +79,8 @@ class Troubles:
         return trouble
 
     @staticmethod
-    def _general(reason: str, status: Status | None) -> _Trouble:
-        return _Trouble(safe(PLACE.sub(r"\1 ...", reason)), status, 0, 0.0)
+    def _general(reason: str, kind: str | None) -> _Trouble:
+        return _Trouble(safe(PLACE.sub(r"\1 ...", reason)), kind, 0, 0.0)
 
     # --- in words ---------------------------------------------------------------------------------------------------
 
@@ -85,10 +92,14 @@ class Troubles:
 
     def _sentence(self, trouble: _Trouble, now: float) -> str:
         parts = []
-        if trouble.status is not None and trouble.count:
-            parts.append(f"{rows(trouble.count)} {_ROWS.get(trouble.status, word(trouble.status))}")
-        elif trouble.status is None:
-            parts.append(f"{number(trouble.count)} time{'' if trouble.count == 1 else 's'}")
+        times = f"{number(trouble.count)} time{'' if trouble.count == 1 else 's'}"
+        if trouble.kind == _PUT_OFF:
+            parts.append(f"put off {times}, sent again later")
+        elif trouble.kind is None:
+            parts.append(times)
+        elif trouble.count:
+            status = Status(trouble.kind)
+            parts.append(f"{rows(trouble.count)} {_ROWS.get(status, word(status))}")
         wait = self._until - now
         if trouble is self._last and (wait > 0 or not self._through):
             parts.append(f"waiting {span(wait, whole=True)}, then trying again" if wait >= 1 else "trying again")

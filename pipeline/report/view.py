@@ -37,7 +37,7 @@ def _stage(reading: Reading, width: int, elapsed: float, *, plain: bool) -> Iter
         bar = _bar(share, min(room, WIDE), elapsed, plain=plain)
         yield f"{reading.stage}  {bar}  {tail}".rstrip()
         return
-    yield from _wrapped(reading.stage, width, "  ")
+    yield from _wrapped(reading.stage, width, "  ", most=4)
     if not said:
         return
     room = width - len(tail) - 2
@@ -72,10 +72,10 @@ def _flowing(parts: Iterable[str], width: int, joint: str) -> Iterator[str]:
         yield line[:width]
 
 
-def _wrapped(text: str, width: int, indent: str) -> Iterator[str]:
+def _wrapped(text: str, width: int, indent: str, most: int = 2) -> Iterator[str]:
     import textwrap
 
     lines = textwrap.wrap(
-        text, max(2, width), subsequent_indent=indent if width > 20 else "", max_lines=2, placeholder="..."
+        text, max(2, width), subsequent_indent=indent if width > 20 else "", max_lines=most, placeholder="..."
     )
     yield from (line[:width] for line in lines)

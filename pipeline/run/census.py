@@ -57,6 +57,12 @@ class Census:
         """Those of `ids` that the target listed."""
         return {row[0] for row in rows_of(self._database, "SELECT id FROM ids WHERE id IN ({})", ids)}
 
+    @property
+    def size(self) -> int:
+        """How many ids were listed."""
+        (found,) = self._database.execute("SELECT COUNT(*) FROM ids").fetchone()
+        return int(found)
+
     def close(self) -> None:
         """Give the file back."""
         self._database.close()

@@ -28,6 +28,7 @@ from pipeline.run.canary import Canary, Direct, has_passed, left_by, unproven
 from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Job
 from pipeline.run.outcome import exit_code
+from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Reconciler
 from pipeline.run.recorded import record, recorded_job, undo_begun
 from pipeline.run.reporting import write_report
@@ -46,6 +47,7 @@ async def settle(
     keeps_ids: bool | None,
     not_before: float,
     deleting: Deleting,
+    progress: Progress,
 ) -> None:
     """Settle what runs other than `own` left open, as far as it can be told; `not_before` as in `Doubt`, `deleting` as
     for `removed`.
@@ -63,7 +65,8 @@ async def settle(
             await _give_up(state, run, error, None)
             continue
         with RunDirectory(run.directory).locked():
-            await _settle(state, job, run, recovery, lease, keeps_ids, not_before, deleting)
+            progress.phase = "settling"
+            await _settle(state, job, run, recovery, lease, keeps_ids, not_before, deleting, progress)
 
 
 def _journal(job: Job, run: Run) -> Recovery:
@@ -90,6 +93,7 @@ async def _settle(
     keeps_ids: bool | None,
     not_before: float,
     deleting: Deleting,
+    progress: Progress,
 ) -> None:
     directory = RunDirectory(run.directory)
     if run.undone or undo_begun(directory):  # what is sent now, the rest of the undo would delete
@@ -109,7 +113,15 @@ async def _settle(
             if standing.doubtful.height:
                 of_theirs = functools.partial(doubt_of, theirs, recovery, standing, state, run.number, not_before)
                 doubt = await anyio.to_thread.run_sync(of_theirs)
-                reconciler = Reconciler(doubt, job.lookup, lease, job.settings, keeps_ids=keeps_ids, deleting=deleting)
+                reconciler = Reconciler(
+                    doubt,
+                    job.lookup,
+                    lease,
+                    job.settings,
+                    keeps_ids=keeps_ids,
+                    deleting=deleting,
+                    sleep=progress.sleep,
+                )
                 await reconciler.run(journal)
             if run.unproven:
                 await _prove(theirs, job.lookup, lease, journal, keeps_ids, deleting)

@@ -22,11 +22,11 @@ from pipeline.ledger.rundirectory import STDIN, RunDirectory, default_path
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
 from pipeline.records import Screened, Status
-from pipeline.run import describing, expecting, inputs, run_campaign
+from pipeline.run import describing, expecting, inputs, online, run_campaign
 from pipeline.run.accounting import Course, account
 from pipeline.run.failures import as_run_error, first
 from pipeline.run.job import SURVEYED, Earlier, ImportOptions, Job, sendable
-from pipeline.run.known import Known
+from pipeline.run.known import Known, held
 from pipeline.run.notifying import notify
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
@@ -134,6 +134,7 @@ class _Import:
         self._options = options = options or ImportOptions()
         self._progress = progress or Progress()
         self._progress.system, self._progress.campaign = settings.target.system, settings.target.campaign
+        self._progress.limit = options.limit
         self._surroundings = surroundings or Surroundings()
         self._confirm = confirm
         self._checking = checking
@@ -143,6 +144,7 @@ class _Import:
         self._counts: Counter[Status] = Counter()  # rows that screening has settled
         self._total: int | None = None  # rows of the input, once they are known
         self._job: Job
+        self._seen: online.Seen | None = None  # what a check was told by the target
         self._state: State | None = None  # None: a check of a campaign that nothing is known of
         self._number: int | None = None  # the run's number there; None: a check
 
@@ -181,6 +183,8 @@ class _Import:
             self._sources = await self._spooled(directory)
             description = await anyio.to_thread.run_sync(self._prepare, directory)
             self._hold_campaign(stack)
+            if self._checking and options.online:
+                await self._look(stack)
             self._stopping.check()
             survey = await self._survey()
             self._stopping.check()
@@ -290,11 +294,11 @@ class _Import:
     def _make_job(self, directory: RunDirectory, recorded: tuple[lines.Source, ...]) -> None:
         settings, surroundings = self._settings, self._surroundings
         clients = None
-        if not self._checking:
+        if not self._checking or self._options.online:
             if problems := settings.target.unfilled:
                 raise ConfigError(problems)
             read_secrets(settings.target)
-            if self._earlier is None:
+            if self._earlier is None and not self._checking:
                 read_secrets(settings.notify)
             clients = surroundings.clients or client_factory(settings.http, settings.delivery.timeout)
         module = surroundings.module(settings.target.system)
@@ -314,15 +318,33 @@ class _Import:
             open_state(describing.state_directory(self._settings), target.identity, target.campaign)
         )
 
+    async def _look(self, stack: ExitStack) -> None:
+        """Ask the target, for a check. Raises TargetUnreachable, TargetUnusable, MachineFailed."""
+        with self._stopping.cancelling():
+            self._seen = seen = await online.look(self._job, self._state, self._progress)
+            if seen.listed is not None:
+                stack.callback(seen.listed.close)
+
     def _known(self) -> Known | None:
         """Knows the rows that an earlier run has brought into the campaign; None: there are none, or nobody asks."""
-        if self._state is None or "state" not in self._settings.state.known or self._state.blank:
+        listed = self._seen.listed if self._seen is not None else None
+        state = self._state if "state" in self._settings.state.known else None
+        if listed is None and (state is None or state.blank):
             return None
-        return Known(self._state, upsert=self._options.upsert)
+        return Known(state, listed, upsert=self._options.upsert)
 
     def _walk(self, known: Known | None) -> Iterator[tuple[Screened, Screened]]:
         """The whole input: each batch as it was screened, and as that is judged by what is `known`."""
-        return ((screened, known.applied(screened) if known else screened) for screened in self._job.screened())
+        progress = self._progress
+        progress.phase = "surveying"
+        progress.size = sum(source.size for source in self._sources)
+
+        def passed(size: int) -> None:
+            progress.passed = size
+
+        for screened in self._job.screened(passed):
+            progress.surveyed = screened.batch.stop
+            yield screened, known.applied(screened) if known else screened
 
     async def _survey(self) -> Survey | None:
         """Look at the whole input, judge it, and ask whether to go on; None: it is sent without."""
@@ -330,15 +352,13 @@ class _Import:
             self._course.failure = await self._unexpected({})
             return None
         progress = self._progress
-        progress.phase = "surveying"
         began = monotonic()
-        survey = Survey(sources=self._sources)
+        survey = Survey(sources=self._sources, outlook=self._seen.outlook if self._seen is not None else ())
         walk = self._walk(self._known())
         with self._stopping.cancelling():
             while (both := await anyio.to_thread.run_sync(next, walk, None)) is not None:
                 screened, judged = both
                 survey.add(judged)
-                progress.surveyed = survey.rows
                 progress.counts = Counter({s: n for s, n in survey.counts.items() if s is not Status.PENDING})
                 # Rows that are there already are counted when their slice is begun.
                 self._counts.update(_settled(screened))
@@ -349,11 +369,19 @@ class _Import:
             self._course.failure = self._course.failure or await self._unexpected(survey.counts)
             if self._course.failure is not None:
                 return survey
-            if self._confirm is not None and (campaigns := self._job.target.campaigns) is not None:
-                survey.outlook = await run_campaign.outlook(self._job, campaigns)
+            if self._confirm is not None:
+                survey.outlook = await self._outlook()
             if self._confirm is not None and not await self._confirm(survey):
                 raise UsageError("Stopped at the plan: nothing was sent.")
         return survey
+
+    async def _outlook(self) -> Sequence[str]:
+        """What is to be known of the campaign before anybody agrees, in sentences. Raises RunError."""
+        assert self._state is not None, "a check asks nobody"
+        told = await anyio.to_thread.run_sync(held, self._job, self._state)
+        if (campaigns := self._job.target.campaigns) is not None:
+            told.extend(await run_campaign.outlook(self._job, campaigns))
+        return told
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
@@ -412,7 +440,8 @@ class _Import:
             walk = map(known.applied, walk)
         state = self._state if sent else None
         try:
-            summary = await anyio.to_thread.run_sync(account, self._job, walk, self._course, state, self._number)
+            counted = self._counted(walk)
+            summary = await anyio.to_thread.run_sync(account, self._job, counted, self._course, state, self._number)
         except MachineFailed as error:
             if self._course.failure is None:
                 raise
@@ -422,6 +451,12 @@ class _Import:
         self._progress.rows = summary.rows
         self._progress.phase = "done"
         return Result(summary, summary.error, survey)
+
+    def _counted(self, walk: Iterator[Screened]) -> Iterator[Screened]:
+        """The same, told of when each batch stands in the ledger."""
+        for screened in walk:
+            yield screened
+            self._progress.accounted = screened.batch.stop
 
 
 def _settled(screened: Screened) -> dict[Status, int]:

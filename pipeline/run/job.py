@@ -48,6 +48,7 @@ class ImportOptions:
     expect: tuple[Expectation, ...] = ()  # stop before the first row where the list is not so
     tolerate: Share | None = None  # so many of them still end with 0
     stream: bool = False  # no survey
+    online: bool = False  # a check asks the target as well
     wave: str | None = None  # the same people once more: part of the contact ids
     upsert: bool = False  # what is in the campaign with other content is updated
     campaign: Mapping[str, Any] | None = None  # the campaign to be made where it is not there; its id is the settings'
@@ -124,10 +125,12 @@ class Job:
             suppression=self.suppression,
         )
 
-    def batches(self) -> Iterator[Batch]:
-        """The whole input, cut in the same way each time, and finer once it is kept as screened."""
+    def batches(self, passed: Callable[[int], None] | None = None) -> Iterator[Batch]:
+        """The whole input, cut in the same way each time, and finer once it is kept as screened; `passed` as in
+        `read.batches`.
+        """
         rows = WALK_ROWS if self.kept.whole else SCREENED_ROWS
-        return batches(self.sources, batch_rows=rows, limit=self.options.limit)
+        return batches(self.sources, batch_rows=rows, limit=self.options.limit, passed=passed)
 
     @property
     def read(self) -> Callable[[ObjectSendStream[Batch]], Awaitable[None]]:
@@ -137,13 +140,13 @@ class Job:
         """
         return functools.partial(read, self.kept.batches() if self.kept.whole else self.batches())
 
-    def screened(self) -> Iterator[Screened]:
+    def screened(self, passed: Callable[[int], None] | None = None) -> Iterator[Screened]:
         """One walk over the whole input. What the first that comes to its end makes of it is kept for the others, but
-        for the cells: these `reading_again` gives.
+        for the cells: these `reading_again` gives. `passed` as in `read.batches`, of what is read.
         """
         if self.kept.whole:
             return self.kept.screened()
-        walk = map(self.screener().screen, self.batches())
+        walk = map(self.screener().screen, self.batches(passed))
         return self.kept.keeping(walk, self.directory.path, rows=WALK_ROWS)
 
     def reading_again(self) -> Callable[[Batch], Batch]:

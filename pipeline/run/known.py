@@ -8,7 +8,9 @@ import polars as pl
 from pipeline.ledger.lines import Note
 from pipeline.ledger.state import State, packed
 from pipeline.records import Screened, Status
+from pipeline.report.text import contacts
 from pipeline.run.census import Census
+from pipeline.run.job import Job
 
 #: Why a row is not sent.
 SAME: Final = "it is in the campaign already, with the same content"
@@ -31,6 +33,26 @@ def known_keeps_ids(configured: bool | Literal["ask"], notes: Sequence[Note], st
     if configured != "ask":
         return configured
     return state.keeps_ids if state is not None else None
+
+
+def held(job: Job, state: State) -> list[str]:
+    """What is known here of what the campaign holds, and how the rest is found out, in words (blocking).
+
+    Few systems say how much a campaign holds but by listing all of it: that is done once, before the first row leaves.
+    """
+    if job.options.campaign is not None:
+        return []  # it is to be made
+    known = job.settings.state.known
+    size = state.size if "state" in known else 0
+    keeps_ids = known_keeps_ids(job.settings.target.keeps_ids, (), state)
+    listing = job.lookup is not None and "target" in known and keeps_ids is not False
+    if size and listing:
+        return [f"It holds {contacts(size)} known here, perhaps others too: rows that stand in its list are not sent."]
+    if listing:
+        return ["Nothing is known here of what it holds: rows that stand in its list are not sent."]
+    if size:
+        return [f"It holds {contacts(size)} known here. What others have brought there is not asked for."]
+    return ["Nothing is known here of what it holds, and it is not asked: rows that are there are sent once more."]
 
 
 class Known:

@@ -20,6 +20,13 @@ from pipeline.sessions import SessionPool
 from pipeline.stages.faces import Faces
 from pipeline.targets import Lookup
 
+#: What is waited for.
+SENT_ELSEWHERE: Final = (
+    "it lists rows of this list that were not sent from here; of those the last may come late, so it is asked once more"
+)
+SENT_LATELY: Final = "an earlier run has sent lately, and its last rows may come late"
+DELETED_LATELY: Final = "contacts were deleted lately, and its list may show them still"
+
 #: Why nothing is sent.
 NO_LIST: Final = (
     "the target gives no list of the campaign's contacts but null, which means an error, and this machine knows of no "
@@ -76,7 +83,8 @@ class Looking:
             await self._take_census(lookup, counting=counting)
             if listing and not begun and await anyio.to_thread.run_sync(self._strangely_known):
                 # What brought these there, on another machine, may have been killed just now.
-                await anyio.sleep_until(self._began + job.settings.delivery.late_effect)
+                wait = self._began + job.settings.delivery.late_effect - anyio.current_time()
+                await self._progress.sleep(wait, SENT_ELSEWHERE)
                 await self._take_census(lookup, counting=counting)
         if self.census is not None and begun and job.settings.contacts.unique != "key":
             await anyio.to_thread.run_sync(self._forget_ours, self.census)
@@ -123,14 +131,15 @@ class Looking:
         """
         late, wall_clock = self._job.settings.delivery.late_effect, self._job.surroundings.wall_clock
         deleted_at = await anyio.to_thread.run_sync(lambda: self._state.deleted_at)
-        moments = [deleted_at]
+        moments = [(DELETED_LATELY, deleted_at)]
         if sent:
-            moments.append(await anyio.to_thread.run_sync(lambda: self._state.quiet_since(own=self._number)))
-        for moment in moments:
+            quiet_since = await anyio.to_thread.run_sync(lambda: self._state.quiet_since(own=self._number))
+            moments.append((SENT_LATELY, quiet_since))
+        for why, moment in moments:
             if moment == float("inf"):  # nobody knows when, but it was before this process began
-                await anyio.sleep_until(self._began + late)
+                await self._progress.sleep(self._began + late - anyio.current_time(), why)
             elif moment is not None:
-                await anyio.sleep(max(0.0, min(late, moment + late - wall_clock())))
+                await self._progress.sleep(min(late, moment + late - wall_clock()), why)
         if deleted_at == float("inf"):
             await anyio.to_thread.run_sync(self._state.deleted, wall_clock() - late)
 

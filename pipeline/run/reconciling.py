@@ -5,7 +5,7 @@ control, rows that were accepted lately, and that was read when nothing could ta
 """
 
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -36,6 +36,10 @@ CHANGED: Final = "an earlier run had added it, with other content"
 NO_ANSWER: Final = "sent {attempts} times without an answer, and the target was asked each time and does not hold it"
 AGAIN: Final = "sent again on request"
 
+#: What is waited for.
+LATE: Final = "what got no answer may yet take effect, and shows in the list later"
+LAGS: Final = "the list does not show yet what was accepted lately, so it is read again"
+
 
 @dataclass(slots=True)
 class Told:
@@ -50,7 +54,7 @@ class Told:
 
 class Reconciler:
     """Asks the target and settles; one for each time. `keeps_ids`: None where that is not known. `deleting` as for
-    `removed`.
+    `removed`, `sleep` waits so many seconds for what it is told.
     """
 
     def __init__(
@@ -62,8 +66,10 @@ class Reconciler:
         *,
         keeps_ids: bool | None,
         deleting: Deleting,
+        sleep: Callable[[float, str], Awaitable[None]],
     ) -> None:
         self._deleting = deleting
+        self._sleep = sleep
         self._doubt = doubt
         self._lookup = lookup
         self._lease = lease
@@ -134,11 +140,11 @@ class Reconciler:
             if final or not open_ or not (self._judge.control or self._judge.listed):
                 return
             if shown:
-                await anyio.sleep(max(0.0, self._not_before + self._late - now))
+                await self._sleep(self._not_before + self._late - now, LATE)
                 continue
             if now >= deadline:
                 return
-            await anyio.sleep(min(pause, deadline - now))
+            await self._sleep(min(pause, deadline - now), LAGS)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _take_back(self) -> set[int]:

@@ -24,7 +24,7 @@ from pipeline.run.delivering import Delivery
 from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Earlier, Job
 from pipeline.run.known import Known, known_keeps_ids
-from pipeline.run.looking import Looking
+from pipeline.run.looking import DELETED_LATELY, Looking
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Reconciler
@@ -124,6 +124,7 @@ class Sending:
             keeps_ids=self._keeps_ids,
             not_before=self._began + job.settings.delivery.late_effect,
             deleting=self._looking.deleting,
+            progress=self._progress,
         )
         await self._looking.look()
         if self._lookup is not None and job.options.canary:
@@ -210,7 +211,13 @@ class Sending:
         doubt = await anyio.to_thread.run_sync(doubt_of, job, recovery, standing, self._state, self._number, not_before)
         lease = self._pool.quiet_lease()
         reconciler = Reconciler(
-            doubt, self._lookup, lease, job.settings, keeps_ids=self._keeps_ids, deleting=self._looking.deleting
+            doubt,
+            self._lookup,
+            lease,
+            job.settings,
+            keeps_ids=self._keeps_ids,
+            deleting=self._looking.deleting,
+            sleep=self._progress.sleep,
         )
         told = await reconciler.run(self._journal, give_up=give_up)
         # It may have been another run that doubted them: that is told herewith too.
@@ -233,7 +240,7 @@ class Sending:
             # A list that lags must not show what was deleted in the place of the canary.
             with self._stopping.cancelling():
                 left = self._looking.deleted_at + job.settings.delivery.late_effect - job.surroundings.wall_clock()
-                await anyio.sleep(max(0.0, left))
+                await self._progress.sleep(left, DELETED_LATELY)
             if (received := self._stopping.received) is not None:
                 course.received = received
                 return

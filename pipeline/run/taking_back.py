@@ -188,7 +188,8 @@ class TakingBack:
             if self._doubtful:
                 # An addition that got no answer may yet take effect: it must not do so behind its deletion.
                 self._progress.phase = "waiting"
-                await anyio.sleep_until(self._quiet_since + self._late)
+                wait = self._quiet_since + self._late - anyio.current_time()
+                await self._progress.sleep(wait, "an addition that got no answer may yet take effect")
                 self._quiet_since = anyio.current_time()
             if begun:
                 await self._settle(journal, again=True)
@@ -259,7 +260,8 @@ class TakingBack:
         pending = False
         # What is gone is not in the first list, but may be in one that lags: only the second tells what is there still.
         for lists in (1, 2):
-            await anyio.sleep_until(self._quiet_since + lists * self._late)
+            wait = self._quiet_since + lists * self._late - anyio.current_time()
+            await self._progress.sleep(wait, "the list may show still what was deleted lately")
             recovery = await self._recover()
             listed = await self._list()
             try:

@@ -31,6 +31,9 @@ class Listener(Protocol):
     def failed(self, reason: str, *, row: bool, lasts: float) -> None:
         """No answer came; `row`: a row is in doubt for it. In `lasts` seconds the outage has lasted too long."""
 
+    def put_off(self, reason: str) -> None:
+        """The target wants a row to be sent again later."""
+
     def waits(self, seconds: float, *, asked: bool) -> None:
         """The next try comes after so many seconds; `asked`: because the target wants it so."""
 

@@ -84,6 +84,7 @@ class Deliverer(Generic[H]):
         self._clock = clock
         self._stopping = anyio.Event()
         self._breaker = Breaker(settings.outage, self._stopping, random, troubles)
+        self._troubles = troubles
         self._traffic = Traffic(
             self._calls, rate=settings.rate, adaptive=settings.adaptive, clock=clock, stopped=self._stopping
         )
@@ -131,6 +132,11 @@ class Deliverer(Generic[H]):
     def allowed(self) -> int:
         """How many there may be now."""
         return self._traffic.allowed
+
+    @property
+    def put_off(self) -> int:
+        """Rows that wait to be sent again, as the target asked."""
+        return self._traffic.put_off_now
 
     # --- rows -------------------------------------------------------------------------------------------------------
 
@@ -288,7 +294,7 @@ class Deliverer(Generic[H]):
         except PutOff as error:
             row = flight.land(answered=True)
             if row.put_off + 1 < self._settings.attempts:
-                self._put_off(row)
+                self._put_off(row, error.reason)
                 self._answered(turn)
                 return
             status, code = Status.FAILED, error.code
@@ -396,7 +402,9 @@ class Deliverer(Generic[H]):
             breaker.succeeded()
         self._halted = breaker.open or self._stopping.is_set()
 
-    def _put_off(self, row: Row) -> None:
+    def _put_off(self, row: Row, reason: str | None = None) -> None:
+        if reason is not None and self._troubles is not None:
+            self._troubles.put_off(reason)
         put_off = row.put_off + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**put_off) * (0.5 + self._random.random() / 2)
         self._traffic.put_off(row._replace(attempts=row.attempts + 1, put_off=put_off), pause)

@@ -64,6 +64,11 @@ class Queue:
         return ready.popleft()
 
     @property
+    def later(self) -> int:
+        """How many rows were put off and have not been given again."""
+        return len(self._later)
+
+    @property
     def due(self) -> float | None:
         """When the first of the rows that were put off is due; None: there is none."""
         return self._later[0][0] if self._later else None

@@ -2,7 +2,7 @@
 
 import hashlib
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -114,21 +114,29 @@ def batches(
     limit: int | None = None,
     block: int = BLOCK,
     longest_cell: int = LONGEST_RECORD,
+    passed: Callable[[int], None] | None = None,
 ) -> Iterator[Batch]:
     """The rows of all sources, in order. No batch spans two sources; all but the last of a source have `batch_rows`.
 
     Empty cells are null, quoted or not; blanks are kept. Blank lines are no rows, but count as lines. A row whose
     structure is broken is one row with `damage`; it keeps of its cells what could be read: missing ones are null,
     surplus ones are in the last column, joined by the delimiter. `limit`: the first so many rows of all.
-    `block`: bytes read at once; `longest_cell`: bytes after which a quoted cell counts as not closed.
+    `block`: bytes read at once; `longest_cell`: bytes after which a quoted cell counts as not closed. `passed` hears
+    now and then of how many bytes of the sources, as they lie on disk, the rows have been given, but for less than a
+    batch, and for what is read ahead of a gzip.
     Raises SourceError, also midway: a file may turn out to be cut short.
     """
+    tell: Callable[[int], None] = passed or (lambda _: None)
     if limit is not None and limit <= 0:
         return
-    start = 0
+    start, before = 0, 0
     for source in sources:
         row = 1
-        pieces = even(_pieces(source, block=block, longest_cell=longest_cell), batch_rows)
+
+        def told(at: int, before: int = before) -> None:
+            tell(before + at)
+
+        pieces = even(_pieces(source, block=block, longest_cell=longest_cell, passed=told), batch_rows)
         for frame, lines, damage in pieces:
             left = frame.height if limit is None else min(frame.height, limit - start)
             batch = Batch(
@@ -143,6 +151,10 @@ def batches(
             yield batch
             if start == limit:
                 return
+            if source.rows:
+                told(source.size * min(row - 1, source.rows) // source.rows)
+        before += source.size
+        tell(before)
 
 
 async def read(walk: Iterator[Batch], send: anyio.abc.ObjectSendStream[Batch]) -> None:
@@ -156,7 +168,7 @@ async def read(walk: Iterator[Batch], send: anyio.abc.ObjectSendStream[Batch]) -
             await send.send(batch)
 
 
-def _pieces(source: Source, *, block: int, longest_cell: int) -> Iterator[Piece]:
+def _pieces(source: Source, *, block: int, longest_cell: int, passed: Callable[[int], None] | None) -> Iterator[Piece]:
     if source.format == "parquet":
         pieces = parquet_file.pieces(source.path, source.name)
     elif source.format == "xlsx":
@@ -171,7 +183,7 @@ def _pieces(source: Source, *, block: int, longest_cell: int) -> Iterator[Piece]
             delimiter=source.delimiter or ",",
             line_end=source.line_end or "\n",
         )
-        pieces = csv_file.pieces(form, block=block, longest=longest_cell)
+        pieces = csv_file.pieces(form, block=block, longest=longest_cell, passed=passed)
     for frame, lines, damage in pieces:
         if tuple(frame.columns) == source.columns:
             yield Piece(frame, lines, damage)

@@ -40,6 +40,11 @@ class Traffic:
         """How many may be in flight now."""
         return self._limit.allowed
 
+    @property
+    def put_off_now(self) -> int:
+        """Rows that wait until they are to leave again."""
+        return self._queue.later
+
     # --- rows that wait ---------------------------------------------------------------------------------------------
 
     def add(self, begun: Begun) -> None:

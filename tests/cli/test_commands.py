@@ -13,6 +13,7 @@ from cli.kit import Ended
 
 from pipeline import __version__
 from pipeline.cli import contacts, show
+from pipeline.run.looking import SENT_ELSEWHERE
 from pipeline.simulator import RunningSimulator
 
 Command = Callable[..., Ended]
@@ -112,8 +113,8 @@ def test_check_shows_what_it_found(command: Command, configured: Configured) -> 
         "  5  rows in all",
         "Send them with: contact-pipeline import list.csv --config config.toml --delimiter ,",
         "Reasons:",
-        "  1  sms: column 'mobile': not a valid number: has no digits (first in list.csv, line 4)",
-        "  1  the same key as an earlier row (first in list.csv, line 6)",
+        "  1  sms: column 'mobile': not a valid number: has no digits (first in line 4)",
+        "  1  the same key as an earlier row (first in line 6)",
         "By channel: sms 2, email 2.",
         "Texts of sms: 2 of 1 segment; 2 in all; the longest has 6 characters.",
         "The first of them:",
@@ -321,6 +322,21 @@ def test_progress_without_a_terminal_is_plain_lines(
     assert told
     assert {"phase", "done", "total", "rate", "left", "counts"} <= set(told[0])
     assert "progress" not in command(*arguments, "--no-progress", "--log-format", "json").err
+
+
+def test_a_machine_that_finds_its_rows_there_says_what_it_waits_for(
+    command: Command, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show, "FIRST_LINE", 0.02)
+    monkeypatch.setattr(show, "LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(show, "LOOK", 0.01)
+    arguments = ("import", "list.csv", "--config", configured(serve()), "--set", "delivery.late_effect=1")
+    assert command(*arguments).code == 1
+    ended = command(*arguments, "--set", "state.directory=fresh", "--log-format", "json")
+    waits = [line["waiting"] for line in map(json.loads, ended.err.splitlines()) if line.get("waiting")]
+    assert {wait["for"] for wait in waits} == {SENT_ELSEWHERE}
+    assert all(0 <= wait["seconds"] <= 1 for wait in waits)
+    assert "the target lists it" in ended.out
 
 
 def test_a_reader_that_leaves_does_not_change_the_end(configured: Configured, desk: Path) -> None:

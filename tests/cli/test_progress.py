@@ -16,6 +16,7 @@ from pipeline.report.progress import Meter, to_go
 from pipeline.report.troubles import Troubles
 from pipeline.report.view import view
 from pipeline.run import metrics
+from pipeline.run.looking import SENT_ELSEWHERE
 from pipeline.sessions import Counts
 
 STEP = 0.25  # seconds between two looks
@@ -41,6 +42,12 @@ class Run:
     stop_by: float | None = None
     latencies: Latencies = field(default_factory=Latencies)
     troubles: Troubles = field(default_factory=Troubles)
+    limit: int | None = None
+    size: int | None = None
+    passed: int = 0
+    accounted: int = 0
+    put_off: int = 0
+    wait: tuple[str, float] | None = None
 
 
 # --- rates --------------------------------------------------------------------------------------------------------
@@ -124,6 +131,69 @@ def test_survey_and_sending_have_totals_of_their_own() -> None:
     assert (meter.read().rate, meter.read().left) == (0.0, None)
 
 
+@given(
+    size=st.integers(10**6, 10**10),
+    rate=st.floats(10_000, 10**8),
+    limited=st.floats(0.05, 3.0),
+    lag=st.floats(0, STEP, exclude_max=True),
+)
+def test_a_survey_ends_with_the_last_byte_or_the_last_row_asked_for(
+    size: int, rate: float, limited: float, lag: float
+) -> None:
+    """It knows neither how long rows are nor how many there are."""
+    now = 0.0
+    run = Run("surveying", size=size, limit=max(1, int(size * limited / 80)))
+    meter = Meter(run, clock=lambda: now)
+    ends = min(size, run.limit * 80) / rate
+    assert meter.read().share == 0
+    for _ in range(200):
+        now += STEP
+        run.passed, run.surveyed = int(rate * now), int(rate * now / 80)
+        if now >= ends:
+            break
+        now += lag
+        reading = meter.read()
+        now -= lag
+        assert reading.share == pytest.approx(now / ends, abs=0.001 + 100 / (run.limit * 80))
+        if now > patience(rate / 80):
+            assert reading.left == pytest.approx(ends - now, rel=0.06, abs=ends * 0.02)
+            assert reading.total is None
+
+
+def test_what_a_survey_says() -> None:
+    now = 0.0
+    run = Run("surveying", size=1_000_000)
+    meter = Meter(run, clock=lambda: now)
+    meter.read()
+    now, run.surveyed, run.passed = 4.0, 3_000, 400_000
+    assert meter.read().line() == "reading and screening: 3,000 rows, 40 %, 750 rows/s, 6 s left"
+    assert [line for _, line in view(meter.read(), width=80, height=24, elapsed=0.0, plain=True)] == [
+        "reading and screening  ######----------   40 %  3,000 rows  750 rows/s, 6 s left"
+    ]
+    now, run.surveyed, run.passed = 10.0, 7_500, 1_000_000
+    assert (meter.read().share, meter.read().left) == (1.0, None)
+    run.phase, run.rows, run.accounted = "writing", 7_500, 2_500
+    assert meter.read().line() == "writing the ledger: 2,500 of 7,500 rows"
+    now, run.accounted = 11.0, 5_000
+    assert meter.read().line() == "writing the ledger: 5,000 of 7,500 rows, 2,500 rows/s, 1 s left"
+
+
+def test_a_wait_is_told_with_its_end() -> None:
+    now = 100.0
+    run = Run("looking", wait=(SENT_ELSEWHERE, 128.4))
+    meter = Meter(run, clock=lambda: now)
+    assert meter.read().line() == (
+        "asking the target what it holds: it lists rows of this list that were not sent from here; of those the last "
+        "may come late, so it is asked once more; 28 s to wait (delivery.late_effect)"
+    )
+    assert meter.read().fields()["waiting"] == {"for": SENT_ELSEWHERE, "seconds": 28.4}
+    assert len(view(meter.read(), width=80, height=24, elapsed=0.0)) == 3, "all of it is shown"
+    now = 200.0
+    assert "; 0 s to wait" in meter.read().line()
+    run.wait = None
+    assert meter.read().line() == "asking the target what it holds"
+
+
 # --- latencies and problems ----------------------------------------------------------------------------------------
 
 
@@ -164,6 +234,9 @@ def test_problems_are_told_with_what_is_done_about_them() -> None:
     assert troubles.words(1) == [
         "no answer (1 row in doubt, asked about before one is sent again; trying again; giving up in 15 min)"
     ]
+    for number in range(3):
+        troubles.put_off(f"the target is busy (code 901), says row {number}")
+    assert troubles.words(1) == ["the target is busy (code 901), says row ... (put off 3 times, sent again later)"]
     for number in range(100):
         troubles.row(Status.FAILED, f"reason {chr(65 + number)}")
     assert len(troubles.words(1_000)) == 20, "an endless run keeps few of them"

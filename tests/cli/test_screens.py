@@ -65,7 +65,7 @@ def test_a_plan_fits_a_screen(screen: tuple[int, int]) -> None:
     text = plan(survey, "11111111-1111-4111-8111-111111111111", limit=20.0, screen=screen)
     assert height(text, screen[0]) < screen[1], "a line is left for the question"
     assert "10,000 rows read, 6,000 can be sent" in text
-    assert "At delivery.rate = 20 that takes 5 min 0 s at least." in text
+    assert "At delivery.rate = 20 that takes 5 min at least." in text
     assert "sms to [number]" in text
 
 
@@ -74,14 +74,18 @@ def test_the_next_command_is_whole(tmp_path: Path) -> None:
     directory.path.mkdir()
     called = (
         "contact-pipeline import 'my list.csv' b.csv --config c.toml --config=own.toml --set target.endpoint=... "
-        "--set delivery.rate=... --set target.password=... --limit 5 --yes --run-dir 'a run' --wave may --json"
+        "--set delivery.rate=... --set target.password=... --set target.codes.transient=... "
+        "--set contacts.where.in=... --limit 5 --yes --run-dir 'a run' --wave may --json"
     )
     directory.settings.write_text(
         f"""[run]\ncommand = {msgspec.json.encode(called).decode()}\n"""
-        """[settings.target]\nendpoint = "http://h/x y"\npassword = {env = "P"}\n[settings.delivery]\nrate = 20.0\n"""
+        """[settings.target]\nendpoint = "http://h/x y"\npassword = {env = "P"}\n"""
+        """codes = {transient = ["901", "902"]}\n"""
+        """[settings.contacts.where]\nin = ["ann@example.com"]\n[settings.delivery]\nrate = 20.0\n"""
     )
     kept = ["--config", "c.toml", "--config", "own.toml", "--set", "target.endpoint=http://h/x y"]
     kept += ["--set", "delivery.rate=20.0", "--set", "target.password=..."]
+    kept += ["--set", 'target.codes.transient=["901", "902"]', "--set", "contacts.where.in=..."]
     told = import_resubmit(directory)
     assert shlex.split(told) == ["contact-pipeline", "import", str(directory.resubmit), *kept, "--wave", "may"]
     checked = import_checked(directory)

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.cli.options import as_given, recorded
 from pipeline.ledger.summary import Seconds, Sessions, Summary
 from pipeline.records import Status
 from pipeline.report.plan import plan, read
 from pipeline.report.summary import summary
-from pipeline.report.text import rate, rows, safe, span, tally
+from pipeline.report.text import Whole, left, rate, rows, safe, span, tally, wrapped
 from pipeline.stages.survey import Example, Survey
 
 
@@ -25,6 +27,7 @@ def test_spans(seconds: float, text: str) -> None:
 
 def test_numbers() -> None:
     assert [rows(1), rows(12345)] == ["1 row", "12,345 rows"]
+    assert [left(119), left(200), left(3600), left(7500)] == ["2 min", "3 min 20 s", "1 h", "2 h 5 min"]
     assert [rate(2.34), rate(1234.5)] == ["2.3 rows/s", "1,234 rows/s"]
 
 
@@ -59,7 +62,7 @@ def test_plan_names_the_commonest_warnings_and_what_texts_cost() -> None:
     survey.remarks = Counter({f"sms left out: the same as row {number}": 1 for number in range(3)})
     survey.remarks |= {f"warning {number}": 2 for number in range(6)}
     survey.foreign = Counter({"\u2019": 7, "\x07": 9, "\u0105": 3, "\u0106": 1})
-    assert plan(survey, "c").splitlines() == [
+    assert plan(survey, "c", screen=(200, 24)).splitlines() == [
         "9 rows read, 9 can be sent to campaign c.",
         "Texts of sms: 1,500 of 1 segment, 20 of 3 segments; 1,560 in all; the longest has 0 characters.",
         "  20 of them as UCS-2, because of U+0007 (no name), U+2019 (right single quotation mark), "
@@ -158,3 +161,11 @@ def test_a_problem_is_placed_where_it_was_caused() -> None:
     assert as_given("--set target.campaign_id: no", None) == "--campaign-id: no"
     assert as_given("--set target.campaign_id: no", ["target.campaign_id=1"]) == "--set target.campaign_id: no"
     assert as_given("config.toml:3: target.campaign_id: no", None) == "config.toml:3: target.campaign_id: no"
+
+
+@given(st.text("ab '", max_size=200), st.integers(20, 120))
+def test_lines_are_broken_between_words(text: str, width: int) -> None:
+    lines = wrapped(text, width)
+    assert " ".join(lines).split() == text.split()
+    assert all(len(line) <= width or len(line.split()) == 1 for line in lines if line.strip())
+    assert wrapped(Whole(text), width) == [text], "what is pasted is one line"

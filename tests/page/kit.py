@@ -34,6 +34,16 @@ def show(program: str, profile: Path, page: Path, *options: str) -> Shown:
     return Shown(" ".join(body.text_content().split()), complaints)
 
 
+def printed(program: str, profile: Path, page: Path) -> int:
+    """How many sheets of paper it takes."""
+    command = [program, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+    paper = page.with_suffix(".pdf")
+    subprocess.run(
+        [*command, f"--print-to-pdf={paper}", page.as_uri()], capture_output=True, timeout=WITHIN, check=True
+    )
+    return len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes()))
+
+
 class Strict(HTMLParser):
     """Reads a page, and raises where an element is not closed in its place, or could ask for something."""
 

@@ -69,6 +69,26 @@ def test_in_a_browser(
     assert len(chromium(broken).complaints) == 2
 
 
+def test_what_is_folded_away_is_printed(
+    command: Command, configured: Configured, desk: Path, on_paper: Callable[[Path], int]
+) -> None:
+    """The page is no scroll: the weightiest reasons stand there, others and settings are a touch away."""
+    configured()
+    ragged = [f"{row},Ann" + ",x" * row + "\n" for row in range(3, 23)]
+    Path("list.csv").write_text(LIST + "".join(ragged), encoding="utf-8")
+    assert command("check", *IMPORT[1:]).code == 1
+    whole = REPORT.read_text(encoding="utf-8")
+    assert "<summary>14 other reasons, of 14 rows</summary>" in whole
+    shown, folded = whole.split("<summary>14 other reasons")
+    assert shown.count(" fields where the header has 4") == 8
+    assert folded.count(" fields where the header has 4") == 12
+    assert "the same key as an earlier row" in folded, "what is as it should be comes last"
+    assert [part.partition("<")[0] for part in folded.split("<summary><h2>")[1:]] == ["The run", "Settings"]
+    opened = desk / "opened.html"
+    opened.write_text(whole.replace("<details>", "<details open>"), encoding="utf-8")
+    assert on_paper(REPORT.absolute()) == on_paper(opened) > 2
+
+
 def test_every_command_leaves_one(command: Command, serve: Serve, configured: Configured) -> None:
     configured(serve())
     assert command("check", *IMPORT[1:-1], "checked").code == 1
@@ -176,6 +196,8 @@ def test_charts() -> None:
             "text",
             "title",
         }
+        words = [text.text for text in each.iter("{*}text") if text.text]
+        assert len(words) == len(set(words)), "a label stands twice"
         assert b"http" not in tostring(each).replace(b"http://www.w3.org/2000/svg", b"")
 
 

@@ -637,8 +637,8 @@ def test_plan_and_summary_say_what_is_there_already(desk, monkeypatch):
         assert (
             f"30 rows read, 10 can be sent to campaign {CAMPAIGN}.\nNot sent: duplicate 19, changed 1.\n" in ended.err
         )
-        assert "19  it is in the campaign already, with the same content (first in list.csv, line 2)" in ended.err
-        assert " 1  it is in the campaign already, with other content (first in list.csv, line 5)" in ended.err
+        assert "19  it is in the campaign already, with the same content (first in line 2)" in ended.err
+        assert " 1  it is in the campaign already, with other content (first in line 5)" in ended.err
         lines = ended.out.splitlines()
         assert lines[:5] == [
             "Finished; some rows need a look.",

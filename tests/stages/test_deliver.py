@@ -27,6 +27,7 @@ from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import Header
 from pipeline.ledger.recovery import recover
 from pipeline.records import CONTACTS_SCHEMA, Status
+from pipeline.report.troubles import Troubles
 from pipeline.run import updating
 from pipeline.sessions import SessionPool
 from pipeline.stages import breaker
@@ -187,6 +188,7 @@ class Bench:
             target, self.settings.sessions, self.settings.calls_per_session, SessionsSettings()
         )
         self.heard: list[int] = []
+        self.troubles = Troubles()
         self.settler = Settler(
             self.journal,
             lambda _, outcomes, __: self.heard.extend(o.position for o in outcomes),
@@ -194,8 +196,9 @@ class Bench:
             terms,
         )
         self.deliverer: Deliverer[int] = Deliverer(
-            target, self.pool, self.settler, self.settings, terms=terms, wall_clock=time, random=Random(7)
-        )
+            target, self.pool, self.settler, self.settings, terms=terms, wall_clock=time, random=Random(7),
+            troubles=self.troubles,
+        )  # fmt: skip
 
     async def run(
         self, rows: int, size: int = 7, *, cancel: anyio.Event | None = None
@@ -316,9 +319,19 @@ async def test_what_is_there_already_after_a_send_without_answer_is_accepted(tmp
 
 async def test_a_row_that_is_put_off_uses_up_its_attempts(tmp_path):
     target = Target({4: [PutOff("busy", code="901")] * 9, 5: [PutOff("busy", code="901")] * 2})
-    outcomes = await Bench(tmp_path, target, attempts=3).run(9)
+    bench = Bench(tmp_path, target, attempts=3)
+    waiting: set[int] = set()
+
+    async def look(_: int) -> None:
+        waiting.add(bench.deliverer.put_off)
+
+    target.on_call = look
+    outcomes = await bench.run(9)
     assert outcomes[4] == ("failed", "901", 3)
     assert outcomes[5] == ("accepted", "0", 3)
+    assert max(waiting) >= 1
+    assert bench.deliverer.put_off == 0
+    assert bench.troubles.words(1) == ["busy (put off 4 times, sent again later)"], "the last ones are failures"
 
 
 async def test_rows_put_off_do_not_stand_in_the_way_of_a_canary(tmp_path):

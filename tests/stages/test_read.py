@@ -8,10 +8,14 @@ import random
 import re
 import zipfile
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import anyio
+import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import SourceError
 from pipeline.records import Batch
@@ -398,3 +402,51 @@ def test_the_stage_waits_for_the_one_after_it_and_can_be_cancelled(tmp_path: Pat
                 receive.receive_nowait()
 
     anyio.run(run)
+
+
+# --- how far a walk has come ------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    heights=st.lists(st.integers(1, 400), min_size=1, max_size=3),
+    kinds=st.lists(st.sampled_from(["csv", "parquet"]), min_size=3, max_size=3),
+    batch_rows=st.integers(1, 90),
+    block=st.integers(40, 3_000),
+)
+def test_a_walk_tells_of_no_byte_before_its_rows(
+    tmp_path: Path, heights: list[int], kinds: list[str], batch_rows: int, block: int
+) -> None:
+    sources, ends = [], []  # where in all bytes each row ends
+    for number, (height, kind) in enumerate(zip(heights, kinds, strict=False)):
+        lines = [f"{row},{'x' * (row % 40)}\n" for row in range(height)]
+        path = write(tmp_path / f"{number}.{kind}", text := "".join(["id,name\n", *lines]))
+        if kind == "parquet":
+            pl.read_csv(path).write_parquet(path)
+        sources.append(source := open_source(path))
+        before = sum(each.size for each in sources[:-1])
+        if kind == "csv":
+            ends += [before + len(text) - len("".join(lines[row + 1 :])) for row in range(height)]
+        else:  # as if rows were of one size
+            ends += [before + source.size * (row + 1) // height for row in range(height)]
+    told: list[int] = []
+    given = 0
+    for batch in batches(sources, batch_rows=batch_rows, block=block, passed=told.append):
+        due = sum(end <= told[-1] for end in ends) if told else 0
+        assert due <= given + batch_rows, "bytes are told of whose rows have yet to come"
+        given += batch.frame.height
+    assert told == sorted(told)
+    assert told[-1] == sum(source.size for source in sources)
+
+
+def test_a_walk_tells_as_it_goes(tmp_path: Path) -> None:
+    """Of a compressed file by what was read of it, a gzip of bytes that cannot be compressed above all."""
+    text = "".join(
+        ["id,name\n", *(f"{row},{random.Random(row).randbytes(400).hex()}\n" for row in range(2_000))]
+    ).encode()
+    sources = [open_source(write(tmp_path / "a.csv", text)), open_source(write(tmp_path / "b", gzip.compress(text)))]
+    size = sum(source.size for source in sources)
+    told: list[int] = [0]
+    for _ in batches(sources, batch_rows=10, block=50_000, passed=told.append):
+        pass
+    assert max(after - before for before, after in pairwise(told)) < size / 8

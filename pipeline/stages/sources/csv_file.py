@@ -1,6 +1,6 @@
 """A CSV file to pieces of text rows: its bytes are cut into chunks of whole lines, each for the parser."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pipeline.errors import SourceError
 from pipeline.stages.sources.csv_head import find_header, header_names
@@ -10,16 +10,22 @@ from pipeline.stages.sources.csv_text import BLOCK, LONGEST_LINE, CutShort, Form
 from pipeline.stages.sources.pieces import Piece
 
 
-def pieces(form: Form, *, block: int = BLOCK, longest: int = LONGEST_RECORD) -> Iterator[Piece]:
+def pieces(
+    form: Form,
+    *,
+    block: int = BLOCK,
+    longest: int = LONGEST_RECORD,
+    passed: Callable[[int], None] | None = None,
+) -> Iterator[Piece]:
     """The rows of a file with all of its columns, without the header, in pieces of about `block` bytes.
 
     Empty cells are null, quoted or not. Blank lines are no rows. A damaged row keeps what could be read of its cells:
     missing ones are null, those too many are in the last one, joined by the delimiter. Cells too many that are all
-    empty hold nothing, so they are dropped and do not damage a row. Raises SourceError.
+    empty hold nothing, so they are dropped and do not damage a row. `passed` as in `text`. Raises SourceError.
     """
     scanner = Scanner(form.delimiter, longest=longest)
     parser: Parser | None = None
-    blocks = text(form, block=block)
+    blocks = text(form, block=block, passed=passed)
     rest, line, final = b"", 1, False  # `rest` begins on physical line `line`
     while not final:
         try:

@@ -4,7 +4,7 @@ import codecs
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -50,18 +50,25 @@ def unreadable(name: str, error: OSError) -> SourceError:
     return SourceError(f"{name}: cannot be read ({error.strerror or error}); check the disk or copy the file")
 
 
-def raw(path: Path, name: str, *, compressed: bool, block: int = BLOCK) -> Iterator[bytes]:
+def raw(
+    path: Path,
+    name: str,
+    *,
+    compressed: bool,
+    block: int = BLOCK,
+    passed: Callable[[int], None] | None = None,
+) -> Iterator[bytes]:
     """The file's bytes, decompressed, in blocks of `block` bytes, only the last one smaller.
 
+    `passed` hears how many bytes of the file, as it lies on disk, have been handed out, when more of it is asked for.
     Raises SourceError where the file cannot be read, CutShort where its compression breaks.
     """
     try:
         with path.open("rb") as file:
-            if compressed:
-                yield from _inflated(file, block)
-            else:
-                while data := file.read(block):
-                    yield data
+            for data in _inflated(file, block) if compressed else iter(lambda: file.read(block), b""):
+                yield data
+                if passed is not None:
+                    passed(file.tell())
     except OSError as error:
         raise unreadable(name, error) from error
 
@@ -84,13 +91,14 @@ def _inflated(file: BinaryIO, block: int) -> Iterator[bytes]:
         del held[:block]
 
 
-def text(form: Form, *, block: int = BLOCK) -> Iterator[bytes]:
+def text(form: Form, *, block: int = BLOCK, passed: Callable[[int], None] | None = None) -> Iterator[bytes]:
     """The file in blocks of UTF-8 without BOM, in which no line is much longer than LONGEST_LINE.
 
     Bytes that the encoding does not know come out as bytes that are not UTF-8 either, so that the row they stand in can
-    be told. Of a longer line the beginning is left, which is too long as well. Raises what `raw` raises.
+    be told. Of a longer line the beginning is left, which is too long as well. `passed` as in `raw`, which says what is
+    raised.
     """
-    blocks = raw(form.path, form.name, compressed=form.compressed, block=block)
+    blocks = raw(form.path, form.name, compressed=form.compressed, block=block, passed=passed)
     if form.encoding != "utf-8":
         blocks = _transcoded(blocks, form)
     return _cropped(_without_bom(blocks))
