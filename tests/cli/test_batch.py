@@ -12,13 +12,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import kubernetes_validate
 import polars as pl
 import pytest
 import yaml
+from simulator.halting import struck
 
 from pipeline import sessions
 from pipeline.config import DeliverySettings
@@ -191,19 +191,13 @@ def test_its_line_bears_a_stop(
 ) -> None:
     """What is stopped as the scheduler stops it is gone on with by the same line, and nothing is sent twice."""
     service = serve()
-    config = configured(service)
-    config.write_text(config.read_text(encoding="utf-8") + "[delivery]\nrate = 20\n", encoding="utf-8")
+    configured(service)
     line = LINES[name](desk)
     process = _start(line)
-    until = monotonic() + 60
-    while len(service.rows()) < 10 and monotonic() < until and process.poll() is None:
-        sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = struck(service, process, 10, by=signal.SIGTERM)
     assert process.returncode == 143, err
     assert 0 < len(service.rows()) < ROWS
     assert json.loads(out)["counts"]["in_doubt"] == 0
-    config.write_text(config.read_text(encoding="utf-8").replace("rate = 20", "rate = 0"), encoding="utf-8")
     assert _run(line)[0] == 0
     assert len(service.rows()) == ROWS
     [ledger] = _ledgers(desk)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cli.kit import Ended
-from simulator.soap_client import wait_until
+from simulator.halting import struck
 
 from pipeline.simulator import Campaign, Codes, Fault, RunningSimulator
 
@@ -364,9 +364,7 @@ def test_a_signal_closes_the_session(number: int, words: list[str], operation: s
     )
     command = [sys.executable, "-m", "pipeline", "campaign", *words, "--config", "signal.toml"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: service.state()["calls"].get(operation, 0) or process.poll() is not None)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = struck(service, process, 1, operation=operation, by=number)
     assert (process.returncode, "Stopped by a signal" in err) == (128 + number, True), err
     sessions = service.state()["sessions"]
     assert (sessions["opened"], sessions["closed"]) == (1, 1)

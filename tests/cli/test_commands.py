@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cli.kit import Ended
+from simulator.halting import struck
 
 from pipeline import __version__
 from pipeline.cli import contacts, show
@@ -287,18 +289,14 @@ def test_max_bad_stops_before_the_first_row(command: Command, serve: Serve, conf
 
 
 def test_sigterm_stops_cleanly(serve: Serve, configured: Configured, desk: Path) -> None:
-    service = serve(latency=0.05)
+    service = serve()
     rows = "".join(f"{row},Ann,41655501{row % 100:02},ann{row}@example.com\n" for row in range(300))
     Path("long.csv").write_text("customer_id,first_name,mobile,email\n" + rows, encoding="utf-8")
     arguments = ("import", "long.csv", "--config", str(configured(service)), "--run-dir", "r", "--json")
     with subprocess.Popen(
         [sys.executable, "-m", "pipeline", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stderr is not None
-        while "canary.passed" not in process.stderr.readline():
-            assert process.poll() is None
-        process.terminate()
-        out, err = process.communicate(timeout=30)
+        out, err = struck(service, process, 20, by=signal.SIGTERM)
     assert process.returncode == 143
     assert "Traceback" not in err
     summary = json.loads(out)

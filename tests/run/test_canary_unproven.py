@@ -1,6 +1,5 @@
 """A run that ended before its canary was read back: those rows are read back whole before anything more is sent."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from simulator.soap_client import wait_until
+from simulator.halting import struck
 
 from pipeline import run
 from pipeline.records import TAKEN_BACK, TAKING_BACK
@@ -55,9 +54,7 @@ def stopped_at_its_canary(directory: Path, server: RunningSimulator, number: int
     """An import that was ended while it waited for a list that lags to show its canary; then the list shows it."""
     process = start(directory, server, "--set", f"delivery.late_effect={LAG}", rows=rows)
     # Before the first row, and after the canary.
-    wait_until(lambda: calls(server, READING) >= 2 or process.poll() is not None)
-    os.kill(process.pid, number)
-    _, err = process.communicate(timeout=30)
+    _, err = struck(server, process, 2, operation=READING, by=number)
     assert process.returncode in (128 + number, -number), err
     assert received(server) == min(rows, 5)
     server.control(listing_lag=0, advance=LAG)

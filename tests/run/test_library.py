@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import httpx
 import pytest
 import uvloop
 from cli.kit import CONFIG, LIST
+from simulator.halting import ADD, halted
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -94,11 +95,12 @@ def test_a_service_is_shut_down_and_goes_on(service: RunningSimulator) -> None:
     async def serve() -> None:
         app = application("config.toml")
         async with app.router.lifespan_context(app), httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
-            while await asyncio.to_thread(lambda: len(service.contacts())) < 20:
-                assert (await client.get("http://service/progress")).json()["phase"] != "done"
-            assert (await client.get("http://service/progress")).json()["rows"] == 400
+            await asyncio.to_thread(halt.enter_context, halted(service, ADD, 20))
+            told = (await client.get("http://service/progress")).json()
+            assert (told["phase"] != "done", told["rows"]) == (True, 400)
 
-    asyncio.run(serve())
+    with ExitStack() as halt:
+        asyncio.run(serve())
     assert 20 <= len(service.contacts()) < 400, "it was shut down on the way"
     assert service.state()["sessions"]["open"] == 0
     resumed = asyncio.run(resume_run(Path("run"), ["delivery.late_effect=0.2"]))

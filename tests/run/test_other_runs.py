@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import polars as pl
 import pytest
-from simulator.soap_client import wait_until
+from simulator.halting import struck
 
 from pipeline import run
 from pipeline.errors import UsageError
@@ -33,7 +33,7 @@ from .test_resuming import (
     resumed,
     without_list,
 )
-from .test_stopping import start, when_sent
+from .test_stopping import start
 
 LATE = "delivery.late_effect=0.3"
 
@@ -47,9 +47,7 @@ def again(directory: Path, server: RunningSimulator, name: str, *overrides: str,
 
 def killed(directory: Path, server: RunningSimulator) -> None:
     process = start(directory, server)
-    when_sent(server, process, 100)
-    process.kill()
-    process.communicate(timeout=30)
+    struck(server, process, 100)
 
 
 def held(server: RunningSimulator) -> Counter[str]:
@@ -245,9 +243,7 @@ def test_what_was_deleted_by_a_run_that_was_killed_then_is_sent_again(tmp_path, 
     hanging = Fault("hang", first=deleted, stored=True, operation="DeleteCampaignContact")
     with damaging(listing_lag=LAG, faults=(hanging,)) as server:
         process = start(tmp_path, server, "--set", PATIENT, rows=20)
-        wait_until(lambda: server.state()["calls"].get("DeleteCampaignContact", 0) == deleted)
-        process.kill()
-        process.communicate(timeout=30)
+        struck(server, process, deleted, operation="DeleteCampaignContact")
         assert len(server.contacts(CAMPAIGN)) == 5 - deleted
         server.control(faults=[])
         mend(server)

@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 from cli.kit import CONFIG, LIST, Ended
 from cli.kit import run as command
-from simulator.soap_client import SoapClient, wait_until
+from simulator.halting import wait_for
+from simulator.soap_client import SoapClient
 
 from pipeline import run
 from pipeline.errors import ConfigError, TargetUnreachable, TargetUnusable
@@ -205,7 +206,7 @@ def test_a_list_that_lags_is_read_again(tmp_path):
 
             async with anyio.create_task_group() as group:
                 group.start_soon(prove)
-                await anyio.to_thread.run_sync(wait_until, lambda: reads() == 2)
+                await anyio.to_thread.run_sync(wait_for, server, "GetCampaignContactsListing", before + 2)
                 await anyio.to_thread.run_sync(lambda: server.control(advance=600))
             return found
 

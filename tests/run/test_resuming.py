@@ -1,6 +1,5 @@
 """Runs that were stopped, killed or lost answers are gone on with: every row is there once, and the ledger says so."""
 
-import os
 import signal
 import sys
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import Any
 import anyio
 import polars as pl
 import pytest
+from simulator.halting import struck
 from simulator.soap_client import SoapClient
 
 from pipeline import run
@@ -23,7 +23,7 @@ from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 from pipeline.simulator.settings import FaultKind
 
 from .test_import import CAMPAIGN, contact_list, settings
-from .test_stopping import start, when_sent
+from .test_stopping import start
 
 READING, LISTING = "GetCampaignContacts", "GetCampaignContactsListing"
 
@@ -68,9 +68,7 @@ def assert_every_row_is_there_once(directory: Path, server: RunningSimulator) ->
 def test_what_was_stopped_or_killed_is_completed(tmp_path, number, sent):
     with running(OncSettings(latency=0.005)) as server:
         process = start(tmp_path, server)
-        when_sent(server, process, sent)
-        os.kill(process.pid, number)
-        process.communicate(timeout=30)
+        struck(server, process, sent, by=number)
         before = server.state()["adds"]["stored"]
         status = run.status_of(tmp_path / "run")
         if number == signal.SIGKILL:
@@ -85,17 +83,13 @@ def test_what_was_stopped_or_killed_is_completed(tmp_path, number, sent):
 def test_killed_again_and_again(tmp_path):
     with running(OncSettings(latency=0.005)) as server:
         process = start(tmp_path, server)
-        when_sent(server, process, 50)
-        process.kill()
-        process.communicate(timeout=30)
+        struck(server, process, 50)
         for sent in (110, 170, 230):
             command = [sys.executable, "-m", "pipeline", "resume", str(tmp_path / "run"), "--no-progress"]
             for override in SETTABLE:
                 command += ["--set", override]
             process = start(tmp_path, server, command=command)
-            when_sent(server, process, sent)
-            process.kill()
-            process.communicate(timeout=30)
+            struck(server, process, sent)
         assert resumed(tmp_path).summary.exit_code == 0
         assert_every_row_is_there_once(tmp_path, server)
 

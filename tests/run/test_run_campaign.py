@@ -1,15 +1,14 @@
 """An import makes the campaign that it needs, tells what that would do with the list, and starts it in the end."""
 
-import signal
 from pathlib import Path
 
 import pytest
 from cli.kit import run as call
+from simulator.halting import struck
 
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 
 from .test_state_of_campaign import begun, desk, imported, prepared  # noqa: F401
-from .test_stopping import when_sent
 
 pytestmark = pytest.mark.usefixtures("desk")
 
@@ -71,9 +70,7 @@ def test_a_run_that_is_killed_and_gone_on_with_makes_one_campaign():
     with running(OncSettings(latency=0.01)) as server:
         ready(server, 80)
         process = begun("first", *MAKE, "--activate")
-        when_sent(server, process, 20)
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=30)
+        struck(server, process, 20)
         Path("campaign.toml").unlink()
         [campaign_id] = made(server)
         assert paused(campaign_id), "not before all rows are settled"

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 from cli.kit import run as call
-from simulator.soap_client import wait_until
+from simulator.halting import struck
 
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 
 from .test_import import CAMPAIGN
 from .test_run_campaign import MAKE, made, paused, ready
 from .test_state_of_campaign import arguments, begun, desk, everybody, imported, people, prepared, received  # noqa: F401
-from .test_stopping import when_sent
 from .test_updating import UPDATE, UPSERT, changed, names
 
 pytestmark = [
@@ -50,9 +49,7 @@ def damaged(server: RunningSimulator) -> int:
 def killed_while_it_updates(server: RunningSimulator, run_dir: str, updates: int, source: str = "list.csv") -> None:
     command = [sys.executable, "-m", "pipeline", *arguments(run_dir, *UPSERT, source=source)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    when_sent(server, process, updates, operation=UPDATE)
-    process.kill()
-    process.communicate(timeout=30)
+    struck(server, process, updates, operation=UPDATE)
 
 
 def test_a_machine_that_only_tried_knows_nothing_yet():
@@ -87,9 +84,7 @@ def test_a_campaign_that_was_made_anew_holds_nothing_of_its_old_runs():
     with running(OncSettings(latency=0.01)) as server:
         prepared(server, 60)
         process = begun("first")
-        when_sent(server, process, 20)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        struck(server, process, 20, by=signal.SIGTERM)
         shown = call("campaign", "show", "--config", "config.toml").out
         Path("again.toml").write_text(f'id = "{CAMPAIGN}"\n{shown}', encoding="utf-8")
         assert call("campaign", "delete", "--config", "config.toml", "--yes").code == 0
@@ -108,9 +103,7 @@ def test_the_canary_of_a_run_that_ended_is_read_back_by_the_next(number):
     with running(OncSettings(drop_members=frozenset({"Destination"}), listing_lag=600)) as server:
         prepared(server, 40)
         process = begun("first", "--set", "delivery.late_effect=600")
-        wait_until(lambda: server.state()["calls"].get(LISTS[0], 0) >= 2 or process.poll() is not None)
-        process.send_signal(number)
-        process.communicate(timeout=30)
+        struck(server, process, 2, operation=LISTS[0], by=number)
         assert damaged(server) == 5
         server.control(listing_lag=0, advance=600, drop_members=())
         assert imported("second")[0] == 6

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 from cli.kit import Ended
 from cli.kit import run as call
-from simulator.soap_client import wait_until
+from simulator.halting import ADD, halted, struck, wait_for
 
 from pipeline import run
 from pipeline.cli import contacts
@@ -26,7 +26,6 @@ from pipeline.ledger.recovery import recover
 from pipeline.simulator import Campaign, Fault, OncSettings, RunningSimulator, running
 
 from .test_import import CAMPAIGN, MAPPING, contact_list
-from .test_stopping import when_sent
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 own_ids = pytest.mark.parametrize("own_ids", [False, True], ids=["keeps_ids", "own_ids"])
@@ -82,9 +81,7 @@ def told(ended: Ended) -> dict[str, int]:
 def killed(server: RunningSimulator, run_dir: str, sent: int, *more: str, number: int = signal.SIGKILL) -> None:
     """An import that was ended by a signal when the target had received so many rows."""
     process = begun(run_dir, *more)
-    when_sent(server, process, sent)
-    process.send_signal(number)
-    process.communicate(timeout=30)
+    struck(server, process, sent, by=number)
 
 
 def begun(run_dir: str, *more: str) -> "subprocess.Popen[str]":
@@ -314,30 +311,29 @@ def test_what_cannot_be_told_of_a_lost_run_stays_in_doubt(desk, how: Callable[[P
 
 @posix
 def test_one_run_of_a_campaign_at_a_time(desk):
-    with running(OncSettings(latency=0.02)) as server:
-        prepared(server, 300)
+    with running() as server:
+        prepared(server, 60)
         holder = begun("first")
-        when_sent(server, holder, 10)
-        ended = call(*arguments("second"))
-        assert (ended.code, ended.out) == (7, "")
-        [complaint] = ended.complaints
-        assert complaint.startswith(f"another run holds campaign {CAMPAIGN} (lock: ")
-        assert not Path("second").exists(), "nothing was begun"
-        ended = call("resume", "first")
-        assert (ended.code, ended.complaints) == (
-            7,
-            ["first: another process is at work on this run; nothing was sent"],
-        )
-        ended = call(*arguments("first", "--continue"))
-        assert ended.code == 7
-        assert call("status", "first").code == 0, "who only looks does not wait"
-        assert call("check", "list.csv", "--config", "config.toml", "--run-dir", "checked").code == 0
-        assert holder.poll() is None
-        holder.kill()
-        holder.communicate()
-        server.control(latency=0)
+        with halted(server, ADD, 10, holder):
+            ended = call(*arguments("second"))
+            assert (ended.code, ended.out) == (7, "")
+            [complaint] = ended.complaints
+            assert complaint.startswith(f"another run holds campaign {CAMPAIGN} (lock: ")
+            assert not Path("second").exists(), "nothing was begun"
+            ended = call("resume", "first")
+            assert (ended.code, ended.complaints) == (
+                7,
+                ["first: another process is at work on this run; nothing was sent"],
+            )
+            ended = call(*arguments("first", "--continue"))
+            assert ended.code == 7
+            assert call("status", "first").code == 0, "who only looks does not wait"
+            assert call("check", "list.csv", "--config", "config.toml", "--run-dir", "checked").code == 0
+            assert holder.poll() is None
+            holder.kill()
+            holder.communicate()
         assert imported("second")[0] == 0
-        assert people(server) == everybody(300)
+        assert people(server) == everybody(60)
 
 
 # --- waves ---
@@ -560,13 +556,13 @@ def went_dark(server: RunningSimulator, outage: str, *, back: bool, overrides: t
     options = run.ImportOptions(run_dir=Path("run"))
 
     def disturb() -> None:
-        wait_until(lambda: received(server) >= 40)
-        calls = server.state()["calls"]
-        server.control(outage=outage, stored=outage != "503")
+        listing = "GetCampaignListing"
+        with halted(server, ADD, 40):
+            asked = server.state()["calls"].get(listing, 0)
+            server.control(outage=outage, stored=outage != "503")
         if back:
             # Sending pauses: what is asked then is whether the sessions are good.
-            listing = "GetCampaignListing"
-            wait_until(lambda: server.state()["calls"].get(listing, 0) >= calls.get(listing, 0) + 2)
+            wait_for(server, listing, asked + 2)
             server.control(outage=None)
 
     async def main() -> run.Result:
@@ -689,9 +685,7 @@ def test_status_and_summary_do_not_warn_of_what_cannot_happen(desk):
     with running(OncSettings(latency=0.01)) as server:
         prepared(server, 160)
         process = begun("first")
-        when_sent(server, process, 40)
-        process.terminate()
-        out, _ = process.communicate(timeout=30)
+        out, _ = struck(server, process, 40, by=signal.SIGTERM)
         assert process.returncode == 143
         assert "Go on with: contact-pipeline resume first\n" in out
         assert "would be sent twice" not in out

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from simulator.halting import ADD, struck, wait_for
 
 from pipeline import run
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
@@ -35,14 +36,6 @@ def start(
     )
 
 
-def when_sent(
-    server: RunningSimulator, process: subprocess.Popen[str], rows: int, *, operation: str = "AddCampaignContact"
-) -> None:
-    """Return once the target has received so many rows."""
-    while server.state()["calls"].get(operation, 0) < rows:
-        assert process.poll() is None, process.communicate()
-
-
 def agreement(directory: Path, server: RunningSimulator) -> dict[str, int]:
     """Compare the ledger with what the target holds; the counts by status."""
     assert run.verify_run(directory / "run") == []
@@ -60,9 +53,7 @@ def agreement(directory: Path, server: RunningSimulator) -> dict[str, int]:
 def test_the_first_signal_finishes_what_is_in_flight(tmp_path, number, code):
     with running(OncSettings(latency=0.02)) as server:
         process = start(tmp_path, server)
-        when_sent(server, process, 20)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = struck(server, process, 20, by=number)
         assert process.returncode == code, err
         assert "Traceback" not in err
         assert out.rstrip().splitlines()[-1].endswith(str(tmp_path / "run"))
@@ -76,7 +67,7 @@ def test_the_first_signal_finishes_what_is_in_flight(tmp_path, number, code):
 def test_the_second_signal_gives_up_what_is_in_flight(tmp_path):
     with running(OncSettings(faults=(Fault("hang", first=20),))) as server:
         process = start(tmp_path, server, "--set", "delivery.sessions=4", "--set", "delivery.stop_within=600")
-        when_sent(server, process, 23)
+        wait_for(server, ADD, 23, process)
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
         line = process.stderr.readline()
@@ -94,9 +85,7 @@ def test_the_second_signal_gives_up_what_is_in_flight(tmp_path):
 def test_what_does_not_finish_in_time_is_in_doubt(tmp_path):
     with running(OncSettings(faults=(Fault("hang", first=20, stored=True),))) as server:
         process = start(tmp_path, server, "--set", "delivery.sessions=4", "--set", "delivery.stop_within=0.5")
-        when_sent(server, process, 23)
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=30)
+        _, err = struck(server, process, 23, by=signal.SIGTERM)
         assert process.returncode == 143, err
         counts = agreement(tmp_path, server)
     assert 1 <= counts["in_doubt"] <= 4

@@ -1,6 +1,5 @@
 """What a run added is taken back, and nothing else: through kills, signals, lost answers and refusals."""
 
-import os
 import shutil
 import signal
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import anyio
 import polars as pl
 import pytest
+from simulator.halting import struck
 
 from pipeline import run
 from pipeline.errors import Busy, ConfigError, TargetUnreachable, TargetUnusable, UsageError
@@ -23,7 +23,7 @@ from pipeline.values import Share
 
 from .test_import import CAMPAIGN, contact_list
 from .test_resuming import SETTABLE, counts, imported, resumed, without_list
-from .test_stopping import start, when_sent
+from .test_stopping import start
 
 DELETION = "DeleteCampaignContact"
 
@@ -65,12 +65,6 @@ def start_undo(directory: Path, server: RunningSimulator, *options: str):
     for override in SETTABLE:
         command += ["--set", override]
     return start(directory, server, *options, command=command)
-
-
-def when_deleted(server: RunningSimulator, process, number: int) -> None:
-    """Return once the target has received so many deletions."""
-    while deletions(server) < number:
-        assert process.poll() is None, process.communicate()
 
 
 def test_a_run_is_taken_back_and_its_list_can_be_imported_anew(tmp_path):
@@ -121,9 +115,7 @@ def test_killed_again_and_again(tmp_path):
         imported(tmp_path, server, 400)
         for number in (1, 60, 150, 260):
             process = start_undo(tmp_path, server)
-            when_deleted(server, process, number)
-            process.kill()
-            process.communicate(timeout=30)
+            struck(server, process, number, operation=DELETION)
         assert deletions(server) < 400
         server.control(latency=0)
         loaded, sources = run.load([tmp_path / "config.toml"], [], [str(tmp_path / "list.csv")])
@@ -145,9 +137,7 @@ def test_a_signal_stops_cleanly(tmp_path):
     with running(OncSettings(latency=0.02)) as server:
         imported(tmp_path, server, 200)
         process = start_undo(tmp_path, server)
-        when_deleted(server, process, 20)
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = struck(server, process, 20, operation=DELETION, by=signal.SIGTERM)
         assert process.returncode == 143, err
         assert f"Go on with: contact-pipeline undo {tmp_path / 'run'}" in out
         assert out.splitlines()[-1] == f"Run: {tmp_path / 'run'}"
@@ -167,9 +157,7 @@ def test_a_signal_stops_cleanly(tmp_path):
 def test_a_run_that_was_killed_is_taken_back(tmp_path, sent):
     with running(OncSettings(latency=0.005)) as server:
         process = start(tmp_path, server)
-        when_sent(server, process, sent)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=30)
+        struck(server, process, sent)
         result = undone(tmp_path)
         assert result.summary.exit_code == 0, result.error
         assert held(server) == {}
@@ -185,17 +173,13 @@ def test_a_run_that_was_stopped_resumed_and_killed_is_taken_back(tmp_path):
     """The ledger of the stop lies there, and says less than the journal of what was killed."""
     with running(OncSettings(latency=0.005)) as server:
         process = start(tmp_path, server)
-        when_sent(server, process, 60)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        struck(server, process, 60, by=signal.SIGINT)
         assert (tmp_path / "run" / "ledger.parquet").exists()
         command = [sys.executable, "-m", "pipeline", "resume", str(tmp_path / "run"), "--no-progress"]
         for override in SETTABLE:
             command += ["--set", override]
         process = start(tmp_path, server, command=command)
-        when_sent(server, process, 160)
-        process.kill()
-        process.communicate(timeout=30)
+        struck(server, process, 160)
         assert run.verify_run(tmp_path / "run") != []
         result = undone(tmp_path)
         assert result.summary.exit_code == 0, result.error
@@ -223,9 +207,7 @@ def test_an_undo_that_was_killed_and_is_lost_is_not_forgotten(tmp_path):
     with running(OncSettings(latency=0.005)) as server:
         imported(tmp_path, server, 160)
         process = start_undo(tmp_path, server)
-        when_deleted(server, process, 40)
-        process.kill()
-        process.communicate(timeout=30)
+        struck(server, process, 40, operation=DELETION)
         shutil.rmtree(tmp_path / "run" / "undo")
         server.control(latency=0)
         left = held(server)

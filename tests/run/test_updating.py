@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 from cli.kit import run as call
+from simulator.halting import struck
 
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 
 from .test_import import CAMPAIGN
 from .test_state_of_campaign import begun, desk, everybody, imported, ledger, people, prepared  # noqa: F401
-from .test_stopping import when_sent
 
 UPDATE = "UpdateCampaignContact"
 UPSERT = ("--mode", "upsert")
@@ -100,9 +100,7 @@ def test_a_run_that_is_ended_while_it_updates_is_gone_on_with(number):
         imported("first")
         changed(range(60))
         process = begun("second", *UPSERT)
-        when_sent(server, process, 20, operation=UPDATE)
-        process.send_signal(number)
-        process.communicate(timeout=30)
+        struck(server, process, 20, operation=UPDATE, by=number)
         assert call("resume", "second").code == 0
         assert set(ledger("second")["status"]) == {"accepted", "duplicate"}
         assert names(server) == {f"Zoé{row}" for row in range(60)}
@@ -118,9 +116,7 @@ def test_after_a_killed_update_nobody_knows_the_content_until_it_is_updated_agai
         old = Path("list.csv").read_text(encoding="utf-8")
         changed(range(40))
         process = begun("second", *UPSERT)
-        when_sent(server, process, 10, operation=UPDATE)
-        process.kill()
-        process.communicate(timeout=30)
+        struck(server, process, 10, operation=UPDATE)
         Path("list.csv").write_text(old, encoding="utf-8")  # and the old list is to be in force again
         code, counts, _ = imported("third", *UPSERT)
         assert (code, sum(counts.values())) == (0, 40)
