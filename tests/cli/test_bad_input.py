@@ -102,7 +102,7 @@ def test_a_list_without_a_line_of_names(command: Command, configured: Configured
     ended = command("check", "list.csv", "--config", configured())
     refused(ended, "list.csv: its first line holds a number or an address where names of columns belong")
     assert "Zorro" not in ended.err
-    assert "0199" not in ended.said
+    assert "555 0199" not in ended.err
 
 
 def test_missing_mapped_column(command: Command, configured: Configured) -> None:

@@ -1,6 +1,7 @@
 """Do-not-contact lists through the command: whom they hold back, and what is said where they hold nobody back."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_a_list_that_holds_nobody_back_is_warned_of(command: Command, configured
     assert (said["suppression.unread"]["level"], said["suppression.unread"]["cells"]) == ("warning", 1)
     assert (said["suppression.numbers"]["level"], said["suppression.numbers"]["rows"]) == ("warning", 1)
     assert (said["suppression.empty"]["level"], said["suppression.empty"]["list"]) == ("warning", "empty.txt")
-    assert "555" not in ended.said
+    assert not re.search(r"555\D?01\d\d", ended.said)
     assert "example" not in ended.err
 
 

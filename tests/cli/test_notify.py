@@ -1,6 +1,7 @@
 """`[notify]`: a service hears how a run has ended, and the run does not care what becomes of that."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,7 +94,7 @@ def test_it_is_told_what_json_prints(told: Callable[..., Ended], monkeypatch: py
     kept = "".join(path.read_text(errors="replace") for path in Path("run").iterdir() if path.is_file())
     for secret in ("header-secret", "plain-secret"):
         assert secret not in text + kept + ended.err
-    assert not any(told in text for told in ("555", "example.com"))
+    assert not re.search(r"555\D?01\d\d|example\.com", text), "moments are numbers too, but none so long"
 
 
 def test_it_is_tried_again(told: Callable[..., Ended]) -> None:

@@ -127,7 +127,7 @@ def test_rows_that_are_to_be_mended_leave_the_resubmit_file(person: Ask, serve: 
     assert ended.code == 0, ended.err
     left = (directory / "resubmit.csv").read_bytes()
     assert b"Cleo" not in left
-    assert b"0177" not in left
+    assert b"555 0177" not in left
     assert b"9,Fay" in left
     assert before.startswith(left[: left.index(b"9,Fay")])
     assert receipt()["runs"][0]["resubmit_rows"] == [3, 1]

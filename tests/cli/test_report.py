@@ -208,8 +208,9 @@ def test_no_destination_and_no_key(command: Command, serve: Serve, configured: C
     told = "\n".join(line for line in ended.err.splitlines() if line.startswith("::"))
     told += step.read_text() + Path("run/report.xml").read_text()
     assert "invalid" in told
-    for part in ("555", "416", "example.com", "ann@", "gil", "Eve"):
+    for part in ("example.com", "ann@", "gil", "Eve"):
         assert part not in told
+    assert not re.search(r"416\D{0,2}555|555\D?01\d\d", told), "seconds are numbers too, but none so long"
 
 
 def test_a_target_that_repeats_a_number(command: Command, serve: Serve, configured: Configured) -> None:
@@ -343,7 +344,8 @@ def test_a_job_that_is_run_again_on_a_fresh_machine_sends_nothing_twice(
     service = serve()
     configured(service)
     Path("list.csv").write_text("".join(LIST.splitlines(keepends=True)[:3]))
-    line = ("import", "list.csv", "--config", "config.toml", "--continue", "--report", "junit", "--run-dir")
+    line = ("import", "list.csv", "--config", "config.toml", "--continue", "--report", "junit")
+    line += ("--set", "delivery.late_effect=0.1", "--run-dir")  # before a machine without state sends, it waits so long
     codes, accepted = [], []
     for machine in ("first", "second"):
         monkeypatch.setenv("CONTACT_PIPELINE_STATE", str(tmp_path / machine / "state"))

@@ -1,6 +1,7 @@
 """The ledger's files: made of screening and journal, in source order, without holding more than a few batches."""
 
 import csv
+import re
 import stat
 import subprocess
 import sys
@@ -256,7 +257,7 @@ def test_masked_destinations_show_their_end_alone(tmp_path: Path) -> None:
     assert found["key"].to_list() == ["**", "**"], "a key that is a destination hides it too"
     for file in ("ledger.csv", "resubmit.csv"):
         content = (tmp_path / file).read_text(encoding="utf-8-sig")
-        assert "555" not in content
+        assert not re.search(r"555\D?0199", content)
         assert "nn@" not in content
     with (tmp_path / "resubmit.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,5 +1,6 @@
 """report.html: in every run directory, true, closed in itself, and free of people's numbers; read by a browser too."""
 
+import re
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -61,8 +62,7 @@ def test_in_a_browser(
     assert set(told.found) & {"script", "img", "link", "iframe", "form"} == set()
     assert told.policy.startswith("default-src 'none'; style-src 'sha256-")
     whole = REPORT.read_text(encoding="utf-8")
-    for part in ("55501", "555-01", "ann@", "dora@"):
-        assert part not in whole
+    assert not re.search(r"555\D?01\d\d|ann@|dora@", whole), "what is drawn has numbers too, but none so long"
     # What the browser refuses it tells of: else the first of these would show nothing.
     broken = desk / "broken.html"
     broken.write_text(whole.replace("</h1>", "</h1><script>alert(1)</script>").replace("--page: #", "--page:  #"))
