@@ -21,6 +21,17 @@ def state_of_its_own(tmp_path_factory, monkeypatch) -> None:
     monkeypatch.setenv("CONTACT_PIPELINE_STATE", str(tmp_path_factory.mktemp("state")))
 
 
+@pytest.fixture
+def short_pauses(monkeypatch) -> None:
+    """Whatever waits before it tries again, in this process, waits no longer than a test should."""
+    from tenacity import wait_none
+
+    for module in ("breaker", "deliver"):
+        monkeypatch.setattr(f"pipeline.stages.{module}.FIRST_PAUSE", 0.02)
+        monkeypatch.setattr(f"pipeline.stages.{module}.LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr("pipeline.sessions.wait_exponential_jitter", lambda **_: wait_none())
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield

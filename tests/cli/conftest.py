@@ -10,6 +10,11 @@ from cli.kit import CONFIG, LIST, Ended, run
 from pipeline.simulator import OncSettings, RunningSimulator, running
 
 
+@pytest.fixture(autouse=True)
+def hurried(short_pauses: None) -> None:
+    """Nothing waits for long before it is tried again."""
+
+
 @pytest.fixture
 def command() -> Callable[..., Ended]:
     return run

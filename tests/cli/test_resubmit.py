@@ -88,7 +88,8 @@ def test_rows_with_other_content_go_as_updates(command: Command, serve: Serve, c
     assert command("import", "list.csv", "--config", config, "--run-dir", "runs/second").code == 1
     assert statuses("second") == {"duplicate": 1, "changed": 1}
     file = Path("runs/second/resubmit.csv")
-    assert command("import", file, "--config", config, "--mode", "upsert", "--run-dir", "runs/third").code == 0
+    soon = ("--set", "delivery.late_effect=0.1")
+    assert command("import", file, "--config", config, *soon, "--mode", "upsert", "--run-dir", "runs/third").code == 0
     assert people(service) == {"+14165550101": "Hi Ann", "+14165550102": "Hi Benjamin"}
 
 

@@ -21,6 +21,11 @@ Open = Callable[..., Bench]
 
 
 @pytest.fixture(autouse=True)
+def hurried(short_pauses: None) -> None:
+    """Nothing waits for long before it is tried again."""
+
+
+@pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The toy is a system like any other: one line in the register."""
     monkeypatch.setitem(targets.REGISTER, "toy", "conformance.toy")

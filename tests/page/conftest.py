@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli.conftest import command, configured, desk, serve
+from cli.conftest import command, configured, desk, hurried, serve
 from page.kit import Shown, printed, show
 
-__all__ = ["chromium", "command", "configured", "desk", "on_paper", "serve"]
+__all__ = ["chromium", "command", "configured", "desk", "hurried", "on_paper", "serve"]
 
 
 @pytest.fixture

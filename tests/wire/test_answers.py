@@ -193,10 +193,12 @@ async def test_each_way_makes_the_same_of_an_answer(case, cut):
             return
         connection.until_gone()
 
+    # Some of what is no answer is waited for to go on, and to wait in vain comes to the same: so not for long.
+    patience = 0.5 if case.ours is BAD and case.theirs is None else 5.0
     with hostile.serving(play) as server:
         results = []
         for way in (by_wire, by_line, by_httpx):
-            async with way(server.url) as post:
+            async with way(server.url, timeout=patience) as post:
                 results.append(await ways.result(post))
     ours, line, theirs = results
     assert seen(ours) == case.ours

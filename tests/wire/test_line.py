@@ -417,7 +417,7 @@ async def test_a_deadline_is_each_answers_own():
         release.wait(hostile.PATIENCE)
 
     with hostile.serving(play) as server:
-        client = client_factory(HttpSettings(), 0.2)()
+        client = client_factory(HttpSettings(), 1.0)()
         line = Line(client, server.url, HEADERS)
         await line.post([b"0"])
         left = [[b"2"], [b"3"]]
