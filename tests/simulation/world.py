@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
+from unittest.mock import patch
 
 from simulation import checks
 from simulation.disk import SimDisk
@@ -26,6 +27,7 @@ from pipeline import run
 from pipeline.config import Settings
 from pipeline.errors import MachineFailed, PipelineError, UsageError
 from pipeline.ledger.recovery import NothingBegun
+from pipeline.report import html
 from pipeline.run import ImportOptions, Result, Surroundings
 from pipeline.stages.read import Source
 from pipeline.stages.screen import Authorities
@@ -219,7 +221,8 @@ class World:
 
     def run(self) -> Report:
         """Import under faults, go on after each, let the faults end, and check everything. Raises Broken."""
-        with _quiet(self.seed):
+        # What a page shows is none of a world's business, and to draw it is a quarter of the work.
+        with _quiet(self.seed), patch.object(html, "render", lambda _: ""):
             self.settings, _ = run.load([], [], self.sources, inline=self._tables())
             self._populate()
             first, second = (self._home / f"run-{number}" for number in range(2))
