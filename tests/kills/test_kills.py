@@ -183,7 +183,7 @@ def test_a_full_disk_ends_the_run_and_an_emptied_one_completes_it(tmp_path, full
 )
 def test_a_lost_network_leaves_a_doubtful_row_per_call_at_most(tmp_path, outage, stored):
     with simulated(latency=0.002, late_effect=0.1) as (server, simulator):
-        quick = ("delivery.outage=0.5", "delivery.timeout=0.3")
+        quick = ("delivery.outage=0.5", "delivery.timeout=1")
         work = Import(tmp_path, server, ROWS, "delivery.sessions=2", *quick)
         simulator.arm(ADD, 40, "arrived", partial(_lose, simulator, outage, stored))
         code, said = execute(work.beginning)

@@ -552,7 +552,7 @@ def doubted(run_dir: str, rows: int) -> int:
 
 def went_dark(server: RunningSimulator, outage: str, *, back: bool, overrides: tuple[str, ...]) -> run.Result:
     """An import during which the target goes dark after 40 rows, and comes back when the run has noticed, or not."""
-    loaded, sources = run.load([Path("config.toml")], ["delivery.timeout=0.4", *overrides], ["list.csv"])
+    loaded, sources = run.load([Path("config.toml")], ["delivery.timeout=1", *overrides], ["list.csv"])
     options = run.ImportOptions(run_dir=Path("run"))
 
     def disturb() -> None:
