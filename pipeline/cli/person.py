@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli import options
+from pipeline.cli import choices, options
 from pipeline.cli.ending import ending
 from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, start_logs
 
@@ -31,7 +31,12 @@ Directories = Annotated[
 ]
 Region = Annotated[
     str | None,
-    typer.Option("--region", metavar="CC", help="Country of national numbers. Default: that of each run."),
+    typer.Option(
+        "--region",
+        metavar="CC",
+        help="Country of national numbers. Default: that of each run.",
+        autocompletion=choices.regions,
+    ),
 ]
 
 
