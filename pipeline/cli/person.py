@@ -79,7 +79,8 @@ def find(
         else:
             for each in (report.table if sys.stdout.isatty() and found.places else report.lines)(found):
                 say(each)
-            complain(report.verdict(found))
+            for each in report.verdict(found):
+                complain(each)
         if found.missing or found.remarks:
             raise typer.Exit(NOT_FOUND)
 
@@ -125,9 +126,8 @@ def erase(
         if not json_ or not yes:
             for each in (persons.table if sys.stdout.isatty() and plan.found.places else persons.lines)(plan.found):
                 tell(each)
-            complain(persons.verdict(plan.found))
-            for each in erasure.plan(plan):
-                complain(each)
+        for each in (*persons.verdict(plan.found), *erasure.plan(plan)):
+            complain(each)
         if not plan.found.places and not plan.runs:
             raise typer.Exit(NOT_FOUND)
         if not yes:
@@ -135,10 +135,10 @@ def erase(
                 raise UsageError("There is no terminal to ask on, and nothing was erased: give --yes.")
             if not run_async(partial(agreed, "Erase them?", piped=True)):
                 raise UsageError("Stopped at the question: nothing was erased.")
-        receipt, path = run_async(partial(run.erase, plan))
+        receipt, path, earlier = run_async(partial(run.erase, plan))
         if json_:
             say(receipt.to_json().rstrip())
-        for each in erasure.done(receipt, path):
+        for each in (*erasure.done(receipt, path), *earlier):
             tell(each)
         if plan.found.missing or plan.found.remarks or any(each.remarks for each in receipt.runs):
             raise typer.Exit(NOT_FOUND)

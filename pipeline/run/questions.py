@@ -1,12 +1,23 @@
 """Who is looked for: the lines of standard input, as the phones, addresses, keys and ids that they may be."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import polars as pl
 
 from pipeline.stages.destinations.authorities import Authorities
 from pipeline.stages.identity import contact_id
 from pipeline.stages.verdicts import caseless
+
+#: Columns in which a person may stand, by what they are compared with.
+_COMPARED: Final = (
+    ("sms", "phone"),
+    ("voice", "phone"),
+    ("email", "mail"),
+    ("key", "key"),
+    ("contact_id", "id"),
+    ("contact_id", "made"),
+)
 
 
 class Questions:
@@ -42,3 +53,19 @@ class Questions:
 def trimmed_key(texts: pl.Series) -> pl.Series:
     """Keys as do-not-contact lists compare them: without the blanks around their parts."""
     return texts.str.strip_chars().str.replace_all(r"\s*\|\s*", "|")
+
+
+def matches(rows: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
+    """The rows in which somebody stands, each with the `line` of the question, once for each."""
+    rows = rows.with_row_index("at")
+    found = []
+    for column, kind in _COMPARED:
+        if column not in rows.columns:
+            continue
+        values = rows[column]
+        if kind in ("mail", "key"):
+            values = caseless(values) if kind == "mail" else trimmed_key(values)
+        wanted = asked.select("line", value=kind).drop_nulls()
+        found.append(rows.select("at", value=values).join(wanted, on="value").select("at", "line"))
+    hits = pl.concat(found).unique().sort("at", "line")
+    return hits.join(rows, on="at", how="left", maintain_order="left")
