@@ -69,7 +69,7 @@ def find(
         from pipeline.report import persons as report
 
         settings = _settings(config, set_, campaign_id, region)
-        asked = _asked()
+        asked = _asked(directories)
         looking = partial(run.find_persons, asked, directories or [Path("runs")], region=region, settings=settings)
         found = run_async(looking)
         for remark in found.remarks:
@@ -119,7 +119,7 @@ def erase(
         from pipeline.report import erasure, persons
 
         settings = _settings(config, set_, campaign_id, region)
-        asked = _asked()
+        asked = _asked(directories)
         planning = partial(run.plan_erasure, asked, directories or [Path("runs")], region=region, settings=settings)
         plan = run_async(planning)
         tell = complain if json_ else say
@@ -163,10 +163,18 @@ def _settings(
     return settings
 
 
-def _asked() -> list[str]:
-    """The lines of standard input. Raises UsageError where one is not text."""
+def _asked(directories: list[Path] | None) -> list[str]:
+    """The lines of standard input. Raises UsageError where one is not text, or where they seem to be arguments."""
     from pipeline.errors import UsageError
+    from pipeline.logs import mask
 
+    if unknown := [each for each in directories or () if not each.exists()]:
+        raise UsageError(
+            f"{mask(str(unknown[0]))}: there is no such directory. Persons are given on standard input, one a line, not "
+            "as arguments. Nothing was done."
+        )
+    if sys.stdin.isatty():
+        complain("Type a destination or a key on each line, and end with Ctrl-D.")
     lines = sys.stdin.read().splitlines()
     for number, line in enumerate(lines, 1):
         try:

@@ -44,7 +44,7 @@ class Search(Protocol):
     @property
     def missing(self) -> Sequence[int]: ...
     @property
-    def before(self) -> Sequence[str]: ...
+    def notes(self) -> Sequence[str]: ...
 
 
 def columns(place: Standing) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def table(search: Search) -> Iterator[str]:
 
 
 def verdict(search: Search) -> Iterator[str]:
-    """How many were found, in a sentence, and what is known of earlier erasures of the others."""
+    """How many were found, in a sentence, and what is to be said of the others."""
     missing = search.missing
     found = len(search.asked) - len(missing)
     listed = ", ".join(str(each) for each in missing[:20]) + (", ..." if len(missing) > 20 else "")
@@ -84,7 +84,7 @@ def verdict(search: Search) -> Iterator[str]:
         f"{number(found)} of {number(len(search.asked))} found, in {number(len(search.places))} places; "
         f"runs searched: {number(search.runs)}.{nowhere}"
     )
-    yield from map(line, search.before)
+    yield from map(line, search.notes)
 
 
 def as_json(search: Search, remarks: Sequence[str]) -> str:
@@ -108,7 +108,7 @@ def as_json(search: Search, remarks: Sequence[str]) -> str:
                 for place in search.places
             ],
             "remarks": list(remarks),
-            "erased_before": list(search.before),
+            "notes": list(search.notes),
         },
         indent=2,
         ensure_ascii=False,

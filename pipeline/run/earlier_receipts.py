@@ -111,11 +111,10 @@ def told_of(missing: Sequence[int], runs: Iterable[ListedRun], asked: Mapping[Pa
 def _by_list(run_dir: Path, asked: pl.DataFrame, missing: Sequence[int]) -> list[tuple[int, str, list[int]]]:
     """Lines of the question that a list, as the run has read it, holds in rows that were erased: line, source, rows."""
     directory = RunDirectory(run_dir)
-    erased = Erased.read(run_dir)
-    if not erased:
-        return []
     found = [pl.DataFrame(schema={"line": pl.UInt32, "source": pl.String, "row": pl.UInt64})]
     try:
+        if not (erased := Erased.read(run_dir)):
+            return []
         recovery = recover(directory.journal)
         job = recorded_job(directory, recovery, recorded_settings(directory, ()), Surroundings(), asks=False)
         if describing.changed(job.sources, job.recorded):
@@ -125,7 +124,7 @@ def _by_list(run_dir: Path, asked: pl.DataFrame, missing: Sequence[int]) -> list
             rows = assemble(screener.screen(batch), recovery)
             there = matches(rows.filter(erased.among(rows)), asked)
             found.append(there.filter(pl.col("line").is_in(missing)).select("line", "source", "row"))
-    except RunError:  # the list is gone, or no longer what it was
+    except RunError:  # the list is gone, or the mark cannot be read
         return []
     groups = pl.concat(found, how="vertical_relaxed").group_by("line", "source", maintain_order=True).agg("row")
     return list(groups.iter_rows())

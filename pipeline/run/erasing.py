@@ -117,7 +117,7 @@ async def plan_erasure(
     kept = tuple(place for place in search.places if _is_kept(place))
     base = beside(directories)
     before = await anyio.to_thread.run_sync(told_of, found.missing, search.runs.values(), search.asked, base)
-    found = replace(found, before=tuple(before))
+    found = replace(found, notes=(*questions.misread(found.missing, search.region), *before))
     if settings is not None and (elsewhere := _other_campaigns(search, settings)):
         found = replace(found, remarks=(*found.remarks, elsewhere))
     return ErasurePlan(search, found, kept, runs, contacts, strangers, settings, base)

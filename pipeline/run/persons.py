@@ -61,7 +61,7 @@ class Found:
     places: tuple[Place, ...]
     runs: int  # that were looked into
     remarks: tuple[str, ...]  # what could not be searched, and why
-    before: tuple[str, ...] = ()  # what is known of erasures that may have been of those who are missing
+    notes: tuple[str, ...] = ()  # on the missing: how they were read, and which erasures may have been of them
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -93,7 +93,8 @@ async def find_persons(
         await search.campaign(settings, clients)
     found = Found(questions.lines, tuple(search.places), runs, tuple(search.remarks))
     before = partial(told_of, found.missing, search.runs.values(), search.asked, beside(directories))
-    return replace(found, before=tuple(await anyio.to_thread.run_sync(before)))
+    misread = questions.misread(found.missing, search.region)
+    return replace(found, notes=(*misread, *await anyio.to_thread.run_sync(before)))
 
 
 class Search:
@@ -101,7 +102,7 @@ class Search:
 
     def __init__(self, questions: Questions, region: str | None) -> None:
         self._questions = questions
-        self._region = region
+        self.region = region
         self._ids = pl.DataFrame(schema=_IDS)
         self.runs: dict[Path, ListedRun] = {}  # that were looked into, by their directories
         #: What was asked in each run, and how destinations are read there.
@@ -143,10 +144,10 @@ class Search:
         except (ValidationError, RunError):
             self.remarks.append(f"{run.run_dir}: was not searched: its run.toml cannot be read")
             return
-        region = self._region or contacts.region
+        region = self.region or contacts.region
         asked = self._questions.table(region and region.upper(), run.campaign, run.wave or None)
         asked = pl.concat([asked, self._ids], how="diagonal")
-        own_region = {"region": self._region} if self._region else {}
+        own_region = {"region": self.region} if self.region else {}
         contacts = contacts.model_copy(update=own_region)
         self.asked[run.run_dir] = (asked, contacts)
         by_row: set[int] = set()
@@ -253,7 +254,7 @@ class Search:
         """Where those who are asked for, and those who were found in its runs, stand in a campaign. National numbers
         are those of `region`, unless another was asked for.
         """
-        asked = self._asked_of(name, self._region or region)
+        asked = self._asked_of(name, self.region or region)
         places: list[Place] = []
         stream, frame = await desk.ask(lambda handle: begun(desk, handle, name))
         try:

@@ -3,6 +3,7 @@
 import socket
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,7 +39,9 @@ _STATE: Final = (
 def beside(directories: Sequence[Path]) -> Path:
     """Where the receipts of an erasure from these lie: beside the runs."""
     first = directories[0]
-    return first.parent if RunDirectory(first).holds_run else first
+    with suppress(OSError):  # what cannot be looked into is told by the search
+        return first.parent if RunDirectory(first).holds_run else first
+    return first
 
 
 class Row(msgspec.Struct, frozen=True):

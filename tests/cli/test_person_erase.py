@@ -118,7 +118,7 @@ def test_a_person_is_erased_from_run_campaign_and_state(
     Path("list.csv").write_text(LIST + "8,Eve,,eve@example.com\n")
     again = person("find", asked, "--config", config, "--json")
     assert again.code == 1
-    [before] = json.loads(again.out)["erased_before"]
+    [before] = json.loads(again.out)["notes"]
     assert before.startswith("Persons were erased before: see runs/erased-"), "the list tells no more"
     Path("list.csv").write_text(LIST)
     # What is forgotten is sent again, unless a list holds it back.
