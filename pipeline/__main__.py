@@ -15,6 +15,10 @@ def main() -> None:
     os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000")
     if sys.platform == "linux":
         _share_one_heap()
+    if "_CONTACT_PIPELINE_COMPLETE" in os.environ:
+        # A shell waits for it at a key press, and typer would load rich, a third of that wait, to take markup off texts
+        # that have none. None is the import system's word for what is not there.
+        sys.modules["rich"] = None  # type: ignore[assignment]
 
     from pipeline.cli import app
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli import options
+from pipeline.cli import choices, options
 from pipeline.cli.ending import ending
 from pipeline.cli.report import Reports, reporting
 from pipeline.cli.show import Display, showing
@@ -199,7 +199,12 @@ def resume(
     run_dir: options.RunDirectory,
     again: Annotated[
         str | None,
-        typer.Option("--again", metavar="STATUS,...", help="Send rows of these statuses once more: failed, rejected."),
+        typer.Option(
+            "--again",
+            metavar="STATUS,...",
+            help="Send rows of these statuses once more: failed, rejected.",
+            autocompletion=choices.again,
+        ),
     ] = None,
     set_: options.Set = None,
     report: options.Report = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli import choices
 from pipeline.cli.ending import ending
 from pipeline.cli.terminal import say
 
@@ -20,6 +21,7 @@ def explain(
         typer.Argument(
             metavar="CODE|STATUS|REASON",
             help="An exit code, a status, a reason or warning as the ledger has it, or the name of an error.",
+            autocompletion=choices.topics,
         ),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print it as JSON: a list of topics.")] = False,

@@ -8,6 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
+from pipeline.cli import choices
+
 
 class Mode(StrEnum):
     """What becomes of rows that are in the campaign with other content: they are told of, or updated."""
@@ -86,7 +88,10 @@ Sheet = Annotated[
 Report = Annotated[
     list[str] | None,
     typer.Option(
-        "--report", metavar="FORMAT[=FILE]", help="Report the run too, as html, junit or github. May be repeated."
+        "--report",
+        metavar="FORMAT[=FILE]",
+        help="Report the run too, as html, junit or github. May be repeated.",
+        autocompletion=choices.of(choices.FORMS),
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else, on standard output.")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli import options
+from pipeline.cli import choices, options
 from pipeline.cli.ending import ending
 from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, start_logs
 
@@ -31,7 +31,12 @@ Directories = Annotated[
 ]
 Region = Annotated[
     str | None,
-    typer.Option("--region", metavar="CC", help="Country of national numbers. Default: that of each run."),
+    typer.Option(
+        "--region",
+        metavar="CC",
+        help="Country of national numbers. Default: that of each run.",
+        autocompletion=choices.regions,
+    ),
 ]
 
 
@@ -64,7 +69,7 @@ def find(
         from pipeline.report import persons as report
 
         settings = _settings(config, set_, campaign_id, region)
-        asked = _asked()
+        asked = _asked(directories)
         looking = partial(run.find_persons, asked, directories or [Path("runs")], region=region, settings=settings)
         found = run_async(looking)
         for remark in found.remarks:
@@ -74,7 +79,8 @@ def find(
         else:
             for each in (report.table if sys.stdout.isatty() and found.places else report.lines)(found):
                 say(each)
-            complain(report.verdict(found))
+            for each in report.verdict(found):
+                complain(each)
         if found.missing or found.remarks:
             raise typer.Exit(NOT_FOUND)
 
@@ -113,16 +119,15 @@ def erase(
         from pipeline.report import erasure, persons
 
         settings = _settings(config, set_, campaign_id, region)
-        asked = _asked()
+        asked = _asked(directories)
         planning = partial(run.plan_erasure, asked, directories or [Path("runs")], region=region, settings=settings)
         plan = run_async(planning)
         tell = complain if json_ else say
         if not json_ or not yes:
             for each in (persons.table if sys.stdout.isatty() and plan.found.places else persons.lines)(plan.found):
                 tell(each)
-            complain(persons.verdict(plan.found))
-            for each in erasure.plan(plan):
-                complain(each)
+        for each in (*persons.verdict(plan.found), *erasure.plan(plan)):
+            complain(each)
         if not plan.found.places and not plan.runs:
             raise typer.Exit(NOT_FOUND)
         if not yes:
@@ -130,10 +135,10 @@ def erase(
                 raise UsageError("There is no terminal to ask on, and nothing was erased: give --yes.")
             if not run_async(partial(agreed, "Erase them?", piped=True)):
                 raise UsageError("Stopped at the question: nothing was erased.")
-        receipt, path = run_async(partial(run.erase, plan))
+        receipt, path, earlier = run_async(partial(run.erase, plan))
         if json_:
             say(receipt.to_json().rstrip())
-        for each in erasure.done(receipt, path):
+        for each in (*erasure.done(receipt, path), *earlier):
             tell(each)
         if plan.found.missing or plan.found.remarks or any(each.remarks for each in receipt.runs):
             raise typer.Exit(NOT_FOUND)
@@ -158,10 +163,18 @@ def _settings(
     return settings
 
 
-def _asked() -> list[str]:
-    """The lines of standard input. Raises UsageError where one is not text."""
+def _asked(directories: list[Path] | None) -> list[str]:
+    """The lines of standard input. Raises UsageError where one is not text, or where they seem to be arguments."""
     from pipeline.errors import UsageError
+    from pipeline.logs import mask
 
+    if unknown := [each for each in directories or () if not each.exists()]:
+        raise UsageError(
+            f"{mask(str(unknown[0]))}: there is no such directory. Persons are given on standard input, one a line, not "
+            "as arguments. Nothing was done."
+        )
+    if sys.stdin.isatty():
+        complain("Type a destination or a key on each line, and end with Ctrl-D.")
     lines = sys.stdin.read().splitlines()
     for number, line in enumerate(lines, 1):
         try:

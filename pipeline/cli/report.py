@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli import options
+from pipeline.cli import choices, options
 from pipeline.cli.ending import ending
 from pipeline.cli.terminal import complain, say
 
@@ -28,7 +28,15 @@ NOT_WRITTEN = 8
 
 def report(
     run_dir: options.RunDirectory,
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="html, junit or github.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="html, junit or github.",
+            autocompletion=choices.of(choices.FORMS),
+        ),
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Where it goes. Default: standard output.")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.cli import choices
 from pipeline.cli.ending import ending
 from pipeline.cli.terminal import complain, say
 
@@ -29,7 +30,12 @@ def simulate(
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port on loopback. 0: any free one.")] = 0,
     system: Annotated[
         list[str] | None,
-        typer.Option("--system", metavar="NAME", help="Simulate this system only. May be repeated."),
+        typer.Option(
+            "--system",
+            metavar="NAME",
+            help="Simulate this system only. May be repeated.",
+            autocompletion=choices.of(choices.SYSTEMS),
+        ),
     ] = None,
     dialect: Annotated[
         Dialect, typer.Option("--dialect", help="How the SOAP service with campaigns is built.")
@@ -43,6 +49,7 @@ def simulate(
             help="Something that goes wrong, e.g. cut:every=50,stored. Kinds: unavailable, cut, cut_answer, hang, "
             "fault, html, busy, incomplete, expire. Names: every, first, last, stored, status, retry_after, "
             "operation. It befalls every system that has the operation. May be repeated.",
+            autocompletion=choices.of(choices.FAULTS),
         ),
     ] = None,
     refuse: Annotated[
@@ -69,7 +76,10 @@ def simulate(
     lose: Annotated[
         list[str] | None,
         typer.Option(
-            "--lose", metavar="MEMBER", help="Lose this member of a channel, e.g. Destination. May be repeated."
+            "--lose",
+            metavar="MEMBER",
+            help="Lose this member of a channel, e.g. Destination. May be repeated.",
+            autocompletion=choices.of(choices.MEMBERS),
         ),
     ] = None,
 ) -> None:

@@ -70,7 +70,10 @@ class Erased:
         except FileNotFoundError:
             return cls.none()
         except (OSError, ValueError) as error:
-            raise MachineFailed(f"{path}: cannot be read: {type(error).__name__}") from None
+            raise MachineFailed(
+                f"{path}: cannot be read ({type(error).__name__}), and it alone says which rows were erased: mend the "
+                "rights to it, or put it back from a copy"
+            ) from None
         rows = _frame((each.source, each.row) for each in mark.rows)
         return cls(rows, tuple(mark.receipts), mark.spooled, mark.original, mark.complete)
 

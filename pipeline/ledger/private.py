@@ -21,9 +21,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise MachineFailed(
-            f"{path}: cannot be written: {error.strerror or error}. Free space on the disk, or mend it, and resume"
-        ) from None
+        advice = "Free space on the disk, or mend it, and resume"
+        if isinstance(error, PermissionError):
+            advice = "Do it as the user who owns it, or mend the rights to the directory, and start again"
+        raise MachineFailed(f"{path}: cannot be written: {error.strerror or error}. {advice}") from None
 
 
 @contextmanager

@@ -75,6 +75,8 @@ class Removed(Protocol):
     def campaign(self) -> str: ...
     @property
     def contacts(self) -> int: ...
+    @property
+    def unlisted(self) -> int: ...
 
 
 class Receipt(Protocol):
@@ -105,7 +107,9 @@ def done(receipt: Receipt, path: Path) -> Iterator[str]:
     if receipt.campaign is None:
         yield "The campaign was not looked into: give --config to erase them there."
     else:
-        yield f"Deleted: {contacts(receipt.campaign.contacts)} from campaign {safe(receipt.campaign.campaign)}."
+        gone = receipt.campaign
+        more = f", and {number(gone.unlisted)} that it did not list, or not yet" if gone.unlisted else ""
+        yield f"Deleted: {contacts(gone.contacts)} from campaign {safe(gone.campaign)}{more}."
     for run in receipt.runs:
         yield from (f"{line(run.run_dir)}: {remark}" for remark in run.remarks)
     for place, numbers in _places(receipt).items():

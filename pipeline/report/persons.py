@@ -43,6 +43,8 @@ class Search(Protocol):
     def runs(self) -> int: ...
     @property
     def missing(self) -> Sequence[int]: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
 
 
 def columns(place: Standing) -> tuple[str, ...]:
@@ -72,16 +74,17 @@ def table(search: Search) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def verdict(search: Search) -> str:
-    """How many were found, in a sentence."""
+def verdict(search: Search) -> Iterator[str]:
+    """How many were found, in a sentence, and what is to be said of the others."""
     missing = search.missing
     found = len(search.asked) - len(missing)
     listed = ", ".join(str(each) for each in missing[:20]) + (", ..." if len(missing) > 20 else "")
     nowhere = f" Not found: line {listed}." if missing else ""
-    return (
+    yield (
         f"{number(found)} of {number(len(search.asked))} found, in {number(len(search.places))} places; "
         f"runs searched: {number(search.runs)}.{nowhere}"
     )
+    yield from map(line, search.notes)
 
 
 def as_json(search: Search, remarks: Sequence[str]) -> str:
@@ -105,6 +108,7 @@ def as_json(search: Search, remarks: Sequence[str]) -> str:
                 for place in search.places
             ],
             "remarks": list(remarks),
+            "notes": list(search.notes),
         },
         indent=2,
         ensure_ascii=False,

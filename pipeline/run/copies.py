@@ -1,9 +1,12 @@
 """What a run directory holds of its list in the list's own words: the resubmit file, and a spooled standard input."""
 
+import gzip
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import polars as pl
@@ -16,7 +19,7 @@ from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.run.recorded import record, recorded_sources
 from pipeline.run.resubmitted import Resubmitted
 from pipeline.run.standard_input import NAME
-from pipeline.stages.read import Source, batches, fingerprint
+from pipeline.stages.read import Source, batches, fingerprint, open_source
 
 #: What stands in place of each byte that could tell of a person.
 _FILL = ord("x")
@@ -24,9 +27,13 @@ _FILL = ord("x")
 #: Encodings in which these bytes, and no others, are what they are in ASCII: others cannot be overwritten in place.
 _PLAIN = ("utf-8", "utf_8", "utf-8-sig", "utf_8_sig", "ascii", "latin-1", "iso-8859-1", "cp1252", "windows-1252")
 
-_LEFT = "{path}: holds the list as it came through standard input, and the persons in it: {why}. Delete the run, or it"
+_LEFT = (
+    "its copy of standard input, {name}, still holds the persons: {why}. Delete that file (the run can no longer be "
+    "resumed, verified or undone then), or prune the run"
+)
 _OTHER = "it is not the file that the run has read, so what is whose in it cannot be told"
 _FORM = "it is written in a way in which a row cannot be overwritten without harm to others"
+_WORKBOOK = "it is a workbook, which is never rewritten"
 
 
 class _Unsafe(Exception):
@@ -48,8 +55,8 @@ def rows_told(directory: RunDirectory, asked: pl.DataFrame, contacts: ContactsSe
 
 
 def overwrite(directory: RunDirectory, erased: Erased) -> tuple[str, ...]:
-    """Overwrite the rows that were erased in the copy of standard input, byte for byte, so that every row stays where
-    it is; blocks. What could not be done, in words.
+    """Overwrite the rows that were erased in the copy of standard input, so that every row stays where it is: of a CSV
+    byte for byte, within gzip too; of a Parquet file every cell becomes null. Blocks. What could not be done, in words.
 
     The run is bound to that file by its fingerprint, which stands in run.toml and in the heads of the journals: it is
     put right there. A fingerprint that neither the run nor the mark knows is never put right: somebody else has changed
@@ -63,19 +70,22 @@ def overwrite(directory: RunDirectory, erased: Erased) -> tuple[str, ...]:
     recorded = next(each.fingerprint for each in header.sources if each.name == NAME)
     before = fingerprint(source)
     if before not in (recorded, erased.spooled):
-        return (_LEFT.format(path=directory.stdin, why=_OTHER),)
-    if source.format != "csv" or source.compressed or (source.encoding or "utf-8").lower() not in _PLAIN:
-        return (_LEFT.format(path=directory.stdin, why=_FORM),)
+        return (_LEFT.format(name=directory.stdin.name, why=_OTHER),)
+    if source.format == "xlsx":
+        return (_LEFT.format(name=directory.stdin.name, why=_WORKBOOK),)
     try:
         with replacing(directory.stdin) as part, writing(directory.stdin):
-            _copy(source, part, _spans(source, set(mine)))
+            if source.format == "parquet":
+                _nullify(source, part, mine)
+            else:
+                _copy(source, part, _spans(source, set(mine)))
             changed = replace(source, path=part)
             _check(source, changed, set(mine))
             after = fingerprint(changed)
             # From here on the mark knows the file that is about to take the place of the one before.
             replace(erased, spooled=after, original=erased.original or recorded).write(directory.path)
     except _Unsafe:
-        return (_LEFT.format(path=directory.stdin, why=_FORM),)
+        return (_LEFT.format(name=directory.stdin.name, why=_FORM),)
     for folder in (directory.undo, directory):
         if folder.journal.exists():
             _bind(folder.journal, after)
@@ -127,14 +137,42 @@ def _spans(source: Source, rows: set[int]) -> Iterator[tuple[int, int | None]]:
 
 
 def _copy(source: Source, part: Path, spans: Iterator[tuple[int, int | None]]) -> None:
+    """A CSV, whose cells in these lines are overwritten. Raises _Unsafe where bytes are no characters in it."""
+    if (source.encoding or "utf-8").lower() not in _PLAIN:
+        raise _Unsafe
     kept = {*(source.delimiter or ",").encode(), *b'"\r\n'}
     table = bytes(byte if byte in kept else _FILL for byte in range(256))
     span = next(spans, None)
-    with source.path.open("rb") as old, part.open("wb") as new:
+    with _opened(source, source.path, "rb") as old, _opened(source, part, "wb") as new:
         for number, line in enumerate(old, 1):
             while span is not None and span[1] is not None and number >= span[1]:
                 span = next(spans, None)
             new.write(line.translate(table) if span is not None and number >= span[0] else line)
+
+
+@contextmanager
+def _opened(source: Source, path: Path, mode: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    """A file that is written like `source`, as its text."""
+    with path.open(mode) as file:
+        if not source.compressed:
+            yield file
+            return
+        # The head of gzip would hold a name and a moment otherwise.
+        with gzip.GzipFile("", mode, 6, file, mtime=0) as text:
+            yield text
+
+
+def _nullify(source: Source, part: Path, rows: list[int]) -> None:
+    """A Parquet file, in whose rows of these numbers, from 1, nothing stands; columns that we leave out are no less
+    theirs.
+    """
+    columns = list(pl.read_parquet_schema(source.path))
+    number = "_" * (1 + max(map(len, columns)))  # the name of none of them
+    cells = pl.when(~pl.col(number).is_in(rows)).then(pl.exclude(number))
+    scan = pl.scan_parquet(source.path, glob=False).with_row_index(number, offset=1)
+    scan.with_columns(cells).drop(number).sink_parquet(part)
+    if open_source(part, name=source.name).columns != source.columns:
+        raise _Unsafe
 
 
 def _check(before: Source, after: Source, rows: set[int]) -> None:

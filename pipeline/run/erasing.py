@@ -31,11 +31,12 @@ from pipeline.ledger.summary import Summary
 from pipeline.records import Status
 from pipeline.run import copies, describing
 from pipeline.run.campaigns import named
-from pipeline.run.erasing_contacts import Removed, brought, remove
+from pipeline.run.earlier_receipts import complete, told_of
+from pipeline.run.erasing_contacts import brought, remove
 from pipeline.run.listing import ListedRun, Stage, look_at
 from pipeline.run.persons import Found, Place, Search
 from pipeline.run.questions import Questions
-from pipeline.run.receipt import Receipt, RunErased
+from pipeline.run.receipt import Receipt, Removed, RunErased, beside
 from pipeline.run.recorded import recorded_settings
 from pipeline.run.resubmitted import Resubmitted
 from pipeline.run.standard_input import NAME
@@ -114,8 +115,9 @@ async def plan_erasure(
         others = [each for each in contacts if each not in ours]
         strangers = len(others) - await anyio.to_thread.run_sync(brought, settings, others)
     kept = tuple(place for place in search.places if _is_kept(place))
-    first = directories[0]
-    base = first.parent if RunDirectory(first).holds_run else first
+    base = beside(directories)
+    before = await anyio.to_thread.run_sync(told_of, found.missing, search.runs.values(), search.asked, base)
+    found = replace(found, notes=(*questions.misread(found.missing, search.region), *before))
     if settings is not None and (elsewhere := _other_campaigns(search, settings)):
         found = replace(found, remarks=(*found.remarks, elsewhere))
     return ErasurePlan(search, found, kept, runs, contacts, strangers, settings, base)
@@ -218,8 +220,8 @@ def _obstacle(run: ListedRun) -> str | None:
     return _REFUSED.get(run.stage)
 
 
-async def erase(plan: ErasurePlan, *, clients: ClientFactory | None = None) -> tuple[Receipt, Path]:
-    """Erase what was planned; the receipt and where it lies.
+async def erase(plan: ErasurePlan, *, clients: ClientFactory | None = None) -> tuple[Receipt, Path, list[str]]:
+    """Erase what was planned; the receipt, where it lies, and what has become of earlier ones that were broken off.
 
     Raises Busy where another process is at work on one of the runs or on the campaign, and nothing was erased then;
     TargetUnreachable and TargetUnusable where contacts are not surely gone from the campaign: the runs then still hold
@@ -234,17 +236,19 @@ async def erase(plan: ErasurePlan, *, clients: ClientFactory | None = None) -> t
         state: State | None = None
         if plan.settings is not None:
             target = plan.settings.target
-            place = describing.state_directory(plan.settings)
-            state = stack.enter_context(campaign.held(place, target.identity, target.campaign))
+            directory = describing.state_directory(plan.settings)
+            state = stack.enter_context(campaign.held(directory, target.identity, target.campaign))
         receipt = _begun(plan)
         path = await anyio.to_thread.run_sync(receipt.write, plan.base)
         if plan.settings is not None and state is not None:
             removed = await remove(plan.search, plan.contacts, plan.settings, state, clients)
             receipt = msgspec.structs.replace(receipt, campaign=replace(removed, strangers=plan.strangers))
+            await anyio.to_thread.run_sync(receipt.write, plan.base)
         done = [await anyio.to_thread.run_sync(_erase_run, each, receipt.id) for each in plan.runs]
         receipt = msgspec.structs.replace(receipt, complete=True, runs=tuple(done))
         await anyio.to_thread.run_sync(receipt.write, plan.base)
-        return receipt, path
+        earlier = await anyio.to_thread.run_sync(complete, plan.base, receipt, plan.search.runs.values())
+        return receipt, path, earlier
 
 
 def _begun(plan: ErasurePlan) -> Receipt:

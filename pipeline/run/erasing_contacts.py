@@ -10,7 +10,6 @@ list does not show and the target has not surely deleted.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import partial
 from time import time
 from typing import Final
@@ -23,11 +22,13 @@ from pipeline.config import Settings
 from pipeline.errors import TargetUnusable
 from pipeline.ledger import campaign
 from pipeline.ledger.state import State
+from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import describing
 from pipeline.run.campaigns import CampaignDesk, campaign_desk
 from pipeline.run.failures import first
 from pipeline.run.persons import Search
+from pipeline.run.receipt import Removed
 from pipeline.wire import ClientFactory
 
 #: A list that shows contacts still is read again with pauses that grow from the first to the last, in seconds.
@@ -39,14 +40,9 @@ _STILL_THERE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """What was removed from a campaign."""
-
-    campaign: str
-    contacts: int  # that were listed there before
-    left: int  # after
-    strangers: int = 0  # of the former: those that no run of this state has added
+#: Why it takes longer than the calls do.
+_LISTED: Final = "the target lists them still, so many seconds at most; they are deleted and looked for again"
+_UNSURE: Final = "a run has just sent, and what it sent may take effect yet; they are deleted once more until then"
 
 
 def brought(settings: Settings, contact_ids: Sequence[str]) -> int:
@@ -67,22 +63,23 @@ async def remove(
     told = set(contact_ids)
     told |= {place.contact_id for place in search.places if place.campaign == name and place.contact_id}
     doubtful = {p.contact_id for p in search.places if p.campaign == name and p.status == Status.IN_DOUBT.value}
-    there = set(contact_ids)
+    there, deleted = set(contact_ids), set[str]()
     if told:
         try:
             async with campaign_desk(settings, clients, signals=True) as desk:
-                there |= await _rounds(desk, search, settings, state, told, told & doubtful)
+                listed, deleted = await _rounds(desk, search, settings, state, told, told & doubtful)
+                there |= listed
         except BaseExceptionGroup as errors:
             raise first(errors) from errors
     await anyio.to_thread.run_sync(state.forget, _packed(told | there))
-    return Removed(name, len(there), 0)
+    return Removed(name, len(there), 0, unlisted=len(deleted - there), done=True)
 
 
 async def _rounds(
     desk: CampaignDesk, search: Search, settings: Settings, state: State, told: set[str], doubtful: set[str]
-) -> set[str]:
-    """Delete and look, until nobody is there; all who were listed. `doubtful`: their addition may yet take effect,
-    and must not do so behind its deletion.
+) -> tuple[set[str], set[str]]:
+    """Delete and look, until nobody is there; all who were listed, and all who were deleted. `doubtful`: their addition
+    may yet take effect, and must not do so behind its deletion.
     """
     name, late = settings.target.campaign, settings.delivery.late_effect
 
@@ -95,19 +92,26 @@ async def _rounds(
     began = anyio.current_time()
     quiet = await anyio.to_thread.run_sync(partial(state.quiet_since, own=0))  # None: no run has sent anything
     quiet_in = 0.0 if quiet is None else min(late, max(0.0, quiet + late - time()))
-    there: set[str] = set()
+    there, deleted = set[str](), set[str]()
     left, unsure, pause = told, doubtful, FIRST_PAUSE
+    said = False
     while True:
         asked = anyio.current_time()
         gone = await desk.remove(sorted(left | unsure), deleting)
+        deleted |= gone
         unsure = ((left | unsure) - gone) | doubtful
         listed = await search.listed(desk, name, settings.contacts.region)
         left = {place.contact_id for place in listed if place.contact_id}
         there |= left
         if not left and (not unsure or asked >= began + quiet_in):
-            return there
+            return there, deleted
         if left and asked > began + max(late, quiet_in):
             raise TargetUnusable(_STILL_THERE.format(left=len(left), all=len(there)))
+        wait = began + (max(late, quiet_in) if left else quiet_in) - anyio.current_time()
+        if not said and wait > FIRST_PAUSE:
+            said = True
+            reason = _LISTED if left else _UNSURE
+            logger().info("erase.waits", reason=reason, contacts=len(left or unsure), seconds=round(wait, 1))
         await anyio.sleep(pause if left else min(pause, max(0.0, began + quiet_in - anyio.current_time())))
         pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -4,7 +4,8 @@ What is asked for never stands in what is found: that names the line of the ques
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,25 +25,16 @@ from pipeline.records import ERASED, MENDABLE
 from pipeline.run import describing
 from pipeline.run.campaigns import CampaignDesk, campaign_desk, named
 from pipeline.run.deliveries import begun
+from pipeline.run.earlier_receipts import told_of
 from pipeline.run.failures import first
 from pipeline.run.listing import ListedRun, Stage, list_runs, look_at
-from pipeline.run.questions import Questions, trimmed_key
+from pipeline.run.questions import Questions, matches
+from pipeline.run.receipt import beside
 from pipeline.run.recorded import record, recorded_job, recorded_settings
 from pipeline.run.surroundings import Surroundings
 from pipeline.stages.destinations.authorities import Authorities
 from pipeline.stages.screen import load_suppression
-from pipeline.stages.verdicts import caseless
 from pipeline.wire import ClientFactory
-
-#: Columns in which a person may stand, by what they are compared with.
-_COMPARED: Final = (
-    ("sms", "phone"),
-    ("voice", "phone"),
-    ("email", "mail"),
-    ("key", "key"),
-    ("contact_id", "id"),
-    ("contact_id", "made"),
-)
 
 _IDS: Final = pl.Schema([("line", pl.UInt32), ("id", pl.String)])
 
@@ -69,6 +61,7 @@ class Found:
     places: tuple[Place, ...]
     runs: int  # that were looked into
     remarks: tuple[str, ...]  # what could not be searched, and why
+    notes: tuple[str, ...] = ()  # on the missing: how they were read, and which erasures may have been of them
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -98,7 +91,10 @@ async def find_persons(
     runs = await anyio.to_thread.run_sync(search.all_runs, directories)
     if settings is not None:
         await search.campaign(settings, clients)
-    return Found(questions.lines, tuple(search.places), runs, tuple(search.remarks))
+    found = Found(questions.lines, tuple(search.places), runs, tuple(search.remarks))
+    before = partial(told_of, found.missing, search.runs.values(), search.asked, beside(directories))
+    misread = questions.misread(found.missing, search.region)
+    return replace(found, notes=(*misread, *await anyio.to_thread.run_sync(before)))
 
 
 class Search:
@@ -106,7 +102,7 @@ class Search:
 
     def __init__(self, questions: Questions, region: str | None) -> None:
         self._questions = questions
-        self._region = region
+        self.region = region
         self._ids = pl.DataFrame(schema=_IDS)
         self.runs: dict[Path, ListedRun] = {}  # that were looked into, by their directories
         #: What was asked in each run, and how destinations are read there.
@@ -148,10 +144,10 @@ class Search:
         except (ValidationError, RunError):
             self.remarks.append(f"{run.run_dir}: was not searched: its run.toml cannot be read")
             return
-        region = self._region or contacts.region
+        region = self.region or contacts.region
         asked = self._questions.table(region and region.upper(), run.campaign, run.wave or None)
         asked = pl.concat([asked, self._ids], how="diagonal")
-        own_region = {"region": self._region} if self._region else {}
+        own_region = {"region": self.region} if self.region else {}
         contacts = contacts.model_copy(update=own_region)
         self.asked[run.run_dir] = (asked, contacts)
         by_row: set[int] = set()
@@ -175,7 +171,7 @@ class Search:
         files = tuple(path.relative_to(directory.path).as_posix() for path in ledgers)
         try:
             for part in self._parts(directory, masked=masked):
-                for match in _matches(part, asked).iter_rows(named=True):
+                for match in matches(part, asked).iter_rows(named=True):
                     mendable = match["status"] in [status.value for status in MENDABLE] and directory.resubmit.exists()
                     found.add(match["line"])
                     self.places.append(
@@ -258,12 +254,12 @@ class Search:
         """Where those who are asked for, and those who were found in its runs, stand in a campaign. National numbers
         are those of `region`, unless another was asked for.
         """
-        asked = self._asked_of(name, self._region or region)
+        asked = self._asked_of(name, self.region or region)
         places: list[Place] = []
         stream, frame = await desk.ask(lambda handle: begun(desk, handle, name))
         try:
             while frame is not None:
-                for match in _matches(frame, asked).iter_rows(named=True):
+                for match in matches(frame, asked).iter_rows(named=True):
                     channels = tuple(each for each in ("sms", "voice", "email") if match[each] is not None)
                     told = "; ".join(
                         f"{each} {match[f'{each}_status']}" for each in channels if match[f"{each}_status"]
@@ -291,19 +287,3 @@ class Search:
         tables = [self._questions.table(region and region.upper(), campaign, wave) for wave in waves]
         known = [(p.line, p.contact_id) for p in self.places if p.contact_id is not None and p.campaign == campaign]
         return pl.concat([*tables, pl.DataFrame(known, schema=_IDS, orient="row"), self._ids], how="diagonal").unique()
-
-
-def _matches(rows: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
-    """The rows in which somebody stands, each with the `line` of the question, once for each."""
-    rows = rows.with_row_index("at")
-    found = []
-    for column, kind in _COMPARED:
-        if column not in rows.columns:
-            continue
-        values = rows[column]
-        if kind in ("mail", "key"):
-            values = caseless(values) if kind == "mail" else trimmed_key(values)
-        wanted = asked.select("line", value=kind).drop_nulls()
-        found.append(rows.select("at", value=values).join(wanted, on="value").select("at", "line"))
-    hits = pl.concat(found).unique().sort("at", "line")
-    return hits.join(rows, on="at", how="left", maintain_order="left")

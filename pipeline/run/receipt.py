@@ -2,6 +2,9 @@
 
 import socket
 import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -14,7 +17,6 @@ from pipeline.ledger.erased import Taken
 from pipeline.ledger.private import write_private, writing
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.run import describing
-from pipeline.run.erasing_contacts import Removed
 from pipeline.run.listing import ListedRun
 from pipeline.run.recorded import record
 
@@ -32,6 +34,14 @@ _STATE: Final = (
     "The campaign was not looked into, so the state still knows the contacts by their ids: it keeps an import from "
     "sending to the same people once more. Erase with --config to remove both."
 )
+
+
+def beside(directories: Sequence[Path]) -> Path:
+    """Where the receipts of an erasure from these lie: beside the runs."""
+    first = directories[0]
+    with suppress(OSError):  # what cannot be looked into is told by the search
+        return first.parent if RunDirectory(first).holds_run else first
+    return first
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -79,6 +89,18 @@ class RunErased(msgspec.Struct, frozen=True):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was removed from a campaign."""
+
+    campaign: str
+    contacts: int  # that were listed there before
+    left: int  # after
+    strangers: int = 0  # of the former: those that no run of this state has added
+    unlisted: int = 0  # that the list did not show, or not yet, and the target says that it has deleted
+    done: bool = False  # True: what comes after may be broken off, the contacts are gone
+
+
 class Receipt(msgspec.Struct, frozen=True):
     """erased-<UTC>-<id>.json."""
 
@@ -87,7 +109,7 @@ class Receipt(msgspec.Struct, frozen=True):
     user: str
     host: str
     version: str
-    complete: bool  # False: it was broken off; what it had not erased yet is erased by the next
+    complete: bool  # False: it was broken off; what it had not erased yet is erased by the next of the same persons
     asked: int  # persons
     not_found: tuple[int, ...]  # lines of standard input
     runs: tuple[RunErased, ...]
@@ -95,6 +117,8 @@ class Receipt(msgspec.Struct, frozen=True):
     kept: tuple[str, ...]  # copies of do-not-contact lists in which they stand
     stays: tuple[str, ...]
     remarks: tuple[str, ...]
+    completed_by: str | None = None  # name of the receipt of the erasure since which it is complete; None: by itself
+    superseded_by: str | None = None  # of one that was of all its rows, and of its campaign, and is complete
 
     @classmethod
     def begin(
@@ -124,9 +148,13 @@ class Receipt(msgspec.Struct, frozen=True):
             remarks=remarks,
         )
 
+    def path(self, base: Path) -> Path:
+        """Where it lies in `base`."""
+        return base / f"erased-{self.at:%Y%m%dT%H%M%SZ}-{self.id[:8]}.json"
+
     def write(self, base: Path) -> Path:
         """Put it into `base`, for its owner alone; blocks. Raises MachineFailed."""
-        path = base / f"erased-{self.at:%Y%m%dT%H%M%SZ}-{self.id[:8]}.json"
+        path = self.path(base)
         with writing(path):
             make_directories(base)
         write_private(path, self.to_json().encode())

@@ -4,9 +4,48 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import phonenumbers
 import pytest
+import typer
+
+from pipeline.cli import app
+from pipeline.report.explain import topics
+from pipeline.report.forms import FORMS
+from pipeline.run import AGAIN
+from pipeline.simulator import SERVICES
+from pipeline.simulator.onc.contract import TYPES
+from pipeline.simulator.settings import FAULT_KINDS
+
+#: Values that are none of few: of an option, by what stands for them in its help.
+OPEN = {
+    *("N", "N|P%", "NAME>=N", "KEY=VALUE", "ID", "CHAR", "NAME", "AGE", "REGEX", "CODE", "SECONDS", "CALLS"),
+    *("SOURCE", "RUN_DIR", "DIR", "FILE", "[ID]", "[FILE]", "[DIRECTORY]", "[DIRECTORY]...", None),
+}
+
+#: What is to be offered where nothing in the type says so, from the modules that mean it.
+OFFERED = {
+    "--format": list(FORMS),
+    "--report": list(FORMS),
+    "--again": [status.value for status in AGAIN],
+    "--system": [service.system for service in SERVICES.values()],
+    "--fault": list(FAULT_KINDS),
+    "--lose": [member.name for member in TYPES["CommunicationInfo"].members],
+    "--region": sorted(phonenumbers.SUPPORTED_REGIONS),
+    "topic": [name for each in topics() if each.kind in ("exit", "status", "error") for name in each.names],
+}
+
+
+def parameters(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """All options and arguments that take a value, with the words and the context of their command."""
+    for name, below in getattr(command, "commands", {}).items():
+        yield from parameters(below, *words, name)
+    for each in () if hasattr(command, "commands") else command.params:
+        if not getattr(each, "is_flag", False):
+            yield words, typer.Context(command, info_name=words[-1]), each
 
 
 def asked(shell: str, line: str, **environment: str) -> list[str]:
@@ -32,10 +71,31 @@ def asked(shell: str, line: str, **environment: str) -> list[str]:
         ("zsh", "contact-pipeline import list.csv --log-format j", "json"),
         ("fish", "contact-pipeline campaign pau", "pause"),
         ("fish", "contact-pipeline import --mode up", "upsert"),
+        ("zsh", "contact-pipeline report r --format j", "junit"),
+        ("bash", "contact-pipeline resume r --again rejected,", "rejected,failed"),
+        ("fish", "contact-pipeline simulate --system pa", "pagos"),
     ],
 )
 def test_words_are_offered(shell: str, line: str, offered: str) -> None:
     assert any(offered in answer for answer in asked(shell, line))
+
+
+def test_every_value_that_is_one_of_few_is_offered() -> None:
+    met = set()
+    for words, context, each in parameters(typer.main.get_command(app)):
+        name = each.opts[0] if each.param_type_name == "option" else each.name
+        choices = [choice.value for choice in each.type_descriptor.choices or ()]
+        wanted = choices or OFFERED.get(name, [])
+        met.add("" if choices else name)
+        assert offered(context, each, "") == wanted, (words, name)
+        # What is not offered is left to the shell, which completes files: nothing else may be one of few.
+        assert wanted or each.metavar in OPEN, (words, name)
+    assert set(OFFERED) <= met
+
+
+def offered(context: Any, parameter: Any, typed: str) -> list[str]:
+    """What typer would answer, asked within this process: there are many."""
+    return [item.value for item in parameter.shell_complete(context, typed)]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

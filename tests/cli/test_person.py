@@ -152,3 +152,22 @@ def test_wrong_questions(find: Find, desk: Path) -> None:
     assert find("x", "--set", "http.ca=x").code == 2
     ended = find("x", "--region", "UK")
     assert (ended.code, "did you mean GB?" in ended.err) == (2, True)
+    ended = find("", "416-555-0101")
+    assert (ended.code, "[number]: there is no such directory. Persons are given on standard input" in ended.err) == (
+        2,
+        True,
+    )
+
+
+def test_what_looks_like_a_destination_and_is_none_is_told(find: Find, serve: Serve, configured: Configured) -> None:
+    assert "looked for as a key" not in find("ann@example.com", configured().parent).err, "there was nothing to look at"
+    imported(serve, configured)
+    ended = find("ann@@example.com\n416 555 010\n+1 416 555 010\n77\nno@example.com\n416 555 0199\n")
+    assert ended.code == 1
+    assert [each.split(",")[0] for each in ended.complaints[1:]] == [
+        "Line 1: is no mail address that could receive anything",
+        "Line 2: is no valid telephone number in the countries of the runs",
+        "Line 3: is no valid telephone number",
+    ]
+    [told] = json.loads(find("416 555 010", "--region", "CA", "--json").out)["notes"]
+    assert "number in CA, so" in told

@@ -1,5 +1,6 @@
 """`person erase` through the command: afterwards nobody is told of, every row is there, and the run is proven."""
 
+import gzip
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import polars as pl
 import pytest
 from cli.kit import LIST, Ended, run
 
-from pipeline.simulator import RunningSimulator
+from pipeline.simulator import Fault, RunningSimulator
 
 Serve = Callable[..., RunningSimulator]
 Configured = Callable[..., Path]
@@ -109,8 +110,17 @@ def test_a_person_is_erased_from_run_campaign_and_state(
     again = person("erase", asked, "--config", config, "--yes")
     assert again.code == 1, "nobody is found"
     assert "0 of 1 found" in again.err
+    assert (
+        "Line 1 was erased before: list.csv, rows 1, 5, of runs/first, as that list still tells. See runs/erased-"
+        in (again.err)
+    )
     assert receipt() == told, "and there is no other receipt"
-    assert person("find", asked, "--config", config).code == 1
+    Path("list.csv").write_text(LIST + "8,Eve,,eve@example.com\n")
+    again = person("find", asked, "--config", config, "--json")
+    assert again.code == 1
+    [before] = json.loads(again.out)["notes"]
+    assert before.startswith("Persons were erased before: see runs/erased-"), "the list tells no more"
+    Path("list.csv").write_text(LIST)
     # What is forgotten is sent again, unless a list holds it back.
     Path("no.csv").write_text("416 555 0101\n")
     imported(config, "--set", 'contacts.suppress=["no.csv"]', into="next")
@@ -349,7 +359,7 @@ def test_killed_it_is_completed_by_the_next(
         run("import", "-", "--config", config, "--run-dir", "runs/first", "--set", "ledger.mask=true")
     shutil.copytree("runs", "whole")
     late = ("--set", "delivery.late_effect=0.1")
-    for number in (5, 7, 9):  # standard input is overwritten, and no journal knows; no row is out; one ledger of two
+    for number in (6, 8, 10):  # standard input is overwritten, and no journal knows; no row is out; one ledger of two
         shutil.rmtree("runs")
         shutil.copytree("whole", "runs")
         killed(number, "416 555 0101\n3\n", "--config", config, *late)
@@ -361,6 +371,8 @@ def test_killed_it_is_completed_by_the_next(
         proof = run("verify", "runs/first")
         assert proof.code == 0, proof.out + proof.err
         receipts = [json.loads(path.read_text()) for path in Path("runs").glob("erased-*.json")]
+        assert [each["complete"] for each in receipts] == [True, True]
+        assert sum(bool(each["completed_by"]) for each in receipts) == 1
         rows = {row["row"] for each in receipts for one in each["runs"] for row in one["rows"]}
         assert rows == {1, 3, 5}
 
@@ -432,6 +444,7 @@ def test_one_that_was_killed_stands_in_no_other_ones_way(
     ended = person("erase", "2\n", "--yes")
     assert ended.code == 0, ended.err
     assert tells(directory, "Ben", "Cleo") == []
+    assert "was broken off; it is complete now." in ended.out
     assert person("erase", "3\n", "--yes").code == 1, "nobody is left"
     proof = run("verify", directory)
     assert proof.code == 0, proof.out + proof.err
@@ -449,6 +462,73 @@ def test_a_contact_that_the_list_does_not_show_yet_is_deleted(
     assert ended.code == 0, ended.err
     assert held(service) == ["+14165550102", "dora@example.com"]
     assert receipt()["complete"]
+    assert (receipt()["campaign"]["contacts"], receipt()["campaign"]["unlisted"]) == (0, 1)
+    assert "0 contacts from campaign" in ended.out
+    assert "and 1 that it did not list, or not yet." in ended.out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_a_receipt_of_whom_nobody_knows_stays_open_until_the_same_are_erased(
+    person: Ask, serve: Serve, configured: Configured
+) -> None:
+    config = configured(serve())
+    imported(config)
+    killed(2, "1\n", "--config", config, "--set", "delivery.late_effect=0.1")  # gone, and that is not put down yet
+    [broken] = Path("runs").glob("erased-*.json")
+    other = person("erase", "2\n", "--config", config, "--yes")
+    assert (
+        f"{broken} was broken off, and whether its contacts are gone from campaign {CAMPAIGN} is not known" in other.out
+    )
+    assert not json.loads(broken.read_text())["complete"]
+    same = person("erase", "1\n", "--config", config, "--yes")
+    assert f"{broken} was broken off; this erasure is of all its rows, and of the same campaign." in same.out
+    assert json.loads(broken.read_text())["superseded_by"] in same.out
+
+
+def test_it_says_for_what_it_waits(person: Ask, serve: Serve, configured: Configured) -> None:
+    service = serve(faults=(Fault("busy", last=1, operation="DeleteCampaignContact"),))
+    config = configured(service)
+    imported(config)
+    ended = person("erase", "1\n", "--config", config, "--yes", "--set", "delivery.late_effect=300")
+    assert ended.code == 0, ended.err
+    assert held(service) == ["+14165550102", "dora@example.com"], "it was deleted once more"
+    [told] = [json.loads(line) for line in ended.err.splitlines() if '"erase.waits"' in line]
+    assert (told["contacts"], 200 < told["seconds"] <= 300) == (1, True)
+    assert "the target lists them still" in told["reason"]
+
+
+@pytest.mark.parametrize("form", ["gzip", "parquet"])
+def test_a_copy_that_is_compressed_is_written_anew(
+    person: Ask, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    service = serve()
+    config = configured(service)
+    quoted = LIST.replace("Ann", '"Ann\nB"')
+    if form == "gzip":
+        Path("piped").write_bytes(gzip.compress(quoted.encode()))
+    else:
+        pl.read_csv(quoted.encode(), infer_schema=False).with_columns(note=pl.concat_list("first_name")).write_parquet(
+            "piped"
+        )
+    with Path("piped").open() as piped:
+        monkeypatch.setattr("pipeline.cli.contacts.standard_input", piped.fileno)
+        directory = imported(config, source="-")
+    ended = person("erase", "1\n", "--config", config, "--yes")
+    assert ended.code == 0, ended.err
+    stdin = directory / "stdin"
+    if form == "gzip":
+        left = gzip.decompress(stdin.read_bytes()).decode()
+        assert left.splitlines()[1:3] == ['x,"xxx', 'x",xxxxxxxxxxxxxx,xxxxxxxxxxxxxxx']
+    else:
+        rows = pl.read_parquet(stdin)
+        assert rows["customer_id"].to_list() == [None, "2", "3", "4", None]
+        left = rows.write_json()
+        assert b"Ann" not in stdin.read_bytes()
+    assert "Ann" not in left
+    assert "Ben" in left
+    assert run("verify", directory, "--against-target").code == 0
+    assert run("undo", directory, "--yes").code == 0
+    assert held(service) == []
 
 
 def test_whom_a_copy_alone_tells_of_is_gone_from_the_campaign_too(
