@@ -170,8 +170,8 @@ def _asked(directories: list[Path] | None) -> list[str]:
 
     if unknown := [each for each in directories or () if not each.exists()]:
         raise UsageError(
-            f"{mask(str(unknown[0]))}: there is no such directory. Persons are given on standard input, one a line, not "
-            "as arguments. Nothing was done."
+            f"{mask(str(unknown[0]))}: there is no such directory. Persons are given on standard input, one a line, "
+            "not as arguments. Nothing was done."
         )
     if sys.stdin.isatty():
         complain("Type a destination or a key on each line, and end with Ctrl-D.")
