@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 from simulation import virtual
-from simulation.suite import Outcome, play_world, seeds_by_kind
+from simulation.suite import play_world, seeds_by_kind
 from simulation.virtual import Clock, Stalled
 from simulation.world import WRITES
 
@@ -68,22 +68,15 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def outcomes(workers) -> list[Outcome]:
-    return list(workers.play(range(SEEDS)))
-
-
-def test_every_row_is_accounted_for_whatever_strikes(outcomes):
+def test_every_row_is_accounted_for_whatever_strikes(workers):
+    """And every kind of fault strikes in many worlds, and every write is a place to die: one test, as another worker
+    would play all of them once more.
+    """
+    outcomes = list(workers.play(range(SEEDS)))
     failed = [f"{o.broken}\nRun it again: {o.replay}" for o in outcomes if o.broken is not None]
     assert not failed, f"{len(failed)} of {SEEDS} seeds fail, the first:\n{failed[0]}"
-
-
-def test_every_kind_of_fault_struck_in_many_seeds(outcomes):
     seeds = seeds_by_kind(outcomes)
     assert {kind: seeds[kind] for kind in KINDS if seeds[kind] < OFTEN} == {}
-
-
-def test_every_write_was_a_place_to_die(outcomes):
     struck = {number for outcome in outcomes for place, number in outcome.deaths if place == "write"}
     assert set(range(1, WRITES + 1)) - struck == set()
 
