@@ -20,7 +20,7 @@ from pipeline.ledger.files import sink_parquet
 from pipeline.ledger.private import replacing, writing
 from pipeline.ledger.reading import ledger_parts
 from pipeline.records import DELIVERIES_SCHEMA
-from pipeline.run.campaigns import CampaignDesk, campaign_desk, named
+from pipeline.run.campaign_desk import CampaignDesk, campaign_desk, named
 from pipeline.run.failures import first
 from pipeline.run.following import FOLLOWED_SCHEMA, Following, Match
 from pipeline.run.inspecting import status_of

@@ -25,7 +25,7 @@ from pipeline.ledger.state import State
 from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import describing
-from pipeline.run.campaigns import CampaignDesk, campaign_desk
+from pipeline.run.campaign_desk import CampaignDesk, campaign_desk
 from pipeline.run.failures import first
 from pipeline.run.persons import Search
 from pipeline.run.receipt import Removed

@@ -23,7 +23,7 @@ from pipeline.ledger.recovery import recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.records import ERASED, MENDABLE
 from pipeline.run import describing
-from pipeline.run.campaigns import CampaignDesk, campaign_desk, named
+from pipeline.run.campaign_desk import CampaignDesk, campaign_desk, named
 from pipeline.run.deliveries import begun
 from pipeline.run.earlier_receipts import told_of
 from pipeline.run.failures import first

@@ -15,7 +15,7 @@ from pipeline import configfile
 from pipeline.errors import ConfigError, MachineFailed, OutcomeUnknown, TargetUnreachable, TargetUnusable, UsageError
 from pipeline.ledger.rundirectory import CAMPAIGN, RunDirectory
 from pipeline.logs import logger
-from pipeline.run.campaigns import CampaignDesk
+from pipeline.run.campaign_desk import CampaignDesk
 from pipeline.run.inputs import load_settings
 from pipeline.run.job import ImportOptions, Job
 from pipeline.sessions import Lease
