@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
-import anyio
 import anyio.to_thread
 
 from pipeline import targets
@@ -23,7 +22,6 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.run.asking import ATTEMPTS, Deleting, ask, removed
-from pipeline.run.failures import first
 from pipeline.run.stopping import Stopping
 from pipeline.sessions import Lease, SessionPool
 from pipeline.targets import Campaigns, Lookup
@@ -111,18 +109,13 @@ async def campaign_desk(
     pool: SessionPool[Any] = SessionPool(target, 1, 1, settings.sessions, open_within=2 * settings.delivery.timeout)
     stopping = Stopping()
     try:
-        async with anyio.create_task_group() as group:
-            if signals:
-                group.start_soon(stopping.watch)
+        async with stopping.watching(signals=signals):
             with stopping.cancelling():
                 async with pool.lease() as lease:
                     assert lease is not None, "the first lease of a pool is always given"
                     yield CampaignDesk(campaigns, lease, target.lookup)
             if stopping.received is not None:
                 raise Interrupted(stopping.received, UNTOLD)
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as errors:
-        raise first(errors) from errors
     finally:
         await pool.aclose()
 

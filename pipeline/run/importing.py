@@ -9,7 +9,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import anyio
 import anyio.to_thread
 
 from pipeline.config import Settings, read_secrets
@@ -24,7 +23,7 @@ from pipeline.ledger.summary import Summary
 from pipeline.records import Screened, Status
 from pipeline.run import describing, expecting, inputs, online, run_campaign
 from pipeline.run.accounting import Course, account
-from pipeline.run.failures import as_run_error, first
+from pipeline.run.failures import as_run_error
 from pipeline.run.job import SURVEYED, Earlier, ImportOptions, Job, sendable
 from pipeline.run.known import Known, held
 from pipeline.run.notifying import notify
@@ -150,19 +149,13 @@ class _Import:
 
     async def run(self) -> Result:
         """The whole way, with signals watched beside it where that was asked for."""
-        try:
-            async with anyio.create_task_group() as group:
-                if self._options.signals:
-                    group.start_soon(self._stopping.watch)
-                with ExitStack() as stack:
-                    result = await self._run(stack)
-                if not self._checking:  # nobody waits for the campaign meanwhile: its lock is given back
-                    with self._stopping.cancelling():
-                        await notify(self._settings, result.summary)
-                group.cancel_scope.cancel()
-        except BaseExceptionGroup as errors:
-            raise first(errors) from errors
-        return result
+        async with self._stopping.watching(signals=self._options.signals):
+            with ExitStack() as stack:
+                result = await self._run(stack)
+            if not self._checking:  # nobody waits for the campaign meanwhile: its lock is given back
+                with self._stopping.cancelling():
+                    await notify(self._settings, result.summary)
+            return result
 
     async def _run(self, stack: ExitStack) -> Result:
         """`stack` holds the locks."""

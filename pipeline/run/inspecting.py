@@ -29,7 +29,6 @@ from pipeline.ledger.verify import verify
 from pipeline.records import Status
 from pipeline.report import digest
 from pipeline.run.describing import CHECK, changed
-from pipeline.run.failures import first
 from pipeline.run.job import sendable
 from pipeline.run.recorded import record, recorded_sources
 from pipeline.run.stopping import Stopping
@@ -142,15 +141,9 @@ async def session_check(settings: Settings, *, signals: bool = False, clients: C
     module = targets.module(settings.target.system)
     target = await anyio.to_thread.run_sync(module.create, settings, clients, None)
     stopping = Stopping()
-    try:
-        async with anyio.create_task_group() as group:
-            if signals:
-                group.start_soon(stopping.watch)
-            with stopping.cancelling():
-                await _check_session(target, settings.target)
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as errors:
-        raise first(errors) from errors
+    async with stopping.watching(signals=signals):
+        with stopping.cancelling():
+            await _check_session(target, settings.target)
     stopping.check()
     if settings.target.unproven:
         return f"A session was opened and closed. {settings.target.unproven}"

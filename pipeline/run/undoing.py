@@ -13,7 +13,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-import anyio
 import anyio.to_thread
 from msgspec.structs import replace
 
@@ -29,7 +28,7 @@ from pipeline.records import Status
 from pipeline.run import describing
 from pipeline.run.accounting import Course, account
 from pipeline.run.added import Added, walk
-from pipeline.run.failures import as_run_error, first
+from pipeline.run.failures import as_run_error
 from pipeline.run.importing import Result
 from pipeline.run.job import Job
 from pipeline.run.known import known_keeps_ids
@@ -68,16 +67,9 @@ async def undo_run(
     process is at work on run or campaign; else RunError where nothing was begun.
     """
     progress, surroundings = progress or Progress(), surroundings or Surroundings()
-    try:
-        async with anyio.create_task_group() as group:
-            if signals:
-                group.start_soon(surroundings.stopping.watch)
-            with ExitStack() as stack:
-                result = await _undo(run_dir, overrides, progress, confirm, surroundings, stack)
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as errors:
-        raise first(errors) from errors
-    return result
+    async with surroundings.stopping.watching(signals=signals):
+        with ExitStack() as stack:
+            return await _undo(run_dir, overrides, progress, confirm, surroundings, stack)
 
 
 async def _undo(
