@@ -12,12 +12,13 @@ from pipeline.run.campaigns import (
 from pipeline.run.deliveries import Delivered, Destination, campaign_contacts
 from pipeline.run.erasing import ErasurePlan, erase, plan_erasure
 from pipeline.run.expecting import Expectation
-from pipeline.run.importing import Confirm, Result, check_contacts, import_contacts
+from pipeline.run.importing import check_contacts, import_contacts
 from pipeline.run.inputs import load, load_settings
 from pipeline.run.inspecting import RunStatus, digest_of, session_check, status_of, verify_run
 from pipeline.run.job import ImportOptions
 from pipeline.run.listing import ListedRun, Stage, list_runs
 from pipeline.run.metrics import Metrics, measured
+from pipeline.run.outcome import Result
 from pipeline.run.persons import find_persons
 from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
@@ -26,6 +27,7 @@ from pipeline.run.resuming import AGAIN, continue_run, resume_run
 from pipeline.run.run_campaign import campaign_of
 from pipeline.run.standard_input import StandardInput
 from pipeline.run.surroundings import Surroundings
+from pipeline.run.surveying import Confirm
 from pipeline.run.undoing import ConfirmUndo, undo_run
 
 __all__ = [

@@ -15,8 +15,9 @@ from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
 from pipeline.records import Status
 from pipeline.run import describing
-from pipeline.run.importing import Confirm, Result, import_contacts, resume_contacts
+from pipeline.run.importing import import_contacts, resume_contacts
 from pipeline.run.job import Earlier, ImportOptions
+from pipeline.run.outcome import Result
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import (
     UNDONE,
@@ -31,6 +32,7 @@ from pipeline.run.recorded import (
 )
 from pipeline.run.standard_input import NAME, WORDS, StandardInput
 from pipeline.run.surroundings import Surroundings
+from pipeline.run.surveying import Confirm
 from pipeline.stages.read import Source
 
 #: Rows of these statuses can be sent again on request.

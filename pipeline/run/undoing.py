@@ -29,9 +29,9 @@ from pipeline.run import describing
 from pipeline.run.accounting import Course, account
 from pipeline.run.added import Added, walk
 from pipeline.run.failures import as_run_error
-from pipeline.run.importing import Result
 from pipeline.run.job import Job
 from pipeline.run.known import known_keeps_ids
+from pipeline.run.outcome import Result
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import check_imported, check_same, recorded_job, recorded_settings
 from pipeline.run.reporting import write_report
