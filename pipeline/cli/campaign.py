@@ -121,14 +121,14 @@ def add(
     """
     with ending():
         start_logs(log_format)
-        from pipeline import configfile, run
+        from pipeline import run, tables
         from pipeline.errors import UsageError
         from pipeline.report import campaigns as report
 
         if file is None and not keys:
             raise UsageError("Nothing to add: give a file, or keys with --set.")
         settings = run.load_settings(config, (), mapped=False)
-        table, places = configfile.read_table(file, keys or ())
+        table, places = tables.read_table(file, keys or ())
         added = run_async(partial(run.add_campaign, settings, table, places.name, signals=True))
         if added.new_id:
             complain("The target gave the campaign an id of its own.")
@@ -159,7 +159,7 @@ def update(
     """
     with ending():
         start_logs(log_format)
-        from pipeline import configfile, run
+        from pipeline import run, tables
         from pipeline.errors import UsageError
         from pipeline.report import campaigns as report
 
@@ -167,7 +167,7 @@ def update(
         if file is None and not keys:
             raise UsageError("Nothing to change: give a file, or keys with --set.")
         settings = _settings(config, (), id_)
-        table, places = configfile.read_table(file, keys or ())
+        table, places = tables.read_table(file, keys or ())
         changed = run_async(partial(run.update_campaign, settings, table, places.name, signals=True))
         if json_:
             say(report.as_json(changed.after))

@@ -15,7 +15,6 @@ from uuid import uuid4
 import anyio.to_thread
 
 from pipeline.config import Settings
-from pipeline.configfile import merge
 from pipeline.errors import (
     AlreadyThere,
     ConfigError,
@@ -28,6 +27,7 @@ from pipeline.errors import (
 from pipeline.ledger import campaign as campaign_state
 from pipeline.run import describing
 from pipeline.run.campaign_desk import CampaignDesk, campaign_desk, named
+from pipeline.tables import merge
 from pipeline.wire import ClientFactory
 
 #: Names the place of a dotted key, with the key.

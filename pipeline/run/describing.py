@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
+import tomli_w
 
 from pipeline import __version__, configfile
 from pipeline.config import Settings
@@ -136,7 +137,7 @@ def describe(
         settings=settings,
         wave=options.wave,
         sources=tuple(lines.Source(source.name, _place(source), source.size, digest) for source, digest in read),
-        toml=configfile.dumps(tables),
+        toml=tomli_w.dumps(tables),
     )
 
 
