@@ -24,7 +24,7 @@ from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import describing
 from pipeline.run.asking import Deleting
-from pipeline.run.canary import Canary, Direct, has_passed, left_by, unproven
+from pipeline.run.canary import Canary, Direct
 from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Job
 from pipeline.run.outcome import exit_code
@@ -33,6 +33,7 @@ from pipeline.run.reconciling import Reconciler
 from pipeline.run.recorded import record, recorded_job, undo_begun
 from pipeline.run.reporting import write_report
 from pipeline.run.standing import survey
+from pipeline.run.unproven import has_passed, left_by, unproven
 from pipeline.sessions import Lease
 from pipeline.stages.faces import Faces
 from pipeline.targets import Lookup
@@ -143,8 +144,7 @@ async def _prove(
     where it is damaged, when it is taken back.
     """
     recovery = await anyio.to_thread.run_sync(theirs.recover)
-    retries = {name: channel.retries for name, channel in theirs.settings.contacts.channels.items()}
-    rows = await anyio.to_thread.run_sync(unproven, theirs.screened(), recovery, retries)
+    rows = await anyio.to_thread.run_sync(unproven, theirs, recovery)
     canary = Canary(
         lookup,
         lambda: lease,

@@ -19,7 +19,7 @@ from pipeline.records import Status
 from pipeline.run import describing, earlier_runs, reconciling, run_campaign, updating
 from pipeline.run.accounting import Course
 from pipeline.run.asking import ask
-from pipeline.run.canary import Canary, Direct, has_passed, left_by, unproven
+from pipeline.run.canary import Canary, Direct
 from pipeline.run.delivering import Delivery
 from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Earlier, Job
@@ -29,6 +29,7 @@ from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Reconciler
 from pipeline.run.standing import survey
+from pipeline.run.unproven import has_passed, left_by, unproven
 
 #: After so many rounds of sending in which no row was accepted, rows that always lack an answer have failed.
 STALE_ROUNDS: Final = 3
@@ -185,9 +186,8 @@ class Sending:
         canary, job = self._canary, self._job
         if canary is None or (canary.passed and not canary.left):
             return
-        retries = {name: channel.retries for name, channel in job.settings.contacts.channels.items()}
         recovery = await anyio.to_thread.run_sync(job.recover)
-        rows = await anyio.to_thread.run_sync(unproven, job.screened(), recovery, retries)
+        rows = await anyio.to_thread.run_sync(unproven, job, recovery)
         canary.begin(rows)
         self._progress.phase = "canary"
         with self._stopping.cancelling():
