@@ -14,7 +14,7 @@ from pipeline.run.erasing import ErasurePlan, erase, plan_erasure
 from pipeline.run.expecting import Expectation
 from pipeline.run.importing import check_contacts, import_contacts
 from pipeline.run.inputs import load, load_settings
-from pipeline.run.inspecting import RunStatus, digest_of, session_check, status_of, verify_run
+from pipeline.run.inspecting import RunStatus, digest_of, status_of, verify_run
 from pipeline.run.job import ImportOptions
 from pipeline.run.listing import ListedRun, Stage, list_runs
 from pipeline.run.metrics import Metrics, measured
@@ -25,6 +25,7 @@ from pipeline.run.proving import prove_run
 from pipeline.run.pruning import Pruning, parse_age, plan_pruning, prune
 from pipeline.run.resuming import AGAIN, continue_run, resume_run
 from pipeline.run.run_campaign import campaign_of
+from pipeline.run.session import session_check
 from pipeline.run.standard_input import StandardInput
 from pipeline.run.surroundings import Surroundings
 from pipeline.run.surveying import Confirm
