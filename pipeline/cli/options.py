@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from pipeline.cli import choices
+
+if TYPE_CHECKING:
+    from pipeline.config import Settings
 
 
 class Mode(StrEnum):
@@ -45,6 +48,7 @@ Set = Annotated[
 CampaignId = Annotated[
     str | None, typer.Option("--campaign-id", metavar="ID", help="The campaign, in place of target.campaign_id.")
 ]
+Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="The campaign. Default: target.campaign_id.")]
 Sessions = Annotated[
     int | None,
     typer.Option("--sessions", metavar="N", min=1, help="At most so many sessions, in place of delivery.sessions."),
@@ -129,6 +133,18 @@ def as_given(problem: str, given: Sequence[str] | None) -> str:
         if problem.startswith(place) and key not in keys:
             return f"{option}:{problem.removeprefix(place)}"
     return problem
+
+
+def campaign_settings(config: Sequence[Path], given: Sequence[str] | None, id_: str | None) -> "Settings":
+    """The settings for a command about a campaign: with the one that was named in place of theirs."""
+    from pipeline import run
+    from pipeline.errors import ConfigError
+
+    try:
+        return run.load_settings(config, overrides(given, {"--campaign-id": id_}), mapped=False)
+    except ConfigError as error:
+        problems = (as_given(problem, given) for problem in error.problems)
+        raise ConfigError([each.replace("--campaign-id:", "ID:", 1) for each in problems]) from None
 
 
 def told(**given: str | None) -> frozenset[str]:
