@@ -12,6 +12,8 @@ from pipeline.cli import choices
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
+    from pipeline.run import Expectation
+    from pipeline.values import Share
 
 
 class Mode(StrEnum):
@@ -155,6 +157,28 @@ def told(**given: str | None) -> frozenset[str]:
 def delimiter(given: str | None) -> str | None:
     """The character that `--delimiter` means: a tab is hard to type."""
     return "\t" if given in ("tab", "\\t") else given
+
+
+def share(option: str, given: str | None) -> "Share | None":
+    """The rows that `option` allows, as a number or a percentage. Raises UsageError."""
+    from pipeline.errors import UsageError
+    from pipeline.values import Share
+
+    try:
+        return None if given is None else Share.parse(given)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def expected(given: Sequence[str] | None) -> "tuple[Expectation, ...]":
+    """What `--expect` says of the list. Raises UsageError."""
+    from pipeline.errors import UsageError
+    from pipeline.run import Expectation
+
+    try:
+        return tuple(map(Expectation.parse, given or ()))
+    except ValueError as error:
+        raise UsageError(f"--expect: {error}") from None
 
 
 def recorded(arguments: Sequence[str]) -> tuple[str, ...]:
