@@ -23,7 +23,7 @@ from pipeline.ledger.state import State, packed_ids
 from pipeline.records import Outcome, Status
 from pipeline.run import census
 from pipeline.run.accounting import Course
-from pipeline.run.added import Added, walk
+from pipeline.run.added import Added
 from pipeline.run.asking import ask
 from pipeline.run.census import Census
 from pipeline.run.delivering import Delivery
@@ -102,9 +102,8 @@ class TakingBack:
         """Rows of which it is not known whether they are gone, or that were not attempted."""
         return self._total - sum(self._counts[s] for s in (Status.ACCEPTED, Status.REJECTED, Status.FAILED))
 
-    def added(self) -> Added:
-        """What screens for one walk."""
-        return Added(self._job.screener(), self._run, self._state)
+    def _added(self) -> Added:
+        return Added(self._job, self._run, self._state)
 
     async def close(self) -> None:
         """Close all sessions."""
@@ -157,7 +156,7 @@ class TakingBack:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _any_listed(self, listed: Census) -> bool:
-        for screened in walk(self._job, self.added()):
+        for screened in self._added().walk():
             ours = screened.contacts.filter(pl.col("status").is_null())["contact_id"]
             if listed.among(packed_ids(ours)):
                 return True
@@ -228,7 +227,7 @@ class TakingBack:
             self._pool,
             journal,
             job.read,
-            self.added(),
+            self._added(),
             surroundings=job.surroundings,
             course=self._course,
             progress=self._progress,
@@ -302,7 +301,7 @@ class TakingBack:
 
     def _open(self, recovery: Recovery) -> Iterable[pl.DataFrame]:
         """The rows whose deletion was not accepted, with where they stand."""
-        for screened in walk(self._job, self.added()):
+        for screened in self._added().walk():
             batch = screened.batch
             standing = recovery.standing(batch.start, batch.stop).filter(pl.col("status").is_in(_OPEN))
             if standing.is_empty():

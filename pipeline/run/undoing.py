@@ -27,7 +27,7 @@ from pipeline.ledger.summary import Summary
 from pipeline.records import Status
 from pipeline.run import describing
 from pipeline.run.accounting import Course, account
-from pipeline.run.added import Added, walk
+from pipeline.run.added import Added
 from pipeline.run.failures import as_run_error
 from pipeline.run.job import Job
 from pipeline.run.known import known_keeps_ids
@@ -160,14 +160,14 @@ class _Undo:
         self._finished = False
 
     def _added(self) -> Added:
-        return Added(self._job.screener(), self._run, self._state)
+        return Added(self._job, self._run, self._state)
 
     async def survey(self) -> None:
         """Count what is to be taken back. Raises UsageError where that is nothing."""
         progress, to_do, added = self._progress, self._to_do, self._added()
         progress.phase = "surveying"
         began = monotonic()
-        screened = walk(self._job, added)
+        screened = added.walk()
         with self._stopping.cancelling():
             while (part := await anyio.to_thread.run_sync(next, screened, None)) is not None:
                 to_do.rows += part.contacts["status"].null_count()
@@ -284,7 +284,7 @@ class _Undo:
         write = functools.partial(
             account,
             self._job,
-            walk(self._job, self._added()),
+            self._added().walk(),
             self._course,
             None,
             number,
