@@ -1,4 +1,27 @@
-"""Wires a run: what the commands do, as functions; the command line and library users call these."""
+"""Wires a run: what the commands do, as functions; the command line and library users call these.
+
+Which module is for what:
+
+    what is given              inputs, standard_input, expecting
+    what comes from outside    surroundings, stopping
+    the run and its record     job, describing, recorded
+    an import, end to end      importing
+      who hears of it          progress, metrics, notifying
+      before the first row     surveying, known, online
+      with the target          sending, asking, earlier_runs, run_campaign, looking, census
+      a walk that sends        delivering, canary, unproven, updating
+      rows in doubt            reconciling, judging, doubt, standing
+      its account              accounting, outcome, failures, reporting
+    a run that was begun       resuming
+      and is taken back        undoing, taking_back, added
+    a look at runs             inspecting, listing, pruning
+      and at what is there     proving, due
+    the target without a run   session, campaigns, campaign_desk
+      and its contacts         deliveries, following
+    persons that are found     persons, questions
+      and erased               erasing, erasing_contacts, copies, resubmitted, receipt, earlier_receipts
+    a first configuration      drafting
+"""
 
 from pipeline.run.campaigns import (
     Changed,

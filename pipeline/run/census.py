@@ -1,4 +1,4 @@
-"""What the campaign holds before the first row leaves: the ids of its list, and where those are not ours, a count.
+"""One reading of the target's list: the ids that stand in it, and where those are not ours, a count of its contacts.
 
 The list may be of millions: ids go to a file of SQLite's own that ends with the process; little of it is in memory.
 """

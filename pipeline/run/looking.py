@@ -1,4 +1,4 @@
-"""What the campaign holds before the first row leaves, as the target lists it, as far as anything follows from it."""
+"""Looks at the target's list before the first row leaves: if anything follows from it, and once it can show all."""
 
 from collections.abc import Collection
 from typing import Any, Final
