@@ -96,17 +96,9 @@ class Looking:
             logger().warning("repeats.unseen", reason="neither a state of earlier runs nor the target's list tells")
 
     async def _take_census(self, lookup: Lookup, *, counting: bool) -> None:
-        job = self._job
         if self.census is not None:
             self.census.close()
-        self.census = await census.take(
-            lookup,
-            self._pool.quiet_lease(),
-            faces=self.faces,
-            baseline=job.baseline if counting else None,
-            patience=job.settings.delivery.late_effect,
-            outage=job.settings.delivery.outage,
-        )
+        self.census = await census.take(self._job, lookup, self._pool.quiet_lease(), counting=counting)
 
     def _forget_ours(self, listed: Census) -> None:
         """Rows may share an id: that one of them is there must not keep another from being sent (blocks)."""

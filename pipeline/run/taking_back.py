@@ -31,7 +31,6 @@ from pipeline.run.job import Job
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.stages.encode import Body
-from pipeline.stages.faces import Faces
 from pipeline.stages.sender import Sender
 from pipeline.targets import Lookup
 
@@ -164,15 +163,7 @@ class TakingBack:
 
     async def _list(self) -> Census | None:
         """The ids that the target lists now; None: it gives no list."""
-        delivery = self._job.settings.delivery
-        return await census.take(
-            self._lookup,
-            self._pool.quiet_lease(),
-            faces=Faces(self._job.settings.contacts),
-            baseline=None,
-            patience=delivery.late_effect,
-            outage=delivery.outage,
-        )
+        return await census.take(self._job, self._lookup, self._pool.quiet_lease())
 
     # --- rounds -----------------------------------------------------------------------------------------------------
 
