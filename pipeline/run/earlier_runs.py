@@ -33,9 +33,8 @@ from pipeline.run.reconciling import Reconciler
 from pipeline.run.recorded import record, recorded_job, undo_begun
 from pipeline.run.reporting import write_report
 from pipeline.run.standing import survey
-from pipeline.run.unproven import has_passed, left_by, unproven
+from pipeline.run.unproven import unproven
 from pipeline.sessions import Lease
-from pipeline.stages.faces import Faces
 from pipeline.targets import Lookup
 
 
@@ -146,19 +145,14 @@ async def _prove(
     recovery = await anyio.to_thread.run_sync(theirs.recover)
     rows = await anyio.to_thread.run_sync(unproven, theirs, recovery)
     canary = Canary(
+        theirs,
         lookup,
         lambda: lease,
-        rows=theirs.options.canary,
-        contract=theirs.settings.target.contract,
-        keeps_ids=keeps_ids,
+        recovery.notes,
         listed=None,
+        keeps_ids=keeps_ids,
         begun=True,
-        faces=Faces(theirs.settings.contacts),
-        baseline=theirs.baseline,
         deleting=deleting,
-        patience=theirs.settings.delivery.late_effect,
-        passed=has_passed(recovery.notes),
-        left=left_by(recovery.notes),
     )
     canary.begin(rows)
     await canary.prove(Direct(journal))

@@ -17,7 +17,6 @@ from pipeline.run.job import Earlier, Job
 from pipeline.run.progress import Progress
 from pipeline.run.standing import told
 from pipeline.sessions import SessionPool
-from pipeline.stages.faces import Faces
 from pipeline.targets import Lookup
 
 #: What is waited for.
@@ -61,7 +60,6 @@ class Looking:
         self._progress = progress
         self._began = anyio.current_time()
         self.begun = earlier is not None and len(earlier.recovery.slices) > 0  # rows of ours may be there
-        self.faces = Faces(job.settings.contacts)
         self.census: Census | None = None
         self.deleted_at: float | None = None  # when this process has deleted contacts last, wall clock
 

@@ -29,7 +29,7 @@ from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Reconciler
 from pipeline.run.standing import survey
-from pipeline.run.unproven import has_passed, left_by, unproven
+from pipeline.run.unproven import unproven
 
 #: After so many rounds of sending in which no row was accepted, rows that always lack an answer have failed.
 STALE_ROUNDS: Final = 3
@@ -131,19 +131,14 @@ class Sending:
         if self._lookup is not None and job.options.canary:
             notes = self._earlier.recovery.notes if self._earlier else ()
             self._canary = Canary(
+                job,
                 self._lookup,
                 self._pool.quiet_lease,
-                rows=job.options.canary,
+                notes,
                 listed=self._looking.census,
-                contract=job.settings.target.contract,
                 keeps_ids=self._keeps_ids,
                 begun=self._looking.begun,
-                faces=self._looking.faces,
-                baseline=job.baseline,
                 deleting=self._looking.deleting,
-                patience=job.settings.delivery.late_effect,
-                passed=has_passed(notes),
-                left=left_by(notes),
             )
             proving = functools.partial(self._state.unproven, self._number, yes=not self._canary.passed)
             await anyio.to_thread.run_sync(proving)
