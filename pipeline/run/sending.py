@@ -241,13 +241,11 @@ class Sending:
                 return
         known = job.settings.state.known
         delivery = Delivery(
-            job.settings,
+            job,
             job.rows,
             self._pool,
             self._journal,
-            job.read,
             job.screener(),
-            surroundings=job.surroundings,
             course=course,
             progress=self._progress,
             threshold=self._threshold,
@@ -263,7 +261,6 @@ class Sending:
             ),
             claim=lambda number, piece: self._state.claim(self._number, number, piece.positions, piece.contacts),
             canary=self._canary,
-            slice_rows=job.slice_rows,
             doubtful=job.doubtful,
         )
         try:
@@ -313,13 +310,11 @@ class Sending:
             return
         self._counts.clear()
         delivery = Delivery(
-            job.settings,
+            job,
             updating.Update(lookup),
             self._pool,
             self._journal,
-            job.read,
             job.screener(),
-            surroundings=job.surroundings,
             course=self._course,
             progress=self._progress,
             threshold=self._threshold,
@@ -329,7 +324,6 @@ class Sending:
             known=None,
             claim=lambda _, piece: self._state.claim_update(self._number, piece.contacts),
             canary=None,
-            slice_rows=job.slice_rows,
             terms=updating.TERMS,
             phase="updating",
         )

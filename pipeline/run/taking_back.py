@@ -213,13 +213,11 @@ class TakingBack:
         job = self._job
         recovery = await self._recover()
         delivery = Delivery(
-            job.settings,
+            job,
             _Removal(self._lookup),
             self._pool,
             journal,
-            job.read,
             self._added(),
-            surroundings=job.surroundings,
             course=self._course,
             progress=self._progress,
             threshold=Threshold(None),
@@ -229,7 +227,6 @@ class TakingBack:
             known=None,
             claim=lambda _, piece: accounts.doubt(self._state, number, piece.contacts),
             canary=None,
-            slice_rows=job.slice_rows,
             phase="taking back",
         )
         try:
