@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline import targets
-from pipeline.errors import MachineFailed, UsageError
+from pipeline.errors import MachineFailed
 from pipeline.ledger.erased import Erased
 from pipeline.ledger.recovery import Recovery, recover
 from pipeline.ledger.rundirectory import RunDirectory
@@ -29,7 +29,7 @@ def verify_run(run_dir: Path) -> list[str]:
 
     Raises UsageError where there is no run or its source is gone, MachineFailed where the journal is damaged.
     """
-    directory = _run(run_dir)
+    directory = RunDirectory.of_run(run_dir)
     recovery = recover(directory.journal)
     sources, limit = recorded_sources(directory)
     changes = [f"{name}: is not the file that the run has read" for name in changed(sources, recovery.header.sources)]
@@ -61,7 +61,7 @@ class RunStatus:
 
 def status_of(run_dir: Path) -> RunStatus:
     """Where a run stands, also while it goes on. Raises UsageError where there is none, MachineFailed on damage."""
-    directory = _run(run_dir)
+    directory = RunDirectory.of_run(run_dir)
     recovery = recover(directory.journal)
     delivered = {Status(status): count for status, count in recovery.settled_counts().items()}
     return RunStatus(
@@ -91,7 +91,7 @@ def _begun(recovery: Recovery) -> int:
 
 def digest_of(run_dir: Path) -> digest.Digest:
     """A run as reports tell it, also while it goes on. Raises UsageError where there is none, MachineFailed."""
-    directory = _run(run_dir)
+    directory = RunDirectory.of_run(run_dir)
     told = record(directory)
     return digest.read(run_dir, _nameless(told), checked=told["run"]["mode"] == CHECK)
 
@@ -112,10 +112,3 @@ def _nameless(tables: dict[str, Any]) -> dict[str, Any]:
             name: value if name not in names or isinstance(value, dict) else LEFT_OUT for name, value in given.items()
         }
     return {**tables, "settings": shown}
-
-
-def _run(run_dir: Path) -> RunDirectory:
-    directory = RunDirectory(run_dir)
-    if not directory.holds_run:
-        raise UsageError(f"{run_dir}: there is no run here")
-    return directory

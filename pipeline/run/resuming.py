@@ -53,9 +53,7 @@ async def resume_run(
     Raises UsageError where there is no run, or the source, the mapping or the campaign is another than it was; Busy
     where another process is at work on it; MachineFailed where its journal is damaged.
     """
-    directory = RunDirectory(run_dir)
-    if not directory.holds_run:
-        raise UsageError(f"{run_dir}: there is no run here")
+    directory = RunDirectory.of_run(run_dir)
     surroundings = surroundings or Surroundings()
     with directory.locked():
         _check_not_undone(directory)

@@ -81,9 +81,7 @@ async def _undo(
     stack: ExitStack,
 ) -> Result:
     """`stack` holds the locks."""
-    directory = RunDirectory(run_dir)
-    if not directory.holds_run:
-        raise UsageError(f"{run_dir}: there is no run here")
+    directory = RunDirectory.of_run(run_dir)
     stack.enter_context(directory.locked())
     progress.run_dir = directory.path
     begun = await anyio.to_thread.run_sync(_begun, directory, surroundings)
