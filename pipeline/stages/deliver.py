@@ -210,7 +210,7 @@ class Deliverer(Generic[H]):
         self._flights.append(flight)
         flight.row = await self._traffic.take()
         try:
-            while flight.row is not None:
+            while flight.row is not None and not self._stopping.is_set():
                 try:
                     async with AsyncExitStack() as stack:
                         async with self._traffic.boarding():

@@ -436,6 +436,28 @@ async def test_an_outage_that_ends_with_a_lost_answer_leaves_that_row_in_doubt(t
     assert len(target.calls) == len(sent)
 
 
+async def test_sessions_that_are_gone_for_good_end_the_run(tmp_path):
+    """Nobody has a session any more and none can be had: once the outage is over nobody tries to log in again."""
+    target = Target()
+    openings = 0
+
+    async def open_() -> int:
+        nonlocal openings
+        openings += 1
+        if openings > 2:
+            raise NotDelivered("no connection")
+        return openings
+
+    target.open = open_  # type: ignore[method-assign]
+    target.every = lambda _: SessionExpired("gone") if len(target.calls) > 20 else None
+    bench = Bench(tmp_path, target, sessions=2, outage=0.05)
+    with anyio.fail_after(10):
+        outcomes = await bench.run(50)
+    assert isinstance(bench.deliverer.failure, TargetUnreachable)
+    assert {at for at, (status, _, _) in outcomes.items() if status == "accepted"} == set(target.stored)
+    assert {status for status, _, _ in outcomes.values()} == {"accepted", "pending"}
+
+
 async def test_a_pause_longer_than_the_outage_ends_the_run(tmp_path):
     target = Target({3: [NotDelivered("the target is busy", retry_after=86_400)]})
     bench = Bench(tmp_path, target, sessions=1)
