@@ -145,7 +145,8 @@ class Settler:
         status, reason = self._terms.unsent
         for number, piece in self._handed_over.items():
             for position in piece.positions:
-                self.settle(number, Outcome(position, status, None, reason, 0, None, settled_at, None))
+                attempts = piece.attempts.get(position, 0)
+                self.settle(number, Outcome(position, status, None, reason, attempts, None, settled_at, None))
         self._handed_over.clear()
 
     async def note(self, event: str, **fields: str | int | float | bool | list[str] | None) -> None:

@@ -510,6 +510,21 @@ async def test_stop_finishes_what_is_in_flight(tmp_path):
     assert standing.filter(pl.col("status") == "in_doubt").is_empty(), "nothing begun is left without an outcome"
 
 
+async def test_what_never_reached_the_workers_keeps_the_count_of_its_sends(tmp_path):
+    bench = Bench(tmp_path, Target())
+    [piece] = pieces(3, 3)
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.settler.run)
+        await bench.settler.begin(replace(piece, attempts={1: 2}))
+        bench.settler.release(0)
+        bench.settler.close()
+    bench.journal.close()
+    released = recover(bench.path).standing(0, 3)
+    assert released.select("position", "status", "attempts").rows() == [
+        (0, "pending", 0), (1, "pending", 2), (2, "pending", 0),
+    ]  # fmt: skip
+
+
 async def test_cancelling_leaves_only_what_was_in_flight_in_doubt(tmp_path):
     target = Target()
     bench = Bench(tmp_path, target)
