@@ -26,7 +26,7 @@ from pipeline.errors import (
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import Header
 from pipeline.ledger.recovery import recover
-from pipeline.records import CONTACTS_SCHEMA, Status
+from pipeline.records import CONTACTS_SCHEMA, NOT_THERE, UNSENT, Status
 from pipeline.report.troubles import Troubles
 from pipeline.run import updating
 from pipeline.sessions import SessionPool
@@ -510,19 +510,38 @@ async def test_stop_finishes_what_is_in_flight(tmp_path):
     assert standing.filter(pl.col("status") == "in_doubt").is_empty(), "nothing begun is left without an outcome"
 
 
-async def test_what_never_reached_the_workers_keeps_the_count_of_its_sends(tmp_path):
+async def test_of_what_never_reached_the_workers_it_stays_known_that_it_was_sent_before(tmp_path):
     bench = Bench(tmp_path, Target())
     [piece] = pieces(3, 3)
     async with anyio.create_task_group() as group:
         group.start_soon(bench.settler.run)
-        await bench.settler.begin(replace(piece, attempts={1: 2}))
+        await bench.settler.begin(replace(piece, attempts={1: 2}, doubted=frozenset({1})))
         bench.settler.release(0)
         bench.settler.close()
     bench.journal.close()
     released = recover(bench.path).standing(0, 3)
-    assert released.select("position", "status", "attempts").rows() == [
-        (0, "pending", 0), (1, "pending", 2), (2, "pending", 0),
+    assert released.select("position", "status", "attempts", "reason").rows() == [
+        (0, "pending", 0, UNSENT), (1, "pending", 2, NOT_THERE), (2, "pending", 0, UNSENT),
     ]  # fmt: skip
+
+
+async def test_a_stop_does_not_forget_that_a_row_was_sent_without_an_answer(tmp_path, monkeypatch):
+    """Once it is sent again, what is there already is there by that send: the next process has to know."""
+    sent_before = [replace(piece, doubted=frozenset({1, 8})) for piece in pieces(14, 7)]
+    monkeypatch.setattr(f"{__name__}.pieces", lambda *_: sent_before)
+    target = Target()
+    bench = Bench(tmp_path, target, sessions=1)
+
+    async def stop(_: int) -> None:
+        bench.deliverer.stop()
+
+    target.on_call = stop
+    assert (await bench.run(14))[0] == ("accepted", "0", 1)
+    pending = recover(bench.path).standing(0, 14).filter(status="pending")
+    reasons = dict(pending.select("position", "reason").iter_rows())
+    assert reasons.pop(1) == NOT_THERE
+    assert reasons.pop(8, NOT_THERE) == NOT_THERE
+    assert set(reasons.values()) == {UNSENT}
 
 
 async def test_cancelling_leaves_only_what_was_in_flight_in_doubt(tmp_path):
