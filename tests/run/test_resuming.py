@@ -18,12 +18,12 @@ from pipeline import run
 from pipeline.errors import Busy, ConfigError, UsageError
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.records import Status
-from pipeline.run import ImportOptions, Result
+from pipeline.run import ImportOptions, Progress, Result
 from pipeline.run.looking import Looking
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 from pipeline.simulator.settings import FaultKind
 
-from .test_import import CAMPAIGN, contact_list, settings
+from .test_import import CAMPAIGN, contact_list, reading, settings
 from .test_stopping import start
 
 READING, LISTING = "GetCampaignContacts", "GetCampaignContactsListing"
@@ -240,6 +240,27 @@ def test_what_is_deleted_while_a_resumed_run_asks_for_it_is_sent_again(tmp_path,
         monkeypatch.setattr(Looking, "look", look)
         assert counts(resumed(tmp_path)) == {"accepted": 40}
         assert_every_row_is_there_once(tmp_path, server)
+
+
+def test_a_source_that_changes_while_a_resumed_run_asks_the_target_sends_nothing(tmp_path, monkeypatch):
+    """To read what the campaign holds may take minutes."""
+    progress = Progress()
+    source = tmp_path / "list.csv"
+
+    def change() -> None:
+        if progress.phase == "reconciling":
+            source.write_text(source.read_text().replace("p39@", "q39@"))
+
+    reading(monkeypatch, change)
+    with running(OncSettings(faults=(Fault("unavailable", first=31, retry_after=None),))) as server:
+        first = imported(tmp_path, server, 40, "delivery.outage=0.3")
+        assert counts(first) == {"accepted": 30, "pending": 10}
+        server.control(faults=[])
+        received = server.state()["adds"]["received"]
+        result = anyio.run(partial(run.resume_run, tmp_path / "run", SETTABLE, progress=progress))
+        assert result.summary.exit_code == 8
+        assert counts(result) == counts(first)
+        assert server.state()["adds"]["received"] == received
 
 
 # --- two rows with one contact id ---
