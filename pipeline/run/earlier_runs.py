@@ -32,7 +32,7 @@ from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Reconciler
 from pipeline.run.recorded import record, recorded_job, undo_begun
 from pipeline.run.reporting import write_report
-from pipeline.run.standing import survey
+from pipeline.run.standing import Standing, survey
 from pipeline.run.unproven import unproven
 from pipeline.sessions import Lease
 from pipeline.targets import Lookup
@@ -103,10 +103,10 @@ async def _settle(
         )
     try:
         theirs, recovery = await anyio.to_thread.run_sync(_job, job, directory)
+        standing = await anyio.to_thread.run_sync(_standing, theirs, recovery)
     except (UsageError, MachineFailed) as error:  # its journal is all that is left
         await _give_up(state, run, error, found)
         return
-    standing = await anyio.to_thread.run_sync(survey, theirs.screened(), recovery)
     if job.lookup is not None and (standing.doubtful.height or run.unproven):
         journal = await anyio.to_thread.run_sync(lambda: Journal.resume(recovery, disk=job.surroundings.disk))
         try:
@@ -175,9 +175,22 @@ def _job(job: Job, directory: RunDirectory) -> tuple[Job, Recovery]:
     if describing.mapping(theirs) != recovery.header.mapping:
         raise UsageError(f"{directory.settings}: the mapping is not that of the journal: run.toml was changed")
     found = recorded_job(directory, recovery, theirs, job.surroundings, asks=False)
-    if names := describing.changed(found.sources, found.recorded):
-        raise UsageError(f"{', '.join(names)}: is not the file that the run has read")
+    _check_sources(found)
     return found, recovery
+
+
+def _standing(theirs: Job, recovery: Recovery) -> Standing:
+    """Where the rows of an earlier run stand. Raises UsageError where its sources changed while they were read: what
+    was kept of them tells of other rows.
+    """
+    standing = survey(theirs.screened(), recovery)
+    _check_sources(theirs)
+    return standing
+
+
+def _check_sources(theirs: Job) -> None:
+    if names := describing.changed(theirs.sources, theirs.recorded):
+        raise UsageError(f"{', '.join(names)}: is not the file that the run has read")
 
 
 def _account(job: Job, state: State, run: Run) -> None:

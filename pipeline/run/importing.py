@@ -282,7 +282,8 @@ class _Import:
             if not self._checking:
                 assert self._state is not None
                 directory = self._job.directory.path.absolute()
-                self._number = await anyio.to_thread.run_sync(self._state.enter, run_id, directory)
+                now = self._surroundings.wall_clock()
+                self._number = await anyio.to_thread.run_sync(self._state.enter, run_id, directory, now)
             if self._earlier is None and self._progress.to_send is not None:
                 # So that a resumption can tell what is left.
                 journal.note(SURVEYED, {"to_send": self._progress.to_send})

@@ -116,7 +116,8 @@ class Sending:
             assert lease is not None
             await run_campaign.prepare(job, lease, begun=self._looking.begun)
             await ask(lease, job.rows.prepare)
-        await anyio.to_thread.run_sync(self._check_unchanged)
+        if self._earlier is None:
+            await anyio.to_thread.run_sync(self._check_unchanged)
         await earlier_runs.settle(
             self._state,
             job,
@@ -144,7 +145,9 @@ class Sending:
             await anyio.to_thread.run_sync(proving)
 
     def _check_unchanged(self) -> None:
-        """A plan may have been looked at for long: what is sent is what was surveyed."""
+        """A plan may have been looked at for long: what is sent is what was surveyed. A resumed run reads the list when
+        the target has been asked: it is what the journal is of.
+        """
         if names := describing.changed(self._job.sources, self._job.recorded):
             raise MachineFailed(f"{', '.join(names)} changed since the run began; nothing was sent. Start a new run.")
 
@@ -160,7 +163,7 @@ class Sending:
         while not self._ended() and not (sent and not self.in_doubt):
             give_up = self._job.settings.delivery.attempts if stale >= STALE_ROUNDS else None
             with self._stopping.cancelling():
-                told = await self._settle(again, give_up)
+                told = await self._settle(again, give_up, first=not sent)
             self._course.received = received = self._stopping.received
             if received is not None:
                 return
@@ -190,13 +193,17 @@ class Sending:
         self._course.received = self._stopping.received
         await self._learn(canary)
 
-    async def _settle(self, again: tuple[Status, ...], give_up: int | None) -> bool:
-        """Settle what can be told of the rows in doubt; returns whether anything could."""
+    async def _settle(self, again: tuple[Status, ...], give_up: int | None, *, first: bool) -> bool:
+        """Settle what can be told of the rows in doubt; returns whether anything could. `first`: nothing was sent by
+        this process, which has just read the list.
+        """
         job = self._job
         self._progress.phase = "reconciling"
         wall_clock = job.surroundings.wall_clock
         recovery = await anyio.to_thread.run_sync(job.recover)
         standing = await anyio.to_thread.run_sync(survey, job.screened(), recovery, again)
+        if first:
+            await anyio.to_thread.run_sync(self._check_unchanged)
         if standing.again.height:
             await anyio.to_thread.run_sync(reconciling.send_again, standing, recovery, self._journal, wall_clock)
         if standing.doubtful.is_empty() or self._lookup is None:
