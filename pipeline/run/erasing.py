@@ -239,7 +239,10 @@ async def erase(plan: ErasurePlan, *, clients: ClientFactory | None = None) -> t
             directory = describing.state_directory(plan.settings)
             state = stack.enter_context(campaign.held(directory, target.identity, target.campaign))
         receipt = _begun(plan)
-        path = await anyio.to_thread.run_sync(receipt.write, plan.base)
+        try:
+            path = await anyio.to_thread.run_sync(receipt.write, plan.base)
+        except MachineFailed as error:
+            raise MachineFailed(f"Nothing was erased. {error}") from None
         if plan.settings is not None and state is not None:
             removed = await remove(plan.search, plan.contacts, plan.settings, state, clients)
             receipt = msgspec.structs.replace(receipt, campaign=replace(removed, strangers=plan.strangers))

@@ -1,5 +1,6 @@
 """`person erase` through the command: afterwards nobody is told of, every row is there, and the run is proven."""
 
+import errno
 import gzip
 import io
 import json
@@ -279,6 +280,33 @@ def test_what_is_refused_changes_nothing(person: Ask, serve: Serve, configured: 
     }
     assert len(service.contacts(CAMPAIGN)) == 3
     assert not list(Path("runs").glob("erased-*"))
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["before anything", "after the campaign"])
+def test_a_receipt_that_cannot_be_written_says_whether_anything_was_erased(
+    person: Ask, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    service = serve()
+    config = configured(service)
+    directory = imported(config)
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    written, write = 0, Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        nonlocal written
+        if path.name.startswith(".erased-") and (written := written + 1) == times:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        ended = person("erase", "1\n", "--config", config, "--yes")
+    assert ended.code == 8
+    assert ("Nothing was erased. " in ended.err) is (len(held(service)) == 4) is (times == 1)
+    assert "No space left on device. Free space on the disk, or mend it; then " in ended.err
+    assert {path: path.read_bytes() for path in before} == before, "the runs are as they were"
+    assert person("erase", "1\n", "--config", config, "--yes").code == 0, "the same command completes it"
+    assert held(service) == ["+14165550102", "dora@example.com"]
 
 
 def test_do_not_contact_lists_are_kept(person: Ask, serve: Serve, configured: Configured) -> None:
