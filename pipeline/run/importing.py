@@ -273,18 +273,20 @@ class _Import:
     def _prepare(self, directory: RunDirectory) -> describing.Description:
         """The record of the run; blocks, as the sources are read whole for it."""
         options = self._options
-        description = describing.describe(
-            self._settings,
-            self._sources,
-            options.command,
-            wave=options.wave,
-            limit=options.limit,
-            canary=options.canary,
-            tolerate=options.tolerate,
-            upsert=options.upsert,
-            checking=self._checking,
-            activate=options.activate,
-        )
+        with self._progress.hashing(self._sources) as passed:
+            description = describing.describe(
+                self._settings,
+                self._sources,
+                options.command,
+                wave=options.wave,
+                limit=options.limit,
+                canary=options.canary,
+                tolerate=options.tolerate,
+                upsert=options.upsert,
+                checking=self._checking,
+                activate=options.activate,
+                passed=passed,
+            )
         if options.campaign is not None:
             run_campaign.keep(options.campaign, directory)
         self._job = replace(self._job, sources=self._sources, recorded=description.sources)

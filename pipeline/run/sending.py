@@ -149,7 +149,9 @@ class Sending:
 
     def _check_unchanged(self) -> None:
         """A plan may have been looked at for long: what is sent is what was surveyed."""
-        if names := describing.changed(self._job.sources, self._job.recorded):
+        with self._progress.hashing(self._job.sources) as passed:
+            names = describing.changed(self._job.sources, self._job.recorded, passed)
+        if names:
             raise MachineFailed(f"{', '.join(names)} changed since the run began; nothing was sent. Start a new run.")
 
     # --- rounds -----------------------------------------------------------------------------------------------------
