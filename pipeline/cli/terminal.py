@@ -127,13 +127,17 @@ class _CurrentStderr:
         return sys.stderr.isatty()
 
 
+def log_style(style: LogFormat | None) -> LogFormat:
+    """How lines on standard error are written: as asked, else for a person on a terminal and as JSON elsewhere."""
+    return style or (LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON)
+
+
 def start_logs(style: LogFormat | None) -> None:
-    """Send log lines to standard error: as asked, else for a person on a terminal and as JSON elsewhere."""
+    """Send log lines to standard error, in the `log_style`."""
     from pipeline import logs
 
-    chosen = style or (LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON)
     stream: Any = _CurrentStderr()
-    logs.configure(chosen.value, stream)
+    logs.configure(log_style(style).value, stream)
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
