@@ -509,8 +509,38 @@ def test_a_receipt_of_whom_nobody_knows_stays_open_until_the_same_are_erased(
     )
     assert not json.loads(broken.read_text())["complete"]
     same = person("erase", "1\n", "--config", config, "--yes")
-    assert f"{broken} was broken off; this erasure is of all its rows, and of the same campaign." in same.out
+    assert f"{broken} was broken off; this erasure is of all its rows and contacts, and of the same c" in same.out
     assert json.loads(broken.read_text())["superseded_by"] in same.out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_an_erasure_of_one_of_two_is_not_taken_for_that_of_both(
+    person: Ask, serve: Serve, configured: Configured
+) -> None:
+    """The other one stands in the campaign alone, or in what people have mended alone: no row tells of them."""
+    config = configured(serve())
+    Path("other.csv").write_text("customer_id,first_name,mobile,email\n9,Ida,,ida@example.com\n")
+    imported(config, source="other.csv", into="gone")
+    shutil.rmtree("runs/gone")
+    directory = imported(config)
+    late = ("--set", "delivery.late_effect=0.1")
+    killed(2, "1\nida@example.com\n", "--config", config, *late)
+    [broken] = Path("runs").glob("erased-*.json")
+    one = person("erase", "1\n", "--config", config, "--yes")
+    assert f"{broken} was broken off, and whether its contacts are gone from campaign {CAMPAIGN} is not" in one.out
+    assert json.loads(broken.read_text())["superseded_by"] is None
+    broken.unlink()
+    for path in Path("runs").glob("erased-*.json"):
+        path.unlink()
+
+    with (directory / "resubmit.csv").open("a") as file:
+        file.write("9,Ida,,ida@example.com,,,\r\n")
+    killed(2, "2\nida@example.com\n")
+    [broken] = Path("runs").glob("erased-*.json")
+    one = person("erase", "2\n", "--yes")
+    assert f"{broken} was broken off, and some of what it was of is not known to be erased" in one.out
+    assert not json.loads(broken.read_text())["complete"]
+    assert tells(directory, "ida@example.com") == ["resubmit.csv"], "which is true"
 
 
 def test_it_says_for_what_it_waits(person: Ask, serve: Serve, configured: Configured) -> None:
