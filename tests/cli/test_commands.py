@@ -344,3 +344,22 @@ def test_a_reader_that_leaves_does_not_change_the_end(configured: Configured, de
     )  # `true` reads nothing
     assert ended.stderr.splitlines()[-1] == "0"
     assert "BrokenPipe" not in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_where_nothing_can_be_written_it_says_so_and_ends_with_8() -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "pipeline", "explain", "5"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 8
+    assert ended.stderr.startswith("Standard output cannot be written: No space left on device. ")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX closes the streams")
+def test_closed_streams_change_nothing(configured: Configured, desk: Path) -> None:
+    """Whatever is opened next would get their numbers."""
+    script = f'"{sys.executable}" -m pipeline check list.csv --config {configured()} --run-dir r <&- >&- 2>&-'
+    ended = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "")
+    assert json.loads(Path("r/summary.json").read_text())["exit_code"] == 1
