@@ -146,12 +146,20 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only process at work here; the lock ends with the process, however it ends. Raises Busy."""
+        """Be the only process at work here; the lock ends with the process, however it ends.
+
+        Raises Busy, and MachineFailed where nothing can be written here.
+        """
         lock = FileLock(self.path / LOCK, timeout=0, mode=0o600)
         try:
             lock.acquire()
         except Timeout:
             raise Busy(f"{self.path}: another process is at work on this run; nothing was sent") from None
+        except OSError as error:
+            raise MachineFailed(
+                f"{self.path}: cannot be written: {error.strerror or error}; nothing was done. Do it as the user who "
+                "owns it, or mend the rights or the disk, and start again"
+            ) from None
         try:
             yield
         finally:

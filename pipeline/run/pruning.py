@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pipeline.errors import Busy, RunError, UsageError
+from pipeline.errors import Busy, MachineFailed, RunError, UsageError
 from pipeline.ledger import accounts, campaign
 from pipeline.ledger.recovery import recover
 from pipeline.ledger.rundirectory import RunDirectory
@@ -94,8 +94,9 @@ def prune(plan: Pruning, base: Path, *, open_too: bool = False) -> Pruning:
         except Busy:
             kept.append(Kept(planned, "another process is at work on it, or on its campaign"))
             continue
-        except OSError as error:
-            failed.append(Kept(planned, _failure(error, planned.run_dir)))
+        except (OSError, MachineFailed) as error:
+            reason = _failure(error, planned.run_dir) if isinstance(error, OSError) else str(error)
+            failed.append(Kept(planned, reason))
             continue
         gone.append(run)
     return Pruning(tuple(gone), (*plan.kept, *kept), plan.younger, doubtful, tuple(failed))

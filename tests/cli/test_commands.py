@@ -1,5 +1,6 @@
 """The commands from end to end: what they print, write, and end with."""
 
+import errno
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cli.kit import Ended
+from filelock import FileLock
 from simulator.halting import struck
 
 from pipeline import __version__
@@ -363,3 +365,20 @@ def test_closed_streams_change_nothing(configured: Configured, desk: Path) -> No
     ended = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "")
     assert json.loads(Path("r/summary.json").read_text())["exit_code"] == 1
+
+
+@pytest.mark.parametrize("arguments", [("resume", "r"), ("runs", "prune", "--older-than", "0h", "--yes", ".")])
+def test_a_run_directory_that_cannot_be_written_is_told(
+    command: Command, configured: Configured, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """Whoever tests may be root, whom no rights stop."""
+    assert command("check", "list.csv", "--config", configured(), "--run-dir", "r").code == 1
+
+    def acquire(lock: FileLock) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    ended = command(*arguments)
+    assert ended.code == 8
+    assert "r: cannot be written: Read-only file system; nothing was done. " in ended.complaints[-1]
+    assert Path("r/ledger.csv").exists()
