@@ -21,9 +21,12 @@ def main() -> None:
         # that have none. None is the import system's word for what is not there.
         sys.modules["rich"] = None  # type: ignore[assignment]
 
-    from pipeline.cli import app
+    try:
+        from pipeline.cli import app
 
-    app(prog_name="contact-pipeline")
+        app(prog_name="contact-pipeline")
+    except KeyboardInterrupt:  # before a command has begun
+        sys.exit(130)
 
 
 def _open_closed_streams() -> None:
