@@ -25,7 +25,7 @@ from pipeline.records import Screened, Status
 from pipeline.run import describing, expecting, inputs, online, run_campaign
 from pipeline.run.accounting import Course, account
 from pipeline.run.failures import as_run_error, first
-from pipeline.run.job import SURVEYED, Earlier, ImportOptions, Job, sendable
+from pipeline.run.job import SCREENED_ROWS, SURVEYED, Earlier, ImportOptions, Job, sendable
 from pipeline.run.known import Known, held
 from pipeline.run.notifying import notify
 from pipeline.run.outcome import Threshold
@@ -344,7 +344,7 @@ class _Import:
         def passed(size: int) -> None:
             progress.passed = size
 
-        for screened in self._job.screened(passed):
+        for screened in self._job.screened(passed, rows=SCREENED_ROWS):
             progress.surveyed = screened.batch.stop
             yield screened, known.applied(screened) if known else screened
 

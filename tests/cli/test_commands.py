@@ -7,8 +7,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli.kit import Ended
@@ -17,6 +18,8 @@ from simulator.halting import struck
 
 from pipeline import __version__
 from pipeline.cli import contacts, show
+from pipeline.records import Batch
+from pipeline.run import job
 from pipeline.run.looking import SENT_ELSEWHERE
 from pipeline.simulator import RunningSimulator
 
@@ -382,3 +385,26 @@ def test_a_run_directory_that_cannot_be_written_is_told(
     assert ended.code == 8
     assert "r: cannot be written: Read-only file system; nothing was done. " in ended.complaints[-1]
     assert Path("r/ledger.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"), [([], {job.SCREENED_ROWS, job.WALK_ROWS}), (["--stream"], {job.WALK_ROWS})]
+)
+def test_batches_are_small_where_rows_are_sent_or_put_down(
+    command: Command,
+    serve: Serve,
+    configured: Configured,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    rows: set[int],
+) -> None:
+    """Several are on their way at once: those of a survey would take 50 MB more."""
+    cut, batches = [], job.batches
+
+    def noting(*given: Any, batch_rows: int, **more: Any) -> Iterator[Batch]:
+        cut.append(batch_rows)
+        return batches(*given, batch_rows=batch_rows, **more)
+
+    monkeypatch.setattr(job, "batches", noting)
+    assert command("import", "list.csv", "--config", configured(serve()), *options).code == 1
+    assert set(cut) == rows
