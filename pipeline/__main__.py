@@ -7,6 +7,7 @@ def main() -> None:
     import os
     import sys
 
+    _open_closed_streams()
     # What comes and goes by the hundred thousand are rows, which hold no cycles: to look for some so often as is usual
     # costs as much as handling the rows. Nor is it worth looking while modules are imported: some 30 ms.
     gc.set_threshold(100_000, 20, 20)
@@ -20,9 +21,32 @@ def main() -> None:
         # that have none. None is the import system's word for what is not there.
         sys.modules["rich"] = None  # type: ignore[assignment]
 
-    from pipeline.cli import app
+    try:
+        from pipeline.cli import app
 
-    app(prog_name="contact-pipeline")
+        app(prog_name="contact-pipeline")
+    except KeyboardInterrupt:  # before a command has begun
+        sys.exit(130)
+
+
+def _open_closed_streams() -> None:
+    """Put the null device in the place of standard streams that whoever started this has closed.
+
+    What is opened next would get their numbers, and libuv, under the event loop, ends the process when it is to close
+    one of these. What is written to a closed stream is for nobody.
+    """
+    import os
+    import sys
+
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the least number that is free is this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8")
 
 
 def _share_one_heap() -> None:

@@ -1,5 +1,6 @@
 """The command line: what people type, thinly over `pipeline.run`. Heavy imports wait until a command needs them."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -7,6 +8,7 @@ from typer.core import TyperGroup
 
 from pipeline import __version__
 from pipeline.cli.campaign import campaign
+from pipeline.cli.completion import answered, asked
 from pipeline.cli.contacts import check, import_, resume
 from pipeline.cli.explain import explain
 from pipeline.cli.init import init
@@ -44,6 +46,9 @@ class _InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=self.ORDER.index)
+
+    def main(self, *arguments: Any, **more: Any) -> Any:
+        return answered(partial(super().main, *arguments, **more)) if asked() else super().main(*arguments, **more)
 
 
 # Without markup the help needs no rich, which takes longer to import than all the rest of this.

@@ -118,7 +118,7 @@ def import_(
         progress = run.Progress()
         with (
             run.measured(progress, metrics) as measured,
-            showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display,
+            showing(progress, quiet=no_progress, style=log_format) as display,
         ):
             piped = "-" in sources
             told = options.told(delimiter=delimiter, encoding=encoding)
@@ -176,7 +176,7 @@ def check(
             signals=True,
         )
         progress = run.Progress()
-        with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON):
+        with showing(progress, quiet=no_progress, style=log_format):
             result = run_async(partial(run.check_contacts, settings, opened, chosen, progress=progress))
         finish(result, reports, as_json=json_, checked=options.told(delimiter=delimiter, encoding=encoding))
 
@@ -214,7 +214,7 @@ def resume(
         progress = run.Progress()
         with (
             run.measured(progress, metrics) as measured,
-            showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON),
+            showing(progress, quiet=no_progress, style=log_format),
         ):
             result = run_async(
                 partial(run.resume_run, run_dir, set_ or (), again=_again(again), signals=True, progress=progress)

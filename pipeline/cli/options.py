@@ -110,7 +110,9 @@ Metrics = Annotated[
 ]
 Logs = Annotated[
     LogFormat | None,
-    typer.Option("--log-format", help="Log lines on standard error. Default: text on a terminal, else json."),
+    typer.Option(
+        "--log-format", help="Lines of log and progress on standard error. Default: text on a terminal, else json."
+    ),
 ]
 
 

@@ -67,12 +67,12 @@ def prune(
     state knows, or that a state still waits for, is not deleted. Nor is one that can be resumed, without --open; then
     the state first takes over what its journal knows.
 
-    Exit codes: 0; 2 usage, or nobody to ask without --yes; 8 a run could not be deleted.
+    Exit codes: 0; 2 usage, or nobody to ask without --yes; 8 a run could not be deleted, or not all of it.
     """
     with ending():
         start_logs(log_format)
         from pipeline import run
-        from pipeline.errors import UsageError
+        from pipeline.errors import MachineFailed, UsageError
         from pipeline.report import runs as report
 
         plan = run.plan_pruning(directory, run.parse_age(older_than), open_too=open_)
@@ -87,6 +87,10 @@ def prune(
         done = run.prune(plan, directory, open_too=open_)
         if json_:
             say(report.pruned_json(done))
-            return
-        for each in report.pruned(done, len(plan.kept)):
-            say(each)
+        else:
+            for each in report.pruned(done, len(plan.kept)):
+                say(each)
+        for each in report.undeleted(done):
+            complain(each)
+        if done.failed:
+            raise typer.Exit(MachineFailed.exit_code)

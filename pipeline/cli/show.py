@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.cli.terminal import complain, drawable
+from pipeline.cli.options import LogFormat
+from pipeline.cli.terminal import complain, drawable, log_style
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,14 +61,16 @@ class Display:
             self.begin()
 
 
-def showing(progress: "Watched", *, quiet: bool, as_json: bool) -> AbstractContextManager[Display]:
-    """Show `progress` inside; `quiet`: show nothing, `as_json`: log lines of JSON without a terminal."""
+def showing(progress: "Watched", *, quiet: bool, style: LogFormat | None) -> AbstractContextManager[Display]:
+    """Show `progress` inside; `quiet`: show nothing. Lines are written as those of the log are, in the `log_style`:
+    whatever collects those from standard error meets one form there.
+    """
     from pipeline.report.progress import Meter
 
     if quiet:
         return nullcontext(Display())
     meter = Meter(progress)
-    return _live(meter) if drawable() else _lines(meter, _log if as_json else _write)
+    return _live(meter) if drawable() else _lines(meter, _log if log_style(style) is LogFormat.JSON else _write)
 
 
 @contextmanager

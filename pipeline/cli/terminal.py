@@ -8,18 +8,26 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from pipeline.cli.options import LogFormat
+from pipeline.errors import MachineFailed
 
 T = TypeVar("T")
 
 
 def say(text: str) -> None:
-    """Write a line to standard output. Whoever has stopped reading does not change how the command ends."""
+    """Write a line to standard output. Whoever has stopped reading does not change how the command ends.
+
+    Raises MachineFailed where it is a file that cannot be written.
+    """
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more on its way out; that must not fail either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _give_up(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            raise MachineFailed(
+                f"Standard output cannot be written: {error.strerror or error}. What the command had to do is done but "
+                "for telling of it; free space where standard output goes"
+            ) from None
 
 
 def complain(text: str) -> None:
@@ -27,8 +35,13 @@ def complain(text: str) -> None:
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    except OSError:  # there is nowhere else to tell of it
+        _give_up(sys.stderr)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Write nothing more: Python flushes once again on its way out, and that must not fail either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def bear_any_text() -> None:
@@ -127,13 +140,17 @@ class _CurrentStderr:
         return sys.stderr.isatty()
 
 
+def log_style(style: LogFormat | None) -> LogFormat:
+    """How lines on standard error are written: as asked, else for a person on a terminal and as JSON elsewhere."""
+    return style or (LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON)
+
+
 def start_logs(style: LogFormat | None) -> None:
-    """Send log lines to standard error: as asked, else for a person on a terminal and as JSON elsewhere."""
+    """Send log lines to standard error, in the `log_style`."""
     from pipeline import logs
 
-    chosen = style or (LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON)
     stream: Any = _CurrentStderr()
-    logs.configure(chosen.value, stream)
+    logs.configure(log_style(style).value, stream)
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

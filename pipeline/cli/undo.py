@@ -35,7 +35,7 @@ def undo(
         from pipeline.report.summary import undo_summary
 
         progress = run.Progress()
-        with showing(progress, quiet=no_progress, as_json=log_format is options.LogFormat.JSON) as display:
+        with showing(progress, quiet=no_progress, style=log_format) as display:
             confirm = None if yes else _asking(display)
             result = run_async(
                 partial(run.undo_run, run_dir, set_ or (), signals=True, progress=progress, confirm=confirm)

@@ -21,7 +21,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "Free space on the disk, or mend it, and resume"
+        advice = "Free space on the disk, or mend it; then resume the run, or give the same command again"
         if isinstance(error, PermissionError):
             advice = "Do it as the user who owns it, or mend the rights to the directory, and start again"
         raise MachineFailed(f"{path}: cannot be written: {error.strerror or error}. {advice}") from None

@@ -1,5 +1,7 @@
 """The directory of one run: made private, never used for two runs, and the names of what lies in it."""
 
+import errno
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -152,12 +154,20 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only process at work here; the lock ends with the process, however it ends. Raises Busy."""
+        """Be the only process at work here; the lock ends with the process, however it ends.
+
+        Raises Busy, and MachineFailed where nothing can be written here.
+        """
         lock = FileLock(self.path / LOCK, timeout=0, mode=0o600)
         try:
             lock.acquire()
         except Timeout:
             raise Busy(f"{self.path}: another process is at work on this run; nothing was sent") from None
+        except OSError as error:
+            raise MachineFailed(
+                f"{self.path}: cannot be written: {error.strerror or error}; nothing was done. Do it as the user who "
+                "owns it, or mend the rights or the disk, and start again"
+            ) from None
         try:
             yield
         finally:
@@ -180,12 +190,17 @@ class RunDirectory:
     def discard(self) -> None:
         """The same, and the directory too where nothing else is in it."""
         self.clear()
-        self.forget()
+        with suppress(OSError):  # it was made just now; what ended the run is to be told
+            self.forget()
 
     def delete(self) -> None:
         """Delete the run with everything in its directory; only while it is locked. Killed in the middle, it is still
-        told for a run, or for one that was never begun, and can be deleted again. Raises OSError.
+        told for a run, or for one that was never begun, and can be deleted again. Raises OSError; PermissionError
+        where the directory itself could not be removed afterwards, and nothing of it is deleted then.
         """
+        for place in (self.path, self.path.parent):
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
         last = (JOURNAL, SETTINGS, LOCK)
         for entry in [each for each in self.path.iterdir() if each.name not in last]:
             if entry.is_dir() and not entry.is_symlink():
@@ -197,10 +212,13 @@ class RunDirectory:
         sync_directory(self.path)
 
     def forget(self) -> None:
-        """Delete the directory of a run that was deleted, once nobody needs its lock any more."""
+        """Delete the directory of a run that was deleted, once nobody needs its lock any more. Raises OSError."""
         (self.path / LOCK).unlink(missing_ok=True)
-        with suppress(OSError):  # something of somebody else's is in it
+        try:
             self.path.rmdir()
+        except OSError:
+            if not any(self.path.iterdir()):  # else something of somebody else's is in it
+                raise
 
 
 def default_path(now: datetime, source: str, *, base: Path = Path("runs")) -> Path:

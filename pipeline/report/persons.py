@@ -80,8 +80,9 @@ def verdict(search: Search) -> Iterator[str]:
     found = len(search.asked) - len(missing)
     listed = ", ".join(str(each) for each in missing[:20]) + (", ..." if len(missing) > 20 else "")
     nowhere = f" Not found: line {listed}." if missing else ""
+    places = "1 place" if len(search.places) == 1 else f"{number(len(search.places))} places"
     yield (
-        f"{number(found)} of {number(len(search.asked))} found, in {number(len(search.places))} places; "
+        f"{number(found)} of {number(len(search.asked))} found, in {places}; "
         f"runs searched: {number(search.runs)}.{nowhere}"
     )
     yield from map(line, search.notes)

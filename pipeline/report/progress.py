@@ -23,6 +23,7 @@ PROBLEMS: Final = 4
 #: What a phase is, in words; others are words already.
 _STAGES: Final = {
     "reading": "reading standard input",
+    "hashing": "taking the fingerprint of the list",
     "surveying": "reading and screening",
     "looking": "asking the target what it holds",
     "canary": "canary: the first rows are sent and read back",
@@ -54,7 +55,7 @@ class Watched(Protocol):
     limit: int | None
     surveyed: int
     size: int | None  # bytes of the sources, once known
-    passed: int  # of them those that the survey is done with
+    passed: int  # of them those that hashing, or the survey, is done with
     counts: Counter[Status]
     answered: int  # rows that were sent and settled
     to_send: int | None
@@ -195,6 +196,7 @@ class Meter:
         self._clock = clock
         self._surveying = Rate()
         self._passing = Rate()  # of bytes
+        self._hashing = Rate()  # of bytes
         self._writing = Rate()
         self._sending = Rate()
         self._heard: deque[tuple[float, list[int]]] = deque()  # latencies as they were
@@ -205,7 +207,9 @@ class Meter:
         settled = Counter({status: progress.counts[status] for status in Status})
         done, total, share, per_second, remaining = 0, None, None, 0.0, None
         seconds = None  # until the phase is done, where rows do not tell
-        if phase in _BEFORE:
+        if phase == "hashing":
+            share, seconds = self._hashed(now)
+        elif phase in _BEFORE:
             done, total = progress.surveyed, progress.rows
             per_second = self._surveying.read(now, done)
             share, seconds = self._survey(now, per_second)
@@ -243,6 +247,12 @@ class Meter:
             wait=None if progress.wait is None else (progress.wait[0], max(0.0, progress.wait[1] - now)),
             stop_by=None if progress.stop_by is None else max(0.0, progress.stop_by - now),
         )
+
+    def _hashed(self, now: float) -> tuple[float | None, float | None]:
+        """Share and time left of what is read for its fingerprint."""
+        passed, size = self._progress.passed, self._progress.size
+        per_second = self._hashing.read(now, passed)
+        return passed / size if size else None, (size - passed) / per_second if size and per_second else None
 
     def _survey(self, now: float, per_second: float) -> tuple[float | None, float | None]:
         """Share and time left of a survey, which ends with the last byte, or with the last row that was asked for."""

@@ -122,6 +122,8 @@ class Pruned(Protocol):
     def younger(self) -> int: ...
     @property
     def doubtful(self) -> int: ...
+    @property
+    def failed(self) -> Sequence[KeptRun]: ...
 
 
 def plan(pruning: Pruned) -> Iterator[str]:
@@ -157,10 +159,17 @@ def pruned_json(pruning: Pruned) -> str:
             "kept": [{"run_dir": str(each.run.run_dir), "reason": each.reason} for each in pruning.kept],
             "younger": pruning.younger,
             "in_doubt": pruning.doubtful,
+            "failed": [{"run_dir": str(each.run.run_dir), "reason": each.reason} for each in pruning.failed],
         },
         indent=2,
         ensure_ascii=False,
     )
+
+
+def undeleted(pruning: Pruned) -> Iterator[str]:
+    """What could not be deleted, why, and what to do."""
+    for each in pruning.failed:
+        yield f"Not deleted: {line(str(each.run.run_dir))}: {each.reason}."
 
 
 def _kept(kept: Sequence[KeptRun]) -> Iterator[str]:

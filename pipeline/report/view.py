@@ -28,7 +28,7 @@ def view(reading: Reading, *, width: int, height: int, elapsed: float, plain: bo
 def _stage(reading: Reading, width: int, elapsed: float, *, plain: bool) -> Iterator[str]:
     """Stage, bar, amount and pace: on one line where they fit, else on several."""
     share = reading.share
-    said = [reading.amount, *([reading.pace] if reading.pace else [])] if reading.amount else []
+    said = [part for part in (reading.amount, reading.pace) if part]
     if share is not None:
         said.insert(0, f"{int(share * 100):3} %")
     tail = "  ".join(said)

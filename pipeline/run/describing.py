@@ -8,7 +8,7 @@ import platform
 import shlex
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,14 +67,16 @@ class Description:
         )
 
 
-def changed(sources: Sequence[Source], recorded: Sequence[lines.Source]) -> list[str]:
-    """The sources whose content is not what is on record of them, by name; reads them whole (blocking).
+def changed(
+    sources: Sequence[Source], recorded: Sequence[lines.Source], passed: Callable[[int], None] | None = None
+) -> list[str]:
+    """The sources whose content is not what is on record of them, by name; reads them whole (blocking). `passed` as in
+    `fingerprint`.
 
     Raises SourceError where one cannot be read.
     """
-    return [
-        source.name for source, told in zip(sources, recorded, strict=True) if fingerprint(source) != told.fingerprint
-    ]
+    both = zip(sources, recorded, strict=True)
+    return [source.name for source, told in both if fingerprint(source, passed) != told.fingerprint]
 
 
 def mapping(settings: Settings) -> str:
@@ -89,11 +91,15 @@ def describe(
     options: ImportOptions,
     *,
     checking: bool,
+    passed: Callable[[int], None],
 ) -> Description:
-    """Look at everything once; reads the sources whole for their fingerprints (blocking). Raises SourceError."""
+    """Look at everything once; reads the sources whole for their fingerprints (blocking), of which `passed` hears.
+
+    Raises SourceError.
+    """
     run_id = str(uuid.uuid4())
     created = now()
-    read = [(source, fingerprint(source)) for source in sources]
+    read = [(source, fingerprint(source, passed)) for source in sources]
     run = {
         "id": run_id,
         "created": created,

@@ -33,13 +33,13 @@ Asked: TypeAlias = tuple[pl.DataFrame, ContactsSettings]
 _NAMED: Final = 5
 
 _COMPLETED: Final = "{path} was broken off; it is complete now."
-_SUPERSEDED: Final = "{path} was broken off; this erasure is of all its rows, and of the same campaign."
+_SUPERSEDED: Final = "{path} was broken off; this erasure is of all its rows and contacts, and of the same campaign."
 _OPEN: Final = (
     "{path} was broken off, and {why}; nothing tells whom it was for. Erase the same persons again, unless that was "
     "done since."
 )
 _NOT_GONE: Final = "whether its contacts are gone from campaign {campaign} is not known"
-_NOT_ERASED: Final = "some of its rows are not known to be erased"
+_NOT_ERASED: Final = "some of what it was of is not known to be erased"
 
 _SAID: Final = "Line {line} was erased before: {source}, {rows}, of {run}, as that list still tells. See {receipts}."
 _UNKNOWN: Final = (
@@ -73,9 +73,14 @@ def complete(base: Path, receipt: Receipt, runs: Iterable[ListedRun]) -> list[st
 
 
 def _covers(receipt: Receipt, earlier: Receipt) -> bool:
-    """Whether an erasure was of all rows of another, of which there are some, and of its campaign."""
+    """Whether an erasure was of all rows of another, of which there are some, and of its campaign.
+
+    Who they were nobody knows: had some of its contacts no row, they may be those of a person whom this one is not of.
+    """
     campaigns = {each.campaign.campaign for each in (receipt, earlier) if each.campaign is not None}
     theirs = _rows(earlier)
+    if earlier.campaign is not None and earlier.campaign.rowless:
+        return False
     return bool(theirs) and theirs <= _rows(receipt) and receipt.campaign is not None and len(campaigns) == 1
 
 
@@ -83,6 +88,8 @@ def _erased(run: RunErased, place: Path | None, base: Path) -> bool:
     """Whether nothing in a run tells of these rows any more. `place`: where it was found; None: it may be pruned."""
     if place is None:
         return not Path(run.run_dir).exists() and not (base / Path(run.run_dir).name).exists()
+    if run.rowless:  # what is left of these is told by nothing but by whom it was of
+        return False
     mark = Erased.read(place)
     return mark.complete and {(row.source, row.row) for row in run.rows} <= set(mark.rows.iter_rows())
 

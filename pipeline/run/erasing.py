@@ -24,6 +24,7 @@ from pipeline.config import Settings
 from pipeline.errors import Busy, MachineFailed, RunError, UsageError
 from pipeline.ledger import campaign
 from pipeline.ledger.erased import Erased, Taken, take_out
+from pipeline.ledger.files import RESUBMIT
 from pipeline.ledger.reading import ledger_parts
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.state import State
@@ -61,6 +62,7 @@ class RunToErase:
     run: ListedRun
     rows: tuple[tuple[str, int], ...]  # source and row
     resubmitted: Resubmitted  # tells of them in what people have mended
+    rowless: bool  # some of them stand there in records that belong to none of the rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class ErasurePlan:
     runs: tuple[RunToErase, ...]
     contacts: tuple[str, ...]  # ids of those in the campaign; empty: none, or it was not looked into
     strangers: int  # of them: those that no run of this state has added
+    rowless: int  # of them: those that stand in no row of the runs
     settings: Settings | None
     base: Path  # where the receipt goes
 
@@ -109,18 +112,19 @@ async def plan_erasure(
     erasable = [place for place in search.places if not _is_kept(place)]
     found = Found(questions.lines, (*erasable, *listed), number, tuple(search.remarks))
     contacts = tuple(dict.fromkeys(place.contact_id for place in listed if place.contact_id))
-    strangers = 0
+    strangers = rowless = 0
     if settings is not None:
         ours = {place.contact_id for place in search.places}
         others = [each for each in contacts if each not in ours]
-        strangers = len(others) - await anyio.to_thread.run_sync(brought, settings, others)
+        rowless = len(others)
+        strangers = rowless - await anyio.to_thread.run_sync(brought, settings, others)
     kept = tuple(place for place in search.places if _is_kept(place))
     base = beside(directories)
     before = await anyio.to_thread.run_sync(told_of, found.missing, search.runs.values(), search.asked, base)
     found = replace(found, notes=(*questions.misread(found.missing, search.region), *before))
     if settings is not None and (elsewhere := _other_campaigns(search, settings)):
         found = replace(found, remarks=(*found.remarks, elsewhere))
-    return ErasurePlan(search, found, kept, runs, contacts, strangers, settings, base)
+    return ErasurePlan(search, found, kept, runs, contacts, strangers, rowless, settings, base)
 
 
 def _follow_copies(search: Search) -> None:
@@ -193,7 +197,8 @@ def _runs(search: Search, runs_alone: bool) -> tuple[RunToErase, ...]:
         except (ValueError, pl.exceptions.PolarsError) as error:
             words = str(error) if isinstance(error, ValueError) else type(error).__name__
             raise UsageError(f"Nothing was erased. {path}: {words}, then start again.") from None
-        plan.append(RunToErase(runs[path], tuple(sorted(rows)), Resubmitted(asked, contacts)))
+        rowless = any(p.run_dir == path and p.row is None and RESUBMIT in p.where for p in search.places)
+        plan.append(RunToErase(runs[path], tuple(sorted(rows)), Resubmitted(asked, contacts), rowless))
     return tuple(plan)
 
 
@@ -239,10 +244,15 @@ async def erase(plan: ErasurePlan, *, clients: ClientFactory | None = None) -> t
             directory = describing.state_directory(plan.settings)
             state = stack.enter_context(campaign.held(directory, target.identity, target.campaign))
         receipt = _begun(plan)
-        path = await anyio.to_thread.run_sync(receipt.write, plan.base)
+        try:
+            path = await anyio.to_thread.run_sync(receipt.write, plan.base)
+        except MachineFailed as error:
+            raise MachineFailed(f"Nothing was erased. {error}") from None
         if plan.settings is not None and state is not None:
             removed = await remove(plan.search, plan.contacts, plan.settings, state, clients)
-            receipt = msgspec.structs.replace(receipt, campaign=replace(removed, strangers=plan.strangers))
+            receipt = msgspec.structs.replace(
+                receipt, campaign=replace(removed, strangers=plan.strangers, rowless=plan.rowless)
+            )
             await anyio.to_thread.run_sync(receipt.write, plan.base)
         done = [await anyio.to_thread.run_sync(_erase_run, each, receipt.id) for each in plan.runs]
         receipt = msgspec.structs.replace(receipt, complete=True, runs=tuple(done))
@@ -256,8 +266,10 @@ def _begun(plan: ErasurePlan) -> Receipt:
     return Receipt.begin(
         asked=len(plan.found.asked),
         missing=plan.found.missing,
-        runs=tuple(RunErased.planned(each.run, each.rows) for each in plan.runs),
-        campaign=Removed(name, len(plan.contacts), 0, plan.strangers) if plan.settings is not None else None,
+        runs=tuple(RunErased.planned(each.run, each.rows, rowless=each.rowless) for each in plan.runs),
+        campaign=Removed(name, len(plan.contacts), 0, plan.strangers, rowless=plan.rowless)
+        if plan.settings is not None
+        else None,
         kept=tuple(f"{place.run_dir}/{name}" for place in plan.kept for name in place.where),
         remarks=plan.found.remarks,
     )
@@ -276,4 +288,4 @@ def _erase_run(planned: RunToErase, receipt: str) -> RunErased:
         words = str(error) if isinstance(error, ValueError) else type(error).__name__
         raise MachineFailed(f"{directory.path}: not all of it was erased: {words}, then start again") from None
     replace(Erased.read(directory.path), complete=True).write(directory.path)
-    return RunErased.planned(planned.run, planned.rows).done(told[0], told[1], remarks)
+    return RunErased.planned(planned.run, planned.rows, rowless=planned.rowless).done(told[0], told[1], remarks)

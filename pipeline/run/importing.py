@@ -225,7 +225,10 @@ class _Import:
     def _prepare(self, directory: RunDirectory) -> describing.Description:
         """The record of the run; blocks, as the sources are read whole for it."""
         options = self._options
-        description = describing.describe(self._settings, self._sources, options, checking=self._checking)
+        with self._progress.hashing(self._sources) as passed:
+            description = describing.describe(
+                self._settings, self._sources, options, checking=self._checking, passed=passed
+            )
         if options.campaign is not None:
             run_campaign.keep(options.campaign, directory)
         self._job = replace(self._job, sources=self._sources, recorded=description.sources)

@@ -29,7 +29,8 @@ from pipeline.values import Share
 #: Rows of a batch: by fewer each costs more time, by more they take more memory.
 WALK_ROWS: Final = 8_192
 
-#: Rows of a batch that is yet to be screened, a multiple of those: screening asks each two hundred questions.
+#: Rows of a batch where nothing but screening is done, a multiple of those: it asks each two hundred questions. Where
+#: rows are sent meanwhile, or put down, they take memory several times.
 SCREENED_ROWS: Final = 16_384
 
 
@@ -125,11 +126,8 @@ class Job:
             suppression=self.suppression,
         )
 
-    def batches(self, passed: Callable[[int], None] | None = None) -> Iterator[Batch]:
-        """The whole input, cut in the same way each time, and finer once it is kept as screened; `passed` as in
-        `read.batches`.
-        """
-        rows = WALK_ROWS if self.kept.whole else SCREENED_ROWS
+    def batches(self, passed: Callable[[int], None] | None = None, *, rows: int = WALK_ROWS) -> Iterator[Batch]:
+        """The whole input, cut in the same way each time, into batches of `rows`; `passed` as in `read.batches`."""
         return batches(self.sources, batch_rows=rows, limit=self.options.limit, passed=passed)
 
     @property
@@ -140,13 +138,13 @@ class Job:
         """
         return functools.partial(read, self.kept.batches() if self.kept.whole else self.batches())
 
-    def screened(self, passed: Callable[[int], None] | None = None) -> Iterator[Screened]:
+    def screened(self, passed: Callable[[int], None] | None = None, *, rows: int = WALK_ROWS) -> Iterator[Screened]:
         """One walk over the whole input. What the first that comes to its end makes of it is kept for the others, but
-        for the cells: these `reading_again` gives. `passed` as in `read.batches`, of what is read.
+        for the cells: these `reading_again` gives. `passed` as in `read.batches`, what is read is cut into `rows`.
         """
         if self.kept.whole:
             return self.kept.screened()
-        walk = map(self.screener().screen, self.batches(passed))
+        walk = map(self.screener().screen, self.batches(passed, rows=rows))
         return self.kept.keeping(walk, self.directory.path, rows=WALK_ROWS)
 
     def reading_again(self) -> Callable[[Batch], Batch]:

@@ -1,7 +1,8 @@
 """What a run shows of itself while it goes on: one object that the run fills and others look at."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -16,13 +17,14 @@ from pipeline.sessions import Counts, SessionPool
 
 if TYPE_CHECKING:
     from pipeline.stages.deliver import Deliverer
+    from pipeline.stages.read import Source
 
 
 @dataclass(slots=True)
 class Progress:
     """Filled by the run on the event loop; whoever shows it only reads."""
 
-    # starting, reading (standard input), surveying, connecting, settling (what earlier runs left open), looking,
+    # starting, reading (standard input), hashing, surveying, connecting, settling (what others left), looking,
     # reconciling, canary, sending, stopping, writing, done; of an undo also waiting, and taking back for sending
     phase: str = "starting"
     system: str = ""  # whose run it is, once that is known
@@ -32,7 +34,7 @@ class Progress:
     limit: int | None = None  # rows that are looked at, at most
     surveyed: int = 0  # rows that the survey has seen
     size: int | None = None  # bytes of the sources, once they are known
-    passed: int = 0  # of them those that the survey is done with
+    passed: int = 0  # of them those that hashing, or the survey, is done with
     counts: Counter[Status] = field(default_factory=Counter)  # rows settled so far, by screening and delivery
     sessions: Counts = field(default_factory=Counts)
     pool: SessionPool[Any] | None = None  # while there is one
@@ -46,6 +48,20 @@ class Progress:
     lag: Callable[[], int] = int  # rows that delivery has settled and that are not durable yet
     latencies: Latencies = field(default_factory=Latencies)
     troubles: Troubles = field(default_factory=Troubles)
+
+    @contextmanager
+    def hashing(self, sources: "Sequence[Source]") -> Iterator[Callable[[int], None]]:
+        """Tell that the sources are read for their fingerprints; hears of how many bytes of them were just read."""
+        before, self.phase = self.phase, "hashing"
+        self.size, self.passed = sum(source.size for source in sources), 0
+
+        def passed(size: int) -> None:
+            self.passed += size
+
+        try:
+            yield passed
+        finally:
+            self.phase = before
 
     async def sleep(self, seconds: float, why: str) -> None:
         """Wait for so long, and tell what for meanwhile."""

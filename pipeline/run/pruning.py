@@ -44,6 +44,7 @@ class Pruning:
     kept: tuple[Kept, ...]
     younger: int  # runs that are not old enough
     doubtful: int = 0  # contacts that stay in doubt, since open runs were deleted
+    failed: tuple[Kept, ...] = ()  # runs that could not be deleted, or not all of them
 
 
 def plan_pruning(base: Path, age: timedelta, *, open_too: bool = False, now: datetime | None = None) -> Pruning:
@@ -68,10 +69,11 @@ def plan_pruning(base: Path, age: timedelta, *, open_too: bool = False, now: dat
 def prune(plan: Pruning, base: Path, *, open_too: bool = False) -> Pruning:
     """Delete the runs of a plan, each once more looked at while nobody else is at work on it; blocks.
 
-    Raises MachineFailed where one cannot be deleted.
+    One that cannot be deleted keeps no other from being deleted.
     """
     gone: list[ListedRun] = []
     kept: list[Kept] = []
+    failed: list[Kept] = []
     doubtful = 0
     for planned in plan.runs:
         directory = RunDirectory(planned.run_dir)
@@ -92,10 +94,26 @@ def prune(plan: Pruning, base: Path, *, open_too: bool = False) -> Pruning:
         except Busy:
             kept.append(Kept(planned, "another process is at work on it, or on its campaign"))
             continue
-        except OSError as error:
-            raise MachineFailed(f"{directory.path}: cannot be deleted: {error.strerror or error}") from None
+        except (OSError, MachineFailed) as error:
+            reason = _failure(error, planned.run_dir) if isinstance(error, OSError) else str(error)
+            failed.append(Kept(planned, reason))
+            continue
         gone.append(run)
-    return Pruning(tuple(gone), (*plan.kept, *kept), plan.younger, doubtful)
+    return Pruning(tuple(gone), (*plan.kept, *kept), plan.younger, doubtful, tuple(failed))
+
+
+def _failure(error: OSError, run_dir: Path) -> str:
+    """What kept a run from being deleted, how much of it is left, and what to do."""
+    why = error.strerror or str(error)
+    try:
+        empty = not any(run_dir.iterdir())
+    except OSError:
+        empty = False
+    if empty:
+        return f"is empty now, and cannot be removed: {why}; remove the directory by hand"
+    rights = "do it as the user who owns that, or mend the rights to it"
+    advice = rights if isinstance(error, PermissionError) else "mend the disk"
+    return f"{error.filename or run_dir}: {why}; {advice}, and prune again"
 
 
 def _obstacle(run: ListedRun, base: Path, *, open_too: bool) -> str | None:

@@ -64,15 +64,17 @@ class RunErased(msgspec.Struct, frozen=True):
     files: tuple[str, ...] = ()  # that were rewritten
     resubmit_rows: tuple[int, int] = (0, 0)  # before and after
     remarks: tuple[str, ...] = ()
+    rowless: bool = False  # its resubmit file holds, or held, records of them that belong to none of the rows
 
     @classmethod
-    def planned(cls, run: ListedRun, rows: tuple[tuple[str, int], ...]) -> "RunErased":
+    def planned(cls, run: ListedRun, rows: tuple[tuple[str, int], ...], *, rowless: bool) -> "RunErased":
         """What is to be erased."""
         directory = RunDirectory(run.run_dir)
         names = {source for source, _ in rows}
         sources = {each["name"]: each["path"] for each in record(directory)["source"] if each["name"] in names}
         run_id = run.header.run_id if run.header is not None else ""
-        return cls(str(run.run_dir), run_id, run.campaign, tuple(Row(*each) for each in rows), sources)
+        these = tuple(Row(*each) for each in rows)
+        return cls(str(run.run_dir), run_id, run.campaign, these, sources, rowless=rowless)
 
     def done(self, undo: Taken, own: Taken, remarks: tuple[str, ...]) -> "RunErased":
         """What was."""
@@ -97,6 +99,7 @@ class Removed:
     contacts: int  # that were listed there before
     left: int  # after
     strangers: int = 0  # of the former: those that no run of this state has added
+    rowless: int = 0  # of the former: those whose id stands in none of the rows of the receipt
     unlisted: int = 0  # that the list did not show, or not yet, and the target says that it has deleted
     done: bool = False  # True: what comes after may be broken off, the contacts are gone
 
@@ -118,7 +121,7 @@ class Receipt(msgspec.Struct, frozen=True):
     stays: tuple[str, ...]
     remarks: tuple[str, ...]
     completed_by: str | None = None  # name of the receipt of the erasure since which it is complete; None: by itself
-    superseded_by: str | None = None  # of one that was of all its rows, and of its campaign, and is complete
+    superseded_by: str | None = None  # of one that was of all its rows and contacts, and is complete
 
     @classmethod
     def begin(

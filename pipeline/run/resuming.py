@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import anyio.to_thread
+
 from pipeline.config import Settings
 from pipeline.errors import ConfigError, UsageError
 from pipeline.ledger import campaign, lines
@@ -70,7 +72,8 @@ async def resume_run(
             return verdict
         settings = recorded_settings(directory, overrides)
         sources, _ = recorded_sources(directory)
-        if names := describing.changed(sources, recovery.header.sources):
+        progress = progress or Progress()
+        if names := await _changed(sources, recovery, progress):
             raise UsageError(f"{', '.join(names)}: is not the file that the run has read; put that back, or start anew")
         check_same(directory, settings, recovery)
         options = replace(recorded_options(directory, recovery), signals=signals)
@@ -105,7 +108,8 @@ async def continue_run(
                 check_imported(directory)
                 _check_asked(directory, settings, sources, options, recovery.header)
                 kept = await _kept(directory, sources, recovery.header)
-                if names := describing.changed(kept, recovery.header.sources):
+                progress = progress or Progress()
+                if names := await _changed(kept, recovery, progress):
                     raise UsageError(
                         f"{', '.join(names)}: is not the file that the run in {directory.path} has read; put that "
                         "back, or choose another directory"
@@ -120,6 +124,11 @@ async def continue_run(
     return await import_contacts(
         settings, sources, options, progress=progress, confirm=confirm, surroundings=surroundings
     )
+
+
+async def _changed(sources: Sequence[Source], recovery: Recovery, progress: Progress) -> list[str]:
+    with progress.hashing(sources) as passed:
+        return await anyio.to_thread.run_sync(describing.changed, sources, recovery.header.sources, passed)
 
 
 def _check_not_undone(directory: RunDirectory) -> None:

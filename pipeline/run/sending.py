@@ -148,7 +148,9 @@ class Sending:
         """A plan may have been looked at for long: what is sent is what was surveyed. A resumed run reads the list when
         the target has been asked: it is what the journal is of.
         """
-        if names := describing.changed(self._job.sources, self._job.recorded):
+        with self._progress.hashing(self._job.sources) as passed:
+            names = describing.changed(self._job.sources, self._job.recorded, passed)
+        if names:
             raise MachineFailed(f"{', '.join(names)} changed since the run began; nothing was sent. Start a new run.")
 
     # --- rounds -----------------------------------------------------------------------------------------------------

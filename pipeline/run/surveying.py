@@ -12,7 +12,7 @@ from pipeline.ledger.state import State
 from pipeline.records import Screened, Status
 from pipeline.run import expecting, run_campaign
 from pipeline.run.accounting import Course
-from pipeline.run.job import Job
+from pipeline.run.job import SCREENED_ROWS, Job
 from pipeline.run.known import Known, held
 from pipeline.run.online import Seen
 from pipeline.run.outcome import Threshold
@@ -119,7 +119,7 @@ class Surveying:
         def passed(size: int) -> None:
             progress.passed = size
 
-        for screened in self._job.screened(passed):
+        for screened in self._job.screened(passed, rows=SCREENED_ROWS):
             progress.surveyed = screened.batch.stop
             yield screened, known.applied(screened) if known else screened
 

@@ -1,20 +1,25 @@
 """The commands from end to end: what they print, write, and end with."""
 
+import errno
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli.kit import Ended
+from filelock import FileLock
 from simulator.halting import struck
 
 from pipeline import __version__
 from pipeline.cli import contacts, show
+from pipeline.records import Batch
+from pipeline.run import job
 from pipeline.run.looking import SENT_ELSEWHERE
 from pipeline.simulator import RunningSimulator
 
@@ -306,20 +311,20 @@ def test_sigterm_stops_cleanly(serve: Serve, configured: Configured, desk: Path)
     assert service.state()["sessions"]["open"] == 0
 
 
-def test_progress_without_a_terminal_is_plain_lines(
+def test_progress_without_a_terminal_is_lines_like_those_of_the_log(
     command: Command, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(show, "FIRST_LINE", 0.02)
     monkeypatch.setattr(show, "LOOK", 0.01)
     arguments = ("import", "list.csv", "--config", configured(serve(latency=0.1)), "--sessions", "1")
-    plain = [line for line in command(*arguments).err.splitlines() if not line.startswith("{")]
-    assert plain
-    assert all(re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ [a-z]+(: \d of 5 rows)?", line) for line in plain)
-    logged = [json.loads(line) for line in command(*arguments, "--log-format", "json").err.splitlines()]
+    plain = command(*arguments, "--log-format", "text").err.splitlines()
+    assert not [line for line in plain if line.startswith("{")]
+    assert any(re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ canary: the first rows are sent", line) for line in plain)
+    logged = [json.loads(line) for line in command(*arguments, "--wave", "2").err.splitlines()]
     told = [line for line in logged if line["event"] == "progress"]
     assert told
     assert {"phase", "done", "total", "rate", "left", "counts"} <= set(told[0])
-    assert "progress" not in command(*arguments, "--no-progress", "--log-format", "json").err
+    assert "progress" not in command(*arguments, "--wave", "3", "--no-progress").err
 
 
 def test_a_machine_that_finds_its_rows_there_says_what_it_waits_for(
@@ -344,3 +349,62 @@ def test_a_reader_that_leaves_does_not_change_the_end(configured: Configured, de
     )  # `true` reads nothing
     assert ended.stderr.splitlines()[-1] == "0"
     assert "BrokenPipe" not in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_where_nothing_can_be_written_it_says_so_and_ends_with_8() -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "pipeline", "explain", "5"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 8
+    assert ended.stderr.startswith("Standard output cannot be written: No space left on device. ")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX closes the streams")
+def test_closed_streams_change_nothing(configured: Configured, desk: Path) -> None:
+    """Whatever is opened next would get their numbers."""
+    script = f'"{sys.executable}" -m pipeline check list.csv --config {configured()} --run-dir r <&- >&- 2>&-'
+    ended = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "")
+    assert json.loads(Path("r/summary.json").read_text())["exit_code"] == 1
+
+
+@pytest.mark.parametrize("arguments", [("resume", "r"), ("runs", "prune", "--older-than", "0h", "--yes", ".")])
+def test_a_run_directory_that_cannot_be_written_is_told(
+    command: Command, configured: Configured, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """Whoever tests may be root, whom no rights stop."""
+    assert command("check", "list.csv", "--config", configured(), "--run-dir", "r").code == 1
+
+    def acquire(lock: FileLock) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    ended = command(*arguments)
+    assert ended.code == 8
+    assert "r: cannot be written: Read-only file system; nothing was done. " in ended.complaints[-1]
+    assert Path("r/ledger.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"), [([], {job.SCREENED_ROWS, job.WALK_ROWS}), (["--stream"], {job.WALK_ROWS})]
+)
+def test_batches_are_small_where_rows_are_sent_or_put_down(
+    command: Command,
+    serve: Serve,
+    configured: Configured,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    rows: set[int],
+) -> None:
+    """Several are on their way at once: those of a survey would take 50 MB more."""
+    cut, batches = [], job.batches
+
+    def noting(*given: Any, batch_rows: int, **more: Any) -> Iterator[Batch]:
+        cut.append(batch_rows)
+        return batches(*given, batch_rows=batch_rows, **more)
+
+    monkeypatch.setattr(job, "batches", noting)
+    assert command("import", "list.csv", "--config", configured(serve()), *options).code == 1
+    assert set(cut) == rows

@@ -80,6 +80,20 @@ def test_words_are_offered(shell: str, line: str, offered: str) -> None:
     assert any(offered in answer for answer in asked(shell, line))
 
 
+@pytest.mark.parametrize(
+    ("shell", "line", "answer"),
+    [
+        ("zsh", "contact-pipeline import --mode=u", ["compset -P '--mode=';", "_arguments '*: :((\"upsert\"))'"]),
+        ("zsh", "contact-pipeline import --config=my", ["compset -P '--config=';", "_files"]),
+        ("fish", "contact-pipeline import --mode=", ["--mode=add", "--mode=upsert"]),
+        ("fish", "contact-pipeline import --config=my", []),
+    ],
+)
+def test_a_value_is_completed_where_it_is_joined_to_its_option(shell: str, line: str, answer: list[str]) -> None:
+    """zsh is told where the value begins, fish of the whole word; what bash does is seen below, as it splits words."""
+    assert [each for each in asked(shell, line) if each] == answer
+
+
 def test_every_value_that_is_one_of_few_is_offered() -> None:
     met = set()
     for words, context, each in parameters(typer.main.get_command(app)):
@@ -132,7 +146,13 @@ eval "$(_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION=1 contact-pipeline --show-c
 COMP_WORDS=(contact-pipeline import --mode u) COMP_CWORD=3
 _contact_pipeline_completion contact-pipeline
 echo "${COMPREPLY[*]}"
+COMP_WORDS=(contact-pipeline import --set a = b --log-format =) COMP_CWORD=7  # as bash splits --log-format=
+_contact_pipeline_completion contact-pipeline
+echo "${COMPREPLY[*]}"
+COMP_WORDS=(contact-pipeline import --set a = b --log-format = j) COMP_CWORD=8
+_contact_pipeline_completion contact-pipeline
+echo "${COMPREPLY[*]}"
 """
     path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     ended = subprocess.run([bash, "-c", script], env=os.environ | path, capture_output=True, text=True, check=True)
-    assert ended.stdout == "upsert\n"
+    assert ended.stdout.splitlines() == ["upsert", "text json", "json"]

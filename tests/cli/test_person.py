@@ -88,6 +88,7 @@ def test_lines_and_what_is_said_of_them(find: Find, serve: Serve, configured: Co
     ]
     assert lines[1][6] == "ledger.parquet, ledger.csv, resubmit.csv"
     assert ended.complaints == ["2 of 3 found, in 3 places; runs searched: 1. Not found: line 4."]
+    assert find("2\n").complaints == ["1 of 1 found, in 1 place; runs searched: 1."]
     assert ended.code == 1
 
 

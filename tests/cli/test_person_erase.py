@@ -1,5 +1,6 @@
 """`person erase` through the command: afterwards nobody is told of, every row is there, and the run is proven."""
 
+import errno
 import gzip
 import io
 import json
@@ -281,6 +282,33 @@ def test_what_is_refused_changes_nothing(person: Ask, serve: Serve, configured: 
     assert not list(Path("runs").glob("erased-*"))
 
 
+@pytest.mark.parametrize("times", [1, 2], ids=["before anything", "after the campaign"])
+def test_a_receipt_that_cannot_be_written_says_whether_anything_was_erased(
+    person: Ask, serve: Serve, configured: Configured, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    service = serve()
+    config = configured(service)
+    directory = imported(config)
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    written, write = 0, Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        nonlocal written
+        if path.name.startswith(".erased-") and (written := written + 1) == times:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        ended = person("erase", "1\n", "--config", config, "--yes")
+    assert ended.code == 8
+    assert ("Nothing was erased. " in ended.err) is (len(held(service)) == 4) is (times == 1)
+    assert "No space left on device. Free space on the disk, or mend it; then " in ended.err
+    assert {path: path.read_bytes() for path in before} == before, "the runs are as they were"
+    assert person("erase", "1\n", "--config", config, "--yes").code == 0, "the same command completes it"
+    assert held(service) == ["+14165550102", "dora@example.com"]
+
+
 def test_do_not_contact_lists_are_kept(person: Ask, serve: Serve, configured: Configured) -> None:
     Path("no.csv").write_text("416 555 0101\n")
     directory = imported(configured(serve()), "--set", 'contacts.suppress=["no.csv"]')
@@ -481,8 +509,38 @@ def test_a_receipt_of_whom_nobody_knows_stays_open_until_the_same_are_erased(
     )
     assert not json.loads(broken.read_text())["complete"]
     same = person("erase", "1\n", "--config", config, "--yes")
-    assert f"{broken} was broken off; this erasure is of all its rows, and of the same campaign." in same.out
+    assert f"{broken} was broken off; this erasure is of all its rows and contacts, and of the same c" in same.out
     assert json.loads(broken.read_text())["superseded_by"] in same.out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_an_erasure_of_one_of_two_is_not_taken_for_that_of_both(
+    person: Ask, serve: Serve, configured: Configured
+) -> None:
+    """The other one stands in the campaign alone, or in what people have mended alone: no row tells of them."""
+    config = configured(serve())
+    Path("other.csv").write_text("customer_id,first_name,mobile,email\n9,Ida,,ida@example.com\n")
+    imported(config, source="other.csv", into="gone")
+    shutil.rmtree("runs/gone")
+    directory = imported(config)
+    late = ("--set", "delivery.late_effect=0.1")
+    killed(2, "1\nida@example.com\n", "--config", config, *late)
+    [broken] = Path("runs").glob("erased-*.json")
+    one = person("erase", "1\n", "--config", config, "--yes")
+    assert f"{broken} was broken off, and whether its contacts are gone from campaign {CAMPAIGN} is not" in one.out
+    assert json.loads(broken.read_text())["superseded_by"] is None
+    broken.unlink()
+    for path in Path("runs").glob("erased-*.json"):
+        path.unlink()
+
+    with (directory / "resubmit.csv").open("a") as file:
+        file.write("9,Ida,,ida@example.com,,,\r\n")
+    killed(2, "2\nida@example.com\n")
+    [broken] = Path("runs").glob("erased-*.json")
+    one = person("erase", "2\n", "--yes")
+    assert f"{broken} was broken off, and some of what it was of is not known to be erased" in one.out
+    assert not json.loads(broken.read_text())["complete"]
+    assert tells(directory, "ida@example.com") == ["resubmit.csv"], "which is true"
 
 
 def test_it_says_for_what_it_waits(person: Ask, serve: Serve, configured: Configured) -> None:

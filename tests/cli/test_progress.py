@@ -2,22 +2,29 @@
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import check_contacts
 from pipeline.records import Status
 from pipeline.report.latencies import BOUNDS, Latencies, percentile
 from pipeline.report.pace import STILL, Rate
 from pipeline.report.progress import Meter, to_go
 from pipeline.report.troubles import Troubles
 from pipeline.report.view import view
-from pipeline.run import metrics
+from pipeline.run import Progress, describing, metrics
 from pipeline.run.looking import SENT_ELSEWHERE
 from pipeline.sessions import Counts
+from pipeline.stages.read import fingerprint
 
 STEP = 0.25  # seconds between two looks
 
@@ -176,6 +183,35 @@ def test_what_a_survey_says() -> None:
     assert meter.read().line() == "writing the ledger: 2,500 of 7,500 rows"
     now, run.accounted = 11.0, 5_000
     assert meter.read().line() == "writing the ledger: 5,000 of 7,500 rows, 2,500 rows/s, 1 s left"
+
+
+def test_hashing_has_words_of_its_own_and_a_share_by_bytes() -> None:
+    now = 0.0
+    run = Run("hashing", size=2_000_000_000, surveyed=60_000, rows=60_000)
+    meter = Meter(run, clock=lambda: now)
+    assert meter.read().line() == "taking the fingerprint of the list: 0 %"
+    now, run.passed = 2.0, 500_000_000
+    assert meter.read().line() == "taking the fingerprint of the list: 25 %, 6 s left"
+    run.size = 0
+    assert meter.read().line() == "taking the fingerprint of the list"
+
+
+def test_a_list_is_hashed_before_it_is_surveyed_and_that_is_told(
+    configured: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress, seen = Progress(), []
+
+    def noting(*given: Any) -> str:
+        seen.append((progress.phase, progress.passed))
+        digest = fingerprint(*given)
+        seen.append((progress.phase, progress.passed))
+        return digest
+
+    monkeypatch.setattr(describing, "fingerprint", noting)
+    anyio.run(partial(check_contacts, str(configured()), ["list.csv"], progress=progress))
+    size = Path("list.csv").stat().st_size
+    assert seen[:2] == [("hashing", 0), ("hashing", size)]
+    assert progress.phase == "done"
 
 
 def test_a_wait_is_told_with_its_end() -> None:

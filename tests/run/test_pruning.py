@@ -1,5 +1,6 @@
 """`runs list` and `runs prune`: what is shown and deleted, and that nothing is sent twice for it."""
 
+import errno
 import json
 import os
 import shutil
@@ -283,3 +284,43 @@ def test_the_last_files_go_last(desk, monkeypatch):
         directory.delete()
         assert len(seen) > 5
         assert all(seen)
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["told by its rights", "told by its removal"])
+def test_what_cannot_be_deleted_is_told_and_keeps_no_other(desk, monkeypatch, asked):
+    """Whoever tests may be root, whom no rights stop: so the system's answers are put in their place."""
+    with running() as server:
+        prepared(server, 5)
+        for number in range(2):
+            imported(f"{'locked' if number else 'runs'}/run{number}")
+        shutil.move("runs/run0", "locked/run0")
+        aged("locked")
+        kept, access, rmdir = Path("locked/run0"), os.access, Path.rmdir
+        denied = PermissionError(errno.EACCES, "Permission denied", str(kept))
+
+        def refused(path: Path) -> None:
+            if path == kept:
+                raise denied
+            rmdir(path)
+
+        if asked:
+            monkeypatch.setattr(os, "access", lambda path, mode: path != kept and access(path, mode))
+        else:
+            monkeypatch.setattr(Path, "rmdir", refused)
+        ended = call("runs", "prune", "--older-than", "90d", "--yes", "--json", "locked")
+        assert ended.code == 8
+        told = json.loads(ended.out)
+        assert [run["run_dir"] for run in told["deleted"]] == ["locked/run1"]
+        assert not Path("locked/run1").exists()
+        [failed] = told["failed"]
+        assert failed["run_dir"] == "locked/run0"
+        assert ended.complaints[-1] == f"Not deleted: locked/run0: {failed['reason']}."
+        if asked:
+            assert failed["reason"] == (
+                "locked/run0: Permission denied; do it as the user who owns that, or mend the rights to it, and prune "
+                "again"
+            )
+            assert Path("locked/run0/ledger.parquet").exists(), "nothing is half deleted"
+        else:
+            assert failed["reason"].startswith("is empty now, and cannot be removed: Permission denied")
+            assert not any(kept.iterdir())

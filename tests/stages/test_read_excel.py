@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import SourceError
 from pipeline.stages.read import batches, open_source
-from pipeline.stages.sources import excel_archive
+from pipeline.stages.sources import excel_archive, excel_file
 
 Fill = Callable[[Any, Any], None]
 
@@ -325,3 +325,24 @@ def test_rows_to_mend_that_were_saved_as_a_workbook(tmp_path: Path) -> None:
     path = workbook(tmp_path / "resubmit.xlsx", fill)
     assert open_source(path).columns == ("id", "phone")
     assert rows(path) == [("1", "+14165550100")]
+
+
+def test_a_workbook_tells_how_far_it_is_by_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(excel_file, "_STEP", 10)
+
+    def fill(book: Any, sheet: Any) -> None:
+        for row in range(101):
+            sheet.write_row(row, 0, ["id"] if row == 0 else [row])
+
+    source = open_source(workbook(tmp_path / "list.xlsx", fill))
+    told: list[tuple[int, int]] = []
+    given = 0
+
+    def passed(size: int) -> None:
+        told.append((given, size))
+
+    for batch in batches([source], batch_rows=20, passed=passed):
+        given += batch.frame.height
+    assert given == 100
+    assert [size for _, size in told] == [*(source.size * at // 100 for at in range(10, 101, 10)), source.size]
+    assert all(size <= source.size * (rows + 20) // 100 for rows, size in told), "nothing is told of before it is given"

@@ -17,6 +17,9 @@ from pipeline.stages.sources.pieces import WITH_NUL, Piece
 #: What a date looks like as the reader of cells writes it, and any text that looks like it.
 _DATED: Final = r"^\d{4,}-\d\d-\d\d \d\d:\d\d:\d\d"
 
+#: Rows that are handed out at once.
+_STEP: Final = 8192
+
 #: A time of day, or an elapsed time, is stored as days since the beginning of 1900. No date in a list is that old.
 _TIMES: Final = timedelta(days=60)
 
@@ -60,9 +63,10 @@ def _chosen(there: list[Sheet], name: str, asked: str | None) -> Sheet:
     raise SourceError(f"{name}: no visible sheet holds anything; its sheets: {listed}")
 
 
-def pieces(path: Path, name: str, sheet: str) -> Iterator[Piece]:
+def pieces(path: Path, name: str, sheet: str, passed: Callable[[int], None] | None = None) -> Iterator[Piece]:
     """The rows of a sheet below its header, but for blank ones. Lines are null. The sheet is in memory as a whole.
 
+    `passed` hears how many bytes of the file, counted by rows, have been handed out, when more of it is asked for.
     A cell's value is text as a person would type it: whole numbers without ".0", dates and times as in ISO 8601, "true"
     and "false", an error as Excel shows it, of a formula what it came to when the file was saved. Raises SourceError.
     """
@@ -89,7 +93,12 @@ def pieces(path: Path, name: str, sheet: str) -> Iterator[Piece]:
     rows = frame.slice(at + 1).with_columns(pl.when(pl.all() != "").then(pl.all()))
     rows = rows.filter(pl.any_horizontal(pl.all().str.contains(r"\S").fill_null(value=False)))
     lines = pl.repeat(None, rows.height, dtype=pl.UInt64, eager=True).alias("line")
-    yield Piece(rows, lines, rows.select(WITH_NUL.alias("damage")).to_series())
+    damage = rows.select(WITH_NUL.alias("damage")).to_series()
+    size = path.stat().st_size
+    for at in range(0, rows.height, _STEP):
+        yield Piece(rows[at : at + _STEP], lines[at : at + _STEP], damage[at : at + _STEP])
+        if passed is not None:
+            passed(size * min(at + _STEP, rows.height) // rows.height)
 
 
 def _reader(path: Path, name: str, sheet: str) -> Callable[[str], tuple[pl.DataFrame, int]]:
