@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from pipeline import configfile
 from pipeline.config import Section, Settings
+from pipeline.tables import Places
 from pipeline.targets import REGISTER, settings_model
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +80,7 @@ def program(tables: dict[str, Any]) -> tuple[str, ...]:
         copy.deepcopy(tables),
         {"base": Path(), "mapped": False},
         settings_model,
-        configfile.Places([], []),
+        Places([], []),
         mapped=False,
     ).problems
 

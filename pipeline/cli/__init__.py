@@ -12,12 +12,12 @@ from pipeline.cli.completion import answered, asked
 from pipeline.cli.contacts import check, import_, resume
 from pipeline.cli.explain import explain
 from pipeline.cli.init import init
+from pipeline.cli.inspecting import status, verify
 from pipeline.cli.person import person
 from pipeline.cli.pruning import all_runs
 from pipeline.cli.report import report
-from pipeline.cli.runs import status, verify
+from pipeline.cli.session import session
 from pipeline.cli.simulate import simulate
-from pipeline.cli.target import session
 from pipeline.cli.terminal import bear_any_text
 from pipeline.cli.undo import undo
 

@@ -1,9 +1,7 @@
 """The commands around the target's campaigns: `campaign list|show|add|update|delete|pause|start|contacts`."""
 
-import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli import options
+from pipeline.cli.deliveries import contacts
 from pipeline.cli.ending import ending
 from pipeline.cli.terminal import agreed, complain, interactive, run_async, say, start_logs
 
 if TYPE_CHECKING:
-    from pipeline.config import Settings
-    from pipeline.run import Changed, Destination
+    from pipeline.run import Changed
 
 #: A campaign that is not as it was sent is for a person to look at.
 NOT_AS_SENT = 6
@@ -27,7 +25,6 @@ _NARROWEST = 80
 
 campaign = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="The campaign. Default: target.campaign_id.")]
 File = Annotated[Path | None, typer.Argument(metavar="FILE", help="The campaign as TOML, or as JSON by its suffix.")]
 Key = Annotated[
     list[str] | None,
@@ -37,13 +34,6 @@ Key = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed where there is no terminal.")]
 Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
-
-
-class Format(StrEnum):
-    """How contacts are written."""
-
-    CSV = "csv"
-    PARQUET = "parquet"
 
 
 @campaign.callback()
@@ -85,7 +75,7 @@ def list_(
 @campaign.command("show")
 def show(
     config: options.Config,
-    id_: Id = None,
+    id_: options.Id = None,
     set_: options.Set = None,
     json_: Json = False,
     log_format: options.Logs = None,
@@ -101,7 +91,8 @@ def show(
         from pipeline import run
         from pipeline.report import campaigns as report
 
-        shown = run_async(partial(run.show_campaign, _settings(config, set_, id_), signals=True))
+        settings = options.campaign_settings(config, set_, id_)
+        shown = run_async(partial(run.show_campaign, settings, signals=True))
         if json_:
             complain(shown.remark)
         say(report.as_json(shown.table) if json_ else report.toml(shown.table, shown.remark).rstrip("\n"))
@@ -121,14 +112,14 @@ def add(
     """
     with ending():
         start_logs(log_format)
-        from pipeline import configfile, run
+        from pipeline import run, tables
         from pipeline.errors import UsageError
         from pipeline.report import campaigns as report
 
         if file is None and not keys:
             raise UsageError("Nothing to add: give a file, or keys with --set.")
         settings = run.load_settings(config, (), mapped=False)
-        table, places = configfile.read_table(file, keys or ())
+        table, places = tables.read_table(file, keys or ())
         added = run_async(partial(run.add_campaign, settings, table, places.name, signals=True))
         if added.new_id:
             complain("The target gave the campaign an id of its own.")
@@ -159,15 +150,15 @@ def update(
     """
     with ending():
         start_logs(log_format)
-        from pipeline import configfile, run
+        from pipeline import run, tables
         from pipeline.errors import UsageError
         from pipeline.report import campaigns as report
 
         id_, file = _id_and_file(first, second)
         if file is None and not keys:
             raise UsageError("Nothing to change: give a file, or keys with --set.")
-        settings = _settings(config, (), id_)
-        table, places = configfile.read_table(file, keys or ())
+        settings = options.campaign_settings(config, (), id_)
+        table, places = tables.read_table(file, keys or ())
         changed = run_async(partial(run.update_campaign, settings, table, places.name, signals=True))
         if json_:
             say(report.as_json(changed.after))
@@ -181,7 +172,7 @@ def update(
 @campaign.command("delete")
 def delete(
     config: options.Config,
-    id_: Id = None,
+    id_: options.Id = None,
     yes: Yes = False,
     set_: options.Set = None,
     log_format: options.Logs = None,
@@ -197,14 +188,16 @@ def delete(
         start_logs(log_format)
         from pipeline import run
 
-        settings = _settings(config, set_, id_)
+        settings = options.campaign_settings(config, set_, id_)
         confirm = None if yes else _asking(settings.target.campaign)
         run_async(partial(run.delete_campaign, settings, confirm, signals=True))
         say(f"Campaign {settings.target.campaign} is deleted.")
 
 
 @campaign.command("pause")
-def pause(config: options.Config, id_: Id = None, set_: options.Set = None, log_format: options.Logs = None) -> None:
+def pause(
+    config: options.Config, id_: options.Id = None, set_: options.Set = None, log_format: options.Logs = None
+) -> None:
     """Pause a campaign; nothing else of it is changed.
 
     Exit codes: as `campaign update`.
@@ -213,7 +206,9 @@ def pause(config: options.Config, id_: Id = None, set_: options.Set = None, log_
 
 
 @campaign.command("start")
-def start(config: options.Config, id_: Id = None, set_: options.Set = None, log_format: options.Logs = None) -> None:
+def start(
+    config: options.Config, id_: options.Id = None, set_: options.Set = None, log_format: options.Logs = None
+) -> None:
     """Let a paused campaign go on; nothing else of it is changed.
 
     Exit codes: as `campaign update`.
@@ -234,95 +229,14 @@ def _set_paused(
         from pipeline import run
         from pipeline.report import campaigns as report
 
-        changed = run_async(
-            partial(run.update_campaign, _settings(config, given, id_), {"paused": paused}, signals=True)
-        )
+        settings = options.campaign_settings(config, given, id_)
+        changed = run_async(partial(run.update_campaign, settings, {"paused": paused}, signals=True))
         already = "" if changed.sent else " already"
         say(f"Campaign {changed.id} is {report.state(changed.after)}{already}.")
         _compare(changed)
 
 
-@campaign.command("contacts")
-def contacts(
-    config: options.Config,
-    id_: Id = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", metavar="FILE", help="Where they go, for your eyes alone. Default: standard output."),
-    ] = None,
-    format_: Annotated[
-        Format | None, typer.Option("--format", help="Default: by the suffix of --output, else csv.")
-    ] = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option("--run", metavar="RUN_DIR", help="Join them to this run's ledger: every row of it, once."),
-    ] = None,
-    set_: options.Set = None,
-    log_format: options.Logs = None,
-) -> None:
-    """Write a campaign's contacts with their delivery status, or follow a run to its deliveries.
-
-    Per channel: destination, status in words, last error code (0: success), attempts left, and the contact's own text.
-    With --run every row of the run's ledger stands there once, with all its columns and per channel status, error and
-    attempts left; contacts that are not of the run are left out.
-
-    Exit codes: 0; 2 usage or configuration; 5 the target cannot be reached, or its list broke off; 6 it refuses, or
-    knows no such campaign; 8 this machine failed; 130, 143 stopped.
-    """
-    with ending():
-        start_logs(log_format)
-        from pipeline import run
-        from pipeline.report import campaigns as report
-        from pipeline.report.text import contacts as counted
-        from pipeline.report.text import rows
-
-        destination = _destination(output, format_)
-        settings = _settings(config, set_, id_)
-        work = partial(
-            run.campaign_contacts, settings, destination, run_dir=run_dir, stopping=run.Surroundings().stopping
-        )
-        try:
-            written = run_async(work)
-        except BrokenPipeError:
-            # Whoever has stopped reading has what they wanted; Python flushes once more on its way out.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return
-        if written.match is not None:
-            match = written.match
-            for sentence in report.matched(match.by, match.rows, match.others, match.repeated):
-                complain(sentence)
-        if output is not None:
-            say(f"{rows(written.rows) if written.match else counted(written.rows)} written to {output}.")
-
-
-def _destination(output: Path | None, format_: Format | None) -> "Destination":
-    from pipeline import run
-    from pipeline.errors import UsageError
-
-    if output is not None and (output.is_dir() or not output.parent.is_dir()):
-        raise UsageError(f"--output {output}: is no place for a file")
-    by_suffix = Format.PARQUET if output is not None and output.suffix.lower() == ".parquet" else Format.CSV
-    chosen = format_ or by_suffix
-    if chosen is Format.PARQUET and output is None:
-        raise UsageError("--format parquet: needs --output FILE")
-    return run.Destination(output, chosen.value, _write)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _settings(config: Sequence[Path], given: Sequence[str] | None, id_: str | None) -> "Settings":
-    """The settings, with the campaign that was named in place of theirs."""
-    from pipeline import run
-    from pipeline.errors import ConfigError
-
-    try:
-        return run.load_settings(config, options.overrides(given, {"--campaign-id": id_}), mapped=False)
-    except ConfigError as error:
-        problems = (options.as_given(problem, given) for problem in error.problems)
-        raise ConfigError([each.replace("--campaign-id:", "ID:", 1) for each in problems]) from None
+campaign.command("contacts")(contacts)
 
 
 def _id_and_file(first: str | None, second: str | None) -> tuple[str | None, Path | None]:

@@ -11,31 +11,17 @@ import typer
 
 from pipeline.cli import choices, options
 from pipeline.cli.ending import ending
-from pipeline.cli.report import Reports, reporting
+from pipeline.cli.report import reporting
 from pipeline.cli.show import Display, showing
-from pipeline.cli.terminal import (
-    agreed,
-    asked,
-    complain,
-    interactive,
-    run_async,
-    say,
-    screen,
-    standard_input,
-    start_logs,
-)
-
-#: What is told at the end goes on so many columns and lines where no terminal shows it.
-ON_PAPER = (10_000, 100)
+from pipeline.cli.terminal import agreed, asked, complain, interactive, run_async, screen, standard_input, start_logs
+from pipeline.cli.verdict import finish
 
 if TYPE_CHECKING:
     from pipeline.config import Settings
-    from pipeline.ledger.summary import Summary
     from pipeline.records import Status
-    from pipeline.run import Expectation, Result, StandardInput
+    from pipeline.run import StandardInput
     from pipeline.stages.read import Source
     from pipeline.stages.survey import Survey
-    from pipeline.values import Share
 
 
 def import_(
@@ -120,9 +106,9 @@ def import_(
             activate=activate,
             limit=limit,
             canary=canary,
-            max_bad=_share("--max-bad", max_bad),
-            tolerate=_share("--tolerate", tolerate),
-            expect=_expected(expect),
+            max_bad=options.share("--max-bad", max_bad),
+            tolerate=options.share("--tolerate", tolerate),
+            expect=options.expected(expect),
             stream=stream,
             wave=wave,
             upsert=mode is options.Mode.UPSERT,
@@ -142,7 +128,7 @@ def import_(
             result = run_async(partial(begin, settings, opened, chosen, progress=progress, confirm=confirm))
             if measured is not None:
                 measured.end(result.summary)
-        _finish(result, reports, as_json=json_)
+        finish(result, reports, as_json=json_)
 
 
 def check(
@@ -182,8 +168,8 @@ def check(
         chosen = run.ImportOptions(
             run_dir=run_dir,
             limit=limit,
-            tolerate=_share("--tolerate", tolerate),
-            expect=_expected(expect),
+            tolerate=options.share("--tolerate", tolerate),
+            expect=options.expected(expect),
             online=online,
             wave=wave,
             command=options.recorded(("contact-pipeline", *sys.argv[1:])),
@@ -192,7 +178,7 @@ def check(
         progress = run.Progress()
         with showing(progress, quiet=no_progress, style=log_format):
             result = run_async(partial(run.check_contacts, settings, opened, chosen, progress=progress))
-        _finish(result, reports, as_json=json_, checked=options.told(delimiter=delimiter, encoding=encoding))
+        finish(result, reports, as_json=json_, checked=options.told(delimiter=delimiter, encoding=encoding))
 
 
 def resume(
@@ -235,7 +221,7 @@ def resume(
             )
             if measured is not None:
                 measured.end(result.summary)
-        _finish(result, reports, as_json=json_)
+        finish(result, reports, as_json=json_)
 
 
 def _again(given: str | None) -> "tuple[Status, ...]":
@@ -281,26 +267,6 @@ def _load(
     return loaded
 
 
-def _share(option: str, given: str | None) -> "Share | None":
-    from pipeline.errors import UsageError
-    from pipeline.values import Share
-
-    try:
-        return None if given is None else Share.parse(given)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
-
-
-def _expected(given: Sequence[str] | None) -> "tuple[Expectation, ...]":
-    from pipeline.errors import UsageError
-    from pipeline.run import Expectation
-
-    try:
-        return tuple(map(Expectation.parse, given or ()))
-    except ValueError as error:
-        raise UsageError(f"--expect: {error}") from None
-
-
 def _asking(
     display: Display, settings: "Settings", told: Collection[str], *, piped: bool
 ) -> "Callable[[Survey], Awaitable[bool]]":
@@ -326,44 +292,3 @@ def _asking(
             return await agreed(question, piped=piped)
 
     return confirm
-
-
-def _finish(result: "Result", reports: Reports, *, as_json: bool, checked: Collection[str] | None = None) -> None:
-    """Say how it ended, and end so. `checked`: it was a check, and of its sources this was told (`plan.read`)."""
-    from pipeline.report.summary import summary
-
-    if result.error:
-        complain(result.error)
-    if not sys.stderr.isatty():
-        _log_end(result.summary)
-    code = reports.of(result)
-    if as_json:
-        say(result.summary.to_json().rstrip())
-    else:
-        room = screen() if sys.stdout.isatty() else ON_PAPER
-        is_check = checked is not None
-        say(
-            summary(
-                result.summary,
-                checked=is_check,
-                survey=result.survey if is_check else None,
-                told=checked or (),
-                screen=room,
-            )
-        )
-    raise typer.Exit(code)
-
-
-def _log_end(ended: "Summary") -> None:
-    """Leave the run's end where its log goes, as one line."""
-    from pipeline.logs import logger
-
-    logger().info(
-        "run.ended",
-        exit_code=ended.exit_code,
-        rows=ended.rows,
-        counts={status: count for status, count in ended.counts.items() if count},
-        seconds=ended.seconds.total,
-        rate=ended.rate,
-        run_dir=ended.run_dir,
-    )

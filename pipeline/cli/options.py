@@ -4,11 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from pipeline.cli import choices
+
+if TYPE_CHECKING:
+    from pipeline.config import Settings
+    from pipeline.run import Expectation
+    from pipeline.values import Share
 
 
 class Mode(StrEnum):
@@ -45,6 +50,7 @@ Set = Annotated[
 CampaignId = Annotated[
     str | None, typer.Option("--campaign-id", metavar="ID", help="The campaign, in place of target.campaign_id.")
 ]
+Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="The campaign. Default: target.campaign_id.")]
 Sessions = Annotated[
     int | None,
     typer.Option("--sessions", metavar="N", min=1, help="At most so many sessions, in place of delivery.sessions."),
@@ -133,6 +139,18 @@ def as_given(problem: str, given: Sequence[str] | None) -> str:
     return problem
 
 
+def campaign_settings(config: Sequence[Path], given: Sequence[str] | None, id_: str | None) -> "Settings":
+    """The settings for a command about a campaign: with the one that was named in place of theirs."""
+    from pipeline import run
+    from pipeline.errors import ConfigError
+
+    try:
+        return run.load_settings(config, overrides(given, {"--campaign-id": id_}), mapped=False)
+    except ConfigError as error:
+        problems = (as_given(problem, given) for problem in error.problems)
+        raise ConfigError([each.replace("--campaign-id:", "ID:", 1) for each in problems]) from None
+
+
 def told(**given: str | None) -> frozenset[str]:
     """The names of those options that were given."""
     return frozenset(name for name, value in given.items() if value is not None)
@@ -141,6 +159,28 @@ def told(**given: str | None) -> frozenset[str]:
 def delimiter(given: str | None) -> str | None:
     """The character that `--delimiter` means: a tab is hard to type."""
     return "\t" if given in ("tab", "\\t") else given
+
+
+def share(option: str, given: str | None) -> "Share | None":
+    """The rows that `option` allows, as a number or a percentage. Raises UsageError."""
+    from pipeline.errors import UsageError
+    from pipeline.values import Share
+
+    try:
+        return None if given is None else Share.parse(given)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def expected(given: Sequence[str] | None) -> "tuple[Expectation, ...]":
+    """What `--expect` says of the list. Raises UsageError."""
+    from pipeline.errors import UsageError
+    from pipeline.run import Expectation
+
+    try:
+        return tuple(map(Expectation.parse, given or ()))
+    except ValueError as error:
+        raise UsageError(f"--expect: {error}") from None
 
 
 def recorded(arguments: Sequence[str]) -> tuple[str, ...]:

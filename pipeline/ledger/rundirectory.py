@@ -62,6 +62,14 @@ class RunDirectory:
             raise UsageError(f"{path}: the run directory cannot be made: {error.strerror or error}") from None
         return directory
 
+    @classmethod
+    def of_run(cls, path: Path) -> "RunDirectory":
+        """The directory of a run that was begun. Raises UsageError where there is none."""
+        directory = cls(path)
+        if not directory.holds_run:
+            raise UsageError(f"{path}: there is no run here")
+        return directory
+
     @property
     def holds_run(self) -> bool:
         """Whether a run was begun here: from then on there is a journal."""

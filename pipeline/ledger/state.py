@@ -150,14 +150,21 @@ class State:
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
-    def enter(self, run_id: str, directory: Path) -> int:
-        """The number of a run, which lies in `directory` (as seen from anywhere)."""
+    def enter(self, run_id: str, directory: Path, now: float | None = None) -> int:
+        """The number of a run, which lies in `directory` (as seen from anywhere). `now`: a process of it begins, in
+        seconds since the epoch.
+        """
         with self.transaction() as database:
             database.execute(
                 "INSERT INTO runs (id, directory) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET directory = ?2",
                 (run_id, str(directory)),
             )
             (number,) = database.execute("SELECT number FROM runs WHERE id = ?", (run_id,)).fetchone()
+            if now is not None:
+                # The clock was set back: what is settled from now on would seem to be settled before that account.
+                database.execute(
+                    "UPDATE runs SET accounted = NULL WHERE number = ? AND accounted > ?", (number, int(now * 1000))
+                )
         return int(number)
 
     def number(self, run_id: str) -> int | None:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any, Final
 
-from pipeline.configfile import dumps
+import tomli_w
+
 from pipeline.records import CHANNELS
 from pipeline.report.text import contacts, line, number
 
@@ -35,7 +36,9 @@ def toml(table: Mapping[str, Any], remark: str) -> str:
     created = table.get("created")
     when = f", created {_moment(created)}" if created else ""
     head = [f"# Campaign {line(str(table.get('id', '')))}{when}.", *([f"# {remark}"] if remark else [])]
-    return "\n".join(head) + "\n" + dumps({name: table[name] for name in table if name not in ("id", "created")})
+    return (
+        "\n".join(head) + "\n" + tomli_w.dumps({name: table[name] for name in table if name not in ("id", "created")})
+    )
 
 
 def as_json(shown: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:

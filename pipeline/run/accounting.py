@@ -1,6 +1,6 @@
 """The account of a run: ledger files and summary, made from the source and the journal alone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from time import monotonic
@@ -61,14 +61,12 @@ def account(
     recovery = recover(directory.journal, disk=job.surroundings.disk)
     erased = Erased.read(job.directory.path)
     try:
-        if names := changed(job.sources, job.recorded):
-            raise SourceError(f"{', '.join(names)} changed while the run went on")
         with ExitStack() as stack:
             if state is not None and number is not None:
                 observe = stack.enter_context(accounts.account(state, number, job.surroundings.wall_clock())).add
             tally = write_ledger(
                 directory.path,
-                screened,
+                _unchanged(screened, job),
                 recovery,
                 settings.ledger,
                 settings.contacts,
@@ -87,6 +85,15 @@ def account(
     summary = _summary(job.directory, tally, course, tolerate, checking=number is None)
     summary.write(directory.path)
     return summary
+
+
+def _unchanged(screened: Iterable[Screened], job: Job) -> Iterator[Screened]:
+    """The walk, at whose end the sources have to be what is on record. Before it that would prove nothing of what was
+    read in it. Raises SourceError.
+    """
+    yield from screened
+    if names := changed(job.sources, job.recorded):
+        raise SourceError(f"{', '.join(names)} changed while the run went on")
 
 
 def told(counts: dict[str, int]) -> Tally:

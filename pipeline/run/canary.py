@@ -5,27 +5,25 @@ accepted before any canary had passed. The gate stands between the canary's slic
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, combinations
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import anyio
 import anyio.to_thread
-import polars as pl
 from msgspec import structs
 
 from pipeline.errors import NotDelivered, OutcomeUnknown, TargetUnreachable, TargetUnusable
-from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import Note
-from pipeline.ledger.recovery import Recovery
 from pipeline.logs import logger
-from pipeline.records import CHANNELS, TAKEN_BACK, TAKING_BACK, UPDATE_UNANSWERED, Outcome, Screened, Status
+from pipeline.records import TAKEN_BACK, TAKING_BACK, Outcome, Status
 from pipeline.run.asking import Deleting, ask, removed
 from pipeline.run.census import Census
-from pipeline.run.standing import told
+from pipeline.run.job import Job
+from pipeline.run.unproven import Unproven, has_passed, left_by
 from pipeline.sessions import Lease
 from pipeline.stages.canary import Finding, Held, Sent, Verdict, read_back
 from pipeline.stages.deliver import Deliverer
@@ -73,102 +71,44 @@ class Direct:
         await self.durable()
 
 
-@dataclass(frozen=True, slots=True)
-class Unproven:
-    """A row that was sent before any canary had passed: accepted, or in doubt."""
-
-    sent: Sent
-    slice_number: int
-    outcome: Outcome
-
-
-#: How a canary ends after which the rest may follow.
-_ENDS: Final = (Verdict.PASSED.value, Verdict.UNPROVEN.value)
-
-
-def has_passed(notes: Iterable[Note]) -> bool:
-    """Whether a canary of a run was read back already, or could not be, by the notes of its journal."""
-    return any(note.event == "canary" and note.fields.get("verdict") in _ENDS for note in notes)
-
-
-def left_by(notes: Iterable[Note]) -> set[int]:
-    """Positions of rows that were in doubt when the canary passed; before, of those that it found damaged and could not
-    take back: that was told.
-    """
-    told_of = [note.fields for note in notes if note.event == "canary"]
-    ends = [fields for fields in told_of if fields.get("verdict") in _ENDS]
-    left = [fields.get("left") for fields in (ends[-1:] or told_of)]
-    return {int(position) for positions in left if isinstance(positions, list) for position in positions}
-
-
-def unproven(screened: Iterable[Screened], recovery: Recovery, retries: Mapping[str, int]) -> list[Unproven]:
-    """The rows that a run holds as accepted or in doubt (blocking): there are few before a canary has passed."""
-    found = []
-    for rows in told(screened, recovery):
-        mine = rows.filter(
-            (pl.col("status") == Status.ACCEPTED.value)
-            | (
-                (pl.col("status") == Status.IN_DOUBT.value)
-                & (pl.col("attempts") > 0)
-                & ~pl.col("reason").is_in([TAKING_BACK, UPDATE_UNANSWERED])
-            )
-        )
-        if rows.height:
-            stood = recovery.changed(rows["position"][0], rows["position"][-1] + 1)
-            mine = mine.filter(~pl.col("position").is_in(stood.implode()))
-        for row in mine.iter_rows(named=True):
-            channels = {name: (row[name], retries[name]) for name in CHANNELS if row[name] is not None}
-            outcome = Outcome(
-                **{name: row[name] for name in Outcome.__struct_fields__} | {"status": Status(row["status"])}
-            )
-            sent = Sent(row["position"], row["contact_id"], channels)
-            found.append(Unproven(sent, recovery.slice_of(row["position"]), outcome))
-    return found
-
-
 class Canary:
-    """Reads back what is not proven, by `prove`; rows come by `add`. Made once for a run.
+    """Reads back what is not proven, by `prove`; rows come by `add`. Made once for the run of `job`.
 
-    `rows`: so many go first. `passed`: an earlier process has proven them. `left` are positions: after it has passed,
-    of rows that were in doubt then and are still to be read back; before, of those that it is of no use to read again.
-    `contract` names the settings to look at where it fails. `keeps_ids`: None where that is not known. `listed` is what
-    the campaign held when this process began: such contacts prove nothing, and are not ours to take back; None: that is
-    not known. `begun`: an earlier process may have added some of them; then the `baseline` tells, by `faces`, how many
-    were there before. A target that lists late is given `patience` seconds to show all.
+    `rows`: so many go first. `notes` are those of its journal; they tell whether it has `passed` in an earlier process.
+    `left` are positions: after it has passed, of rows that were in doubt then and are still to be read back; before, of
+    those that it is of no use to read again. `keeps_ids`: None where that is not known. `listed` is what the campaign
+    held when this process began: such contacts prove nothing, and are not ours to take back; None: that is not known.
+    `begun`: an earlier process may have added some of them; then the run's baseline tells how many were there before.
+    A target that lists late is given `delivery.late_effect` to show all.
     """
 
     def __init__(
         self,
+        job: Job,
         lookup: Lookup,
         lease: Callable[[], Lease[Any]],
+        notes: Sequence[Note],
         *,
-        rows: int,
         listed: Census | None,
-        contract: str,
         keeps_ids: bool | None,
         begun: bool,
-        faces: Faces,
-        baseline: Baseline,
         deleting: Deleting,
-        patience: float,
-        passed: bool,
-        left: Collection[int],
     ) -> None:
-        self.rows = rows
+        self.rows = job.options.canary
         self._lookup = lookup
         self._lease = lease
         self._listed = listed
-        self._contract = contract
+        self._contract = job.settings.target.contract  # names the settings to look at where it fails
         self._keeps = keeps_ids
         self._begun = begun
-        self._faces = faces
-        self._baseline = baseline
+        self._faces = Faces(job.settings.contacts)
+        self._baseline = job.baseline
         self._deleting = deleting
-        self._patience = patience
+        self._patience = job.settings.delivery.late_effect
         self._unproven: list[Unproven] = []
         self._ours: set[str] = set()  # ids of those rows
-        self.passed = passed
-        self.left = set(left)
+        self.passed = has_passed(notes)
+        self.left = left_by(notes)
         self.keeps_ids: bool | None = None  # what reading back told; None: nothing
 
     def begin(self, rows: Iterable[Unproven]) -> None:

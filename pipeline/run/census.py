@@ -1,4 +1,4 @@
-"""What the campaign holds before the first row leaves: the ids of its list, and where those are not ours, a count.
+"""One reading of the target's list: the ids that stand in it, and where those are not ours, a count of its contacts.
 
 The list may be of millions: ids go to a file of SQLite's own that ends with the process; little of it is in memory.
 """
@@ -16,6 +16,7 @@ from pipeline.ledger.baseline import Baseline
 from pipeline.ledger.database import rows_of, spilling, temporary
 from pipeline.logs import logger
 from pipeline.run.asking import ask_patiently
+from pipeline.run.job import Job
 from pipeline.sessions import Lease
 from pipeline.stages.faces import Face, Faces
 from pipeline.targets import Lookup
@@ -68,20 +69,14 @@ class Census:
         self._database.close()
 
 
-async def take(
-    lookup: Lookup,
-    lease: Lease[Any],
-    *,
-    faces: Faces,
-    baseline: Baseline | None,
-    patience: float,
-    outage: float,
-) -> Census | None:
-    """Read the list once, and count it into `baseline` where one is wanted (the target may keep no ids of ours).
+async def take(job: Job, lookup: Lookup, lease: Lease[Any], *, counting: bool = False) -> Census | None:
+    """Read the list once, and count it into the run's baseline if `counting` (the target may keep no ids of ours).
 
-    None: the target gives no list (null), for `patience` seconds. Raises TargetUnreachable where no answer comes for
-    `outage` seconds, TargetUnusable, MachineFailed.
+    None: the target gives no list (null), for `delivery.late_effect`. Raises TargetUnreachable where no answer comes
+    for `delivery.outage`, TargetUnusable, MachineFailed.
     """
+    delivery, faces = job.settings.delivery, Faces(job.settings.contacts)
+    baseline = job.baseline if counting else None
     census = Census()
 
     async def read(handle: Any) -> None:
@@ -96,7 +91,7 @@ async def take(
             await anyio.to_thread.run_sync(baseline.end)
 
     try:
-        await ask_patiently(lease, read, patience=patience, outage=outage)
+        await ask_patiently(lease, read, patience=delivery.late_effect, outage=delivery.outage)
     except NoList as error:
         census.close()
         logger().warning("campaign.no_list", reason=error.reason, advice="repeats cannot be seen in the target")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import anyio
 import anyio.to_thread
 import polars as pl
 from anyio.from_thread import BlockingPortal
@@ -20,8 +19,7 @@ from pipeline.ledger.files import sink_parquet
 from pipeline.ledger.private import replacing, writing
 from pipeline.ledger.reading import ledger_parts
 from pipeline.records import DELIVERIES_SCHEMA
-from pipeline.run.campaigns import CampaignDesk, campaign_desk, named
-from pipeline.run.failures import first
+from pipeline.run.campaign_desk import CampaignDesk, campaign_desk, named
 from pipeline.run.following import FOLLOWED_SCHEMA, Following, Match
 from pipeline.run.inspecting import status_of
 from pipeline.run.stopping import Stopping
@@ -68,20 +66,12 @@ async def campaign_contacts(
     campaign_id = named(settings)
     if run_dir is not None:
         _check_run(run_dir, campaign_id)
-    done: list[Delivered] = []
-    signals = stopping or Stopping()
-    try:
-        async with anyio.create_task_group() as group:
-            if stopping is not None:
-                group.start_soon(stopping.watch)
-            with signals.acting(lambda: None):
-                async with campaign_desk(settings, clients) as desk:
-                    await desk.held(campaign_id)
-                    done.append(await _written(desk, campaign_id, destination, run_dir, signals))
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as errors:
-        raise first(errors) from errors
-    return done[0]
+    given = stopping or Stopping()
+    async with given.watching(signals=stopping is not None):
+        with given.acting(lambda: None):
+            async with campaign_desk(settings, clients) as desk:
+                await desk.held(campaign_id)
+                return await _written(desk, campaign_id, destination, run_dir, given)
 
 
 def _check_run(run_dir: Path, campaign_id: str) -> None:

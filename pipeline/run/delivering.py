@@ -9,17 +9,16 @@ from typing import Any, Final, Protocol
 
 import anyio
 import polars as pl
-from anyio.abc import ObjectSendStream, TaskGroup
+from anyio.abc import TaskGroup
 
-from pipeline.config import Settings
 from pipeline.errors import MachineFailed, RunError, SourceError
 from pipeline.ledger.journal import Journal
 from pipeline.records import Batch, Outcome, Screened, Status
 from pipeline.run.accounting import Course
 from pipeline.run.canary import Canary, CanaryGate
+from pipeline.run.job import Job
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
-from pipeline.run.surroundings import Surroundings
 from pipeline.sessions import SessionPool
 from pipeline.stages.deliver import Deliverer
 from pipeline.stages.encode import Known, Slice, Slicer, Writer, encode
@@ -38,22 +37,20 @@ class RowCall(Writer, Sender[Any], Protocol):
 class Delivery:
     """One walk that sends; made anew for each. How it went is told to `course` and `progress`.
 
-    `call` is what is done for a row, in one word `phase`. `read` is the first stage. `counts` are the rows settled so
-    far, by status; `total` is how many there are, None: not known. `standing` and `known` tell which rows need not be
-    sent (see `Slicer`), `claim` puts down what may be (see `Settler`). `canary`: what goes first, until it has passed;
-    None: there is none. `terms` say what becomes of rows without an answer.
+    `call` is what is done for a row of `job`, in one word `phase`. `counts` are the rows settled so far, by status;
+    `total` is how many there are, None: not known. `standing` and `known` tell which rows need not be sent (see
+    `Slicer`), `claim` puts down what may be (see `Settler`). `canary`: what goes first, until it has passed; None:
+    there is none. `terms` say what becomes of rows without an answer.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        job: Job,
         call: RowCall,
         pool: SessionPool[Any],
         journal: Journal,
-        read: Callable[[ObjectSendStream[Batch]], Awaitable[None]],
         screener: Screens,
         *,
-        surroundings: Surroundings,
         course: Course,
         progress: Progress,
         threshold: Threshold,
@@ -63,18 +60,17 @@ class Delivery:
         known: Known | None,
         claim: Callable[[int, Slice], None],
         canary: Canary | None,
-        slice_rows: int,
         terms: Terms = ADDING,
         doubtful: int | None = None,
         phase: str = "sending",
     ) -> None:
         self._call = call
-        self._slice_rows = slice_rows
+        self._slice_rows = job.slice_rows
         self._phase = phase
         self._pool = pool
-        self._read = read
+        self._read = job.read
         self._screener = screener
-        self._surroundings = surroundings
+        self._surroundings = surroundings = job.surroundings
         self._stopping = surroundings.stopping
         self._course = course
         self._progress = progress
@@ -83,20 +79,20 @@ class Delivery:
         self._total = total
         self._standing = standing
         self._known = known
-        self._stop_within = settings.delivery.stop_within
+        self._stop_within = job.settings.delivery.stop_within
         self._settler = Settler(journal, self._settled, claim, terms, doubtful=doubtful)
         self._deliverer: Deliverer[Any] = Deliverer(
             self._call,
             pool,
             self._settler,
-            settings.delivery,
+            job.settings.delivery,
             terms=terms,
             wall_clock=surroundings.wall_clock,
             random=surroundings.random,
             clock=asyncio.get_running_loop().time,
             troubles=progress.troubles,
         )
-        retries = {name: channel.retries for name, channel in settings.contacts.channels.items()}
+        retries = {name: channel.retries for name, channel in job.settings.contacts.channels.items()}
         self._canary = 0 if canary is None or canary.passed else canary.rows
         self._gate: CanaryGate | None = None
         if canary is not None and self._canary:

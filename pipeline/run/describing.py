@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
+import tomli_w
 
 from pipeline import __version__, configfile
 from pipeline.config import Settings
 from pipeline.ledger import lines
 from pipeline.ledger.rundirectory import STDIN
+from pipeline.run.job import ImportOptions
 from pipeline.run.standard_input import NAME
 from pipeline.stages.read import Source, fingerprint
-from pipeline.values import Share
 
 
 def now() -> datetime:
@@ -87,15 +88,9 @@ def mapping(settings: Settings) -> str:
 def describe(
     settings: Settings,
     sources: Sequence[Source],
-    command: Sequence[str],
+    options: ImportOptions,
     *,
-    wave: str | None,
-    limit: int | None,
-    canary: int,
-    tolerate: Share | None,
-    upsert: bool,
     checking: bool,
-    activate: bool,
     passed: Callable[[int], None],
 ) -> Description:
     """Look at everything once; reads the sources whole for their fingerprints (blocking), of which `passed` hears.
@@ -108,15 +103,15 @@ def describe(
     run = {
         "id": run_id,
         "created": created,
-        "command": shlex.join(command),
+        "command": shlex.join(options.command),
         "user": user(),
         "host": socket.gethostname(),
-        "wave": wave or "",
-        "limit": limit or 0,
-        "canary": canary,
-        "tolerate": str(tolerate or ""),
-        "mode": CHECK if checking else "upsert" if upsert else "add",
-        "activate": activate,
+        "wave": options.wave or "",
+        "limit": options.limit or 0,
+        "canary": options.canary,
+        "tolerate": str(options.tolerate or ""),
+        "mode": CHECK if checking else "upsert" if options.upsert else "add",
+        "activate": options.activate,
         "state": str(state_directory(settings).absolute()),
         "target": identity(settings),
     }
@@ -146,9 +141,9 @@ def describe(
         run_id=run_id,
         created=created,
         settings=settings,
-        wave=wave,
+        wave=options.wave,
         sources=tuple(lines.Source(source.name, _place(source), source.size, digest) for source, digest in read),
-        toml=configfile.dumps(tables),
+        toml=tomli_w.dumps(tables),
     )
 
 

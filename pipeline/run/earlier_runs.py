@@ -24,7 +24,7 @@ from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import describing
 from pipeline.run.asking import Deleting
-from pipeline.run.canary import Canary, Direct, has_passed, left_by, unproven
+from pipeline.run.canary import Canary, Direct
 from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Job
 from pipeline.run.outcome import exit_code
@@ -32,9 +32,9 @@ from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Reconciler
 from pipeline.run.recorded import record, recorded_job, undo_begun
 from pipeline.run.reporting import write_report
-from pipeline.run.standing import survey
+from pipeline.run.standing import Standing, survey
+from pipeline.run.unproven import unproven
 from pipeline.sessions import Lease
-from pipeline.stages.faces import Faces
 from pipeline.targets import Lookup
 
 
@@ -103,10 +103,10 @@ async def _settle(
         )
     try:
         theirs, recovery = await anyio.to_thread.run_sync(_job, job, directory)
+        standing = await anyio.to_thread.run_sync(_standing, theirs, recovery)
     except (UsageError, MachineFailed) as error:  # its journal is all that is left
         await _give_up(state, run, error, found)
         return
-    standing = await anyio.to_thread.run_sync(survey, theirs.screened(), recovery)
     if job.lookup is not None and (standing.doubtful.height or run.unproven):
         journal = await anyio.to_thread.run_sync(lambda: Journal.resume(recovery, disk=job.surroundings.disk))
         try:
@@ -143,22 +143,16 @@ async def _prove(
     where it is damaged, when it is taken back.
     """
     recovery = await anyio.to_thread.run_sync(theirs.recover)
-    retries = {name: channel.retries for name, channel in theirs.settings.contacts.channels.items()}
-    rows = await anyio.to_thread.run_sync(unproven, theirs.screened(), recovery, retries)
+    rows = await anyio.to_thread.run_sync(unproven, theirs, recovery)
     canary = Canary(
+        theirs,
         lookup,
         lambda: lease,
-        rows=theirs.options.canary,
-        contract=theirs.settings.target.contract,
-        keeps_ids=keeps_ids,
+        recovery.notes,
         listed=None,
+        keeps_ids=keeps_ids,
         begun=True,
-        faces=Faces(theirs.settings.contacts),
-        baseline=theirs.baseline,
         deleting=deleting,
-        patience=theirs.settings.delivery.late_effect,
-        passed=has_passed(recovery.notes),
-        left=left_by(recovery.notes),
     )
     canary.begin(rows)
     await canary.prove(Direct(journal))
@@ -181,9 +175,22 @@ def _job(job: Job, directory: RunDirectory) -> tuple[Job, Recovery]:
     if describing.mapping(theirs) != recovery.header.mapping:
         raise UsageError(f"{directory.settings}: the mapping is not that of the journal: run.toml was changed")
     found = recorded_job(directory, recovery, theirs, job.surroundings, asks=False)
-    if names := describing.changed(found.sources, found.recorded):
-        raise UsageError(f"{', '.join(names)}: is not the file that the run has read")
+    _check_sources(found)
     return found, recovery
+
+
+def _standing(theirs: Job, recovery: Recovery) -> Standing:
+    """Where the rows of an earlier run stand. Raises UsageError where its sources changed while they were read: what
+    was kept of them tells of other rows.
+    """
+    standing = survey(theirs.screened(), recovery)
+    _check_sources(theirs)
+    return standing
+
+
+def _check_sources(theirs: Job) -> None:
+    if names := describing.changed(theirs.sources, theirs.recorded):
+        raise UsageError(f"{', '.join(names)}: is not the file that the run has read")
 
 
 def _account(job: Job, state: State, run: Run) -> None:

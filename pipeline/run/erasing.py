@@ -31,7 +31,7 @@ from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
 from pipeline.records import Status
 from pipeline.run import copies, describing
-from pipeline.run.campaigns import named
+from pipeline.run.campaign_desk import named
 from pipeline.run.earlier_receipts import complete, told_of
 from pipeline.run.erasing_contacts import brought, remove
 from pipeline.run.listing import ListedRun, Stage, look_at

@@ -25,8 +25,7 @@ from pipeline.ledger.state import State
 from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import describing
-from pipeline.run.campaigns import CampaignDesk, campaign_desk
-from pipeline.run.failures import first
+from pipeline.run.campaign_desk import CampaignDesk, campaign_desk
 from pipeline.run.persons import Search
 from pipeline.run.receipt import Removed
 from pipeline.wire import ClientFactory
@@ -65,12 +64,9 @@ async def remove(
     doubtful = {p.contact_id for p in search.places if p.campaign == name and p.status == Status.IN_DOUBT.value}
     there, deleted = set(contact_ids), set[str]()
     if told:
-        try:
-            async with campaign_desk(settings, clients, signals=True) as desk:
-                listed, deleted = await _rounds(desk, search, settings, state, told, told & doubtful)
-                there |= listed
-        except BaseExceptionGroup as errors:
-            raise first(errors) from errors
+        async with campaign_desk(settings, clients, signals=True) as desk:
+            listed, deleted = await _rounds(desk, search, settings, state, told, told & doubtful)
+            there |= listed
     await anyio.to_thread.run_sync(state.forget, _packed(told | there))
     return Removed(name, len(there), 0, unlisted=len(deleted - there), done=True)
 

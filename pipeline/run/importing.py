@@ -2,14 +2,12 @@
 
 import functools
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
-import anyio
 import anyio.to_thread
 
 from pipeline.config import Settings, read_secrets
@@ -17,40 +15,27 @@ from pipeline.errors import ConfigError, MachineFailed, RunError, UsageError
 from pipeline.ledger import campaign, lines
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import FINISHED
-from pipeline.ledger.recovery import Recovery
 from pipeline.ledger.rundirectory import STDIN, RunDirectory, default_path
 from pipeline.ledger.state import State
-from pipeline.ledger.summary import Summary
 from pipeline.records import Screened, Status
 from pipeline.run import describing, expecting, inputs, online, run_campaign
 from pipeline.run.accounting import Course, account
-from pipeline.run.failures import as_run_error, first
-from pipeline.run.job import SCREENED_ROWS, SURVEYED, Earlier, ImportOptions, Job, sendable
-from pipeline.run.known import Known, held
+from pipeline.run.failures import as_run_error
+from pipeline.run.job import SURVEYED, Earlier, ImportOptions, Job, sendable
 from pipeline.run.notifying import notify
-from pipeline.run.outcome import Threshold
+from pipeline.run.outcome import Result, Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import UNDONE
 from pipeline.run.reporting import write_report
 from pipeline.run.sending import Sending
 from pipeline.run.standard_input import WORDS, StandardInput
 from pipeline.run.surroundings import Surroundings
+from pipeline.run.surveying import Confirm, Surveying
 from pipeline.stages.columns import check_columns
 from pipeline.stages.read import Source
 from pipeline.stages.screen import load_suppression
 from pipeline.stages.survey import Survey
 from pipeline.wire import client_factory
-
-Confirm = Callable[[Survey], Awaitable[bool]]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a run ended. `error` says in words why it did not end normally."""
-
-    summary: Summary
-    error: str | None = None
-    survey: Survey | None = None
 
 
 async def import_contacts(
@@ -138,31 +123,22 @@ class _Import:
         self._surroundings = surroundings or Surroundings()
         self._confirm = confirm
         self._checking = checking
-        self._threshold = Threshold(options.max_bad)
         self._stopping = self._surroundings.stopping
         self._course = Course()
-        self._counts: Counter[Status] = Counter()  # rows that screening has settled
-        self._total: int | None = None  # rows of the input, once they are known
         self._job: Job
-        self._seen: online.Seen | None = None  # what a check was told by the target
+        self._surveying: Surveying
         self._state: State | None = None  # None: a check of a campaign that nothing is known of
         self._number: int | None = None  # the run's number there; None: a check
 
     async def run(self) -> Result:
         """The whole way, with signals watched beside it where that was asked for."""
-        try:
-            async with anyio.create_task_group() as group:
-                if self._options.signals:
-                    group.start_soon(self._stopping.watch)
-                with ExitStack() as stack:
-                    result = await self._run(stack)
-                if not self._checking:  # nobody waits for the campaign meanwhile: its lock is given back
-                    with self._stopping.cancelling():
-                        await notify(self._settings, result.summary)
-                group.cancel_scope.cancel()
-        except BaseExceptionGroup as errors:
-            raise first(errors) from errors
-        return result
+        async with self._stopping.watching(signals=self._options.signals):
+            with ExitStack() as stack:
+                result = await self._run(stack)
+            if not self._checking:  # nobody waits for the campaign meanwhile: its lock is given back
+                with self._stopping.cancelling():
+                    await notify(self._settings, result.summary)
+            return result
 
     async def _run(self, stack: ExitStack) -> Result:
         """`stack` holds the locks."""
@@ -183,10 +159,14 @@ class _Import:
             self._sources = await self._spooled(directory)
             description = await anyio.to_thread.run_sync(self._prepare, directory)
             self._hold_campaign(stack)
-            if self._checking and options.online:
-                await self._look(stack)
+            seen = await self._look(stack) if self._checking and options.online else None
             self._stopping.check()
-            survey = await self._survey()
+            self._surveying = Surveying(self._job, self._state, seen, self._course, self._progress)
+            survey = None
+            if options.stream and not self._checking:
+                await self._surveying.leave_out()
+            else:
+                survey = await self._surveying.survey(self._confirm)
             self._stopping.check()
         except RunError:
             directory.discard()  # nothing was begun, so there is no run to keep
@@ -205,8 +185,7 @@ class _Import:
     async def _resume(self, earlier: Earlier, stack: ExitStack) -> Result:
         """The same way from where the journal ends."""
         header = earlier.recovery.header
-        self._total = header.rows
-        self._progress.run_dir, self._progress.rows = earlier.directory.path, self._total
+        self._progress.run_dir, self._progress.rows = earlier.directory.path, header.rows
         self._progress.to_send = sendable(earlier.recovery.notes)
         await anyio.to_thread.run_sync(self._make_job, earlier.directory, header.sources)
         self._hold_campaign(stack)
@@ -215,8 +194,9 @@ class _Import:
             raise UsageError(UNDONE.format(directory=earlier.directory.path))
         # A run of nothing but duplicates that was killed before its account: the state may tell otherwise by now.
         unaccounted = earlier.recovery.slices.is_empty()
+        self._surveying = Surveying(self._job, self._state, None, self._course, self._progress, total=header.rows)
         if self._options.max_bad is not None or (self._options.expect and unaccounted):
-            await self._judge_again(earlier.recovery)
+            await self._surveying.judge_again(earlier.recovery)
         send = bool(earlier.again) or not earlier.recovery.finished or unaccounted
         send = send and self._course.failure is None
         disk = self._surroundings.disk
@@ -224,34 +204,6 @@ class _Import:
             functools.partial(Journal.resume, earlier.recovery, disk=disk), header.run_id, send=send
         )
         return await self._account(None, sent=send or len(earlier.recovery.slices) > 0)
-
-    async def _judge_again(self, recovery: Recovery) -> None:
-        """`--max-bad` stands before the first row here too: what screening refuses and what the target has refused.
-
-        So does `--expect`, as long as no row has left.
-        """
-        counts: Counter[Status] = Counter()
-        expecting_still = bool(self._options.expect) and recovery.slices.is_empty()
-        survey = Survey(sources=self._sources)
-        with self._stopping.cancelling():
-            walk = self._walk(self._known() if expecting_still else None)
-            while (both := await anyio.to_thread.run_sync(next, walk, None)) is not None:
-                screened, judged = both
-                counts.update(_settled(screened))
-                if expecting_still:
-                    survey.add(judged)
-                self._total = screened.batch.stop
-        self._stopping.check()
-        told = await anyio.to_thread.run_sync(recovery.settled_counts)
-        counts.update({Status(status): number for status, number in told.items()})
-        self._course.failure = self._threshold.judge(counts, self._total)
-        if expecting_still and self._course.failure is None:
-            self._course.failure = await self._unexpected(survey.counts)
-
-    async def _unexpected(self, counts: Mapping[Status, int]) -> RunError | None:
-        """The error to stop with, where the list is not as `--expect` says. Raises SourceError."""
-        expected, now = self._options.expect, self._surroundings.wall_clock()
-        return await anyio.to_thread.run_sync(expecting.judge, expected, counts, self._sources, now)
 
     # --- before the first row ---------------------------------------------------------------------------------------
 
@@ -275,17 +227,7 @@ class _Import:
         options = self._options
         with self._progress.hashing(self._sources) as passed:
             description = describing.describe(
-                self._settings,
-                self._sources,
-                options.command,
-                wave=options.wave,
-                limit=options.limit,
-                canary=options.canary,
-                tolerate=options.tolerate,
-                upsert=options.upsert,
-                checking=self._checking,
-                activate=options.activate,
-                passed=passed,
+                self._settings, self._sources, options, checking=self._checking, passed=passed
             )
         if options.campaign is not None:
             run_campaign.keep(options.campaign, directory)
@@ -320,70 +262,14 @@ class _Import:
             open_state(describing.state_directory(self._settings), target.identity, target.campaign)
         )
 
-    async def _look(self, stack: ExitStack) -> None:
-        """Ask the target, for a check. Raises TargetUnreachable, TargetUnusable, MachineFailed."""
+    async def _look(self, stack: ExitStack) -> online.Seen | None:
+        """Ask the target, for a check; None: a signal came. Raises TargetUnreachable, TargetUnusable, MachineFailed."""
+        seen = None
         with self._stopping.cancelling():
-            self._seen = seen = await online.look(self._job, self._state, self._progress)
+            seen = await online.look(self._job, self._state, self._progress)
             if seen.listed is not None:
                 stack.callback(seen.listed.close)
-
-    def _known(self) -> Known | None:
-        """Knows the rows that an earlier run has brought into the campaign; None: there are none, or nobody asks."""
-        listed = self._seen.listed if self._seen is not None else None
-        state = self._state if "state" in self._settings.state.known else None
-        if listed is None and (state is None or state.blank):
-            return None
-        return Known(state, listed, upsert=self._options.upsert)
-
-    def _walk(self, known: Known | None) -> Iterator[tuple[Screened, Screened]]:
-        """The whole input: each batch as it was screened, and as that is judged by what is `known`."""
-        progress = self._progress
-        progress.phase = "surveying"
-        progress.size = sum(source.size for source in self._sources)
-
-        def passed(size: int) -> None:
-            progress.passed = size
-
-        for screened in self._job.screened(passed, rows=SCREENED_ROWS):
-            progress.surveyed = screened.batch.stop
-            yield screened, known.applied(screened) if known else screened
-
-    async def _survey(self) -> Survey | None:
-        """Look at the whole input, judge it, and ask whether to go on; None: it is sent without."""
-        if self._options.stream and not self._checking:
-            self._course.failure = await self._unexpected({})
-            return None
-        progress = self._progress
-        began = monotonic()
-        survey = Survey(sources=self._sources, outlook=self._seen.outlook if self._seen is not None else ())
-        walk = self._walk(self._known())
-        with self._stopping.cancelling():
-            while (both := await anyio.to_thread.run_sync(next, walk, None)) is not None:
-                screened, judged = both
-                survey.add(judged)
-                progress.counts = Counter({s: n for s, n in survey.counts.items() if s is not Status.PENDING})
-                # Rows that are there already are counted when their slice is begun.
-                self._counts.update(_settled(screened))
-            self._total = progress.rows = survey.rows
-            progress.to_send = survey.counts[Status.PENDING]
-            self._course.survey = monotonic() - began
-            self._course.failure = self._threshold.judge(survey.counts, survey.rows)
-            self._course.failure = self._course.failure or await self._unexpected(survey.counts)
-            if self._course.failure is not None:
-                return survey
-            if self._confirm is not None:
-                survey.outlook = await self._outlook()
-            if self._confirm is not None and not await self._confirm(survey):
-                raise UsageError("Stopped at the plan: nothing was sent.")
-        return survey
-
-    async def _outlook(self) -> Sequence[str]:
-        """What is to be known of the campaign before anybody agrees, in sentences. Raises RunError."""
-        assert self._state is not None, "a check asks nobody"
-        told = await anyio.to_thread.run_sync(held, self._job, self._state)
-        if (campaigns := self._job.target.campaigns) is not None:
-            told.extend(await run_campaign.outlook(self._job, campaigns))
-        return told
+        return seen
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
@@ -399,7 +285,8 @@ class _Import:
             if not self._checking:
                 assert self._state is not None
                 directory = self._job.directory.path.absolute()
-                self._number = await anyio.to_thread.run_sync(self._state.enter, run_id, directory)
+                now = self._surroundings.wall_clock()
+                self._number = await anyio.to_thread.run_sync(self._state.enter, run_id, directory, now)
             if self._earlier is None and self._progress.to_send is not None:
                 # So that a resumption can tell what is left.
                 journal.note(SURVEYED, {"to_send": self._progress.to_send})
@@ -414,9 +301,9 @@ class _Import:
                     earlier=self._earlier,
                     course=course,
                     progress=self._progress,
-                    threshold=self._threshold,
-                    counts=self._counts,
-                    total=self._total,
+                    threshold=Threshold(self._options.max_bad),
+                    counts=self._surveying.counts,
+                    total=self._surveying.total,
                 )
                 await sending.run()
                 in_doubt = sending.in_doubt
@@ -438,7 +325,7 @@ class _Import:
         self._progress.phase = "writing"
         # Where rows were sent the journal says which ones were there already.
         walk = self._job.screened()
-        if not sent and (known := self._known()) is not None:
+        if not sent and (known := self._surveying.known()) is not None:
             walk = map(known.applied, walk)
         state = self._state if sent else None
         try:
@@ -459,10 +346,3 @@ class _Import:
         for screened in walk:
             yield screened
             self._progress.accounted = screened.batch.stop
-
-
-def _settled(screened: Screened) -> dict[Status, int]:
-    """The rows of a batch that screening has settled, by status."""
-    return {
-        Status(status): count for status, count in screened.contacts["status"].drop_nulls().value_counts().iter_rows()
-    }

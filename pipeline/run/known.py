@@ -1,4 +1,4 @@
-"""What the campaign holds already, or may hold: looked up in the state of earlier runs and in the target's list."""
+"""What is known of the campaign before a row leaves, from earlier runs and the target's list; rows are judged by it."""
 
 from collections.abc import Sequence
 from typing import Final, Literal

@@ -1,4 +1,4 @@
-"""What the campaign holds before the first row leaves, as the target lists it, as far as anything follows from it."""
+"""Looks at the target's list before the first row leaves: if anything follows from it, and once it can show all."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -17,7 +17,6 @@ from pipeline.run.job import Earlier, Job
 from pipeline.run.progress import Progress
 from pipeline.run.standing import told
 from pipeline.sessions import SessionPool
-from pipeline.stages.faces import Faces
 from pipeline.targets import Lookup
 
 #: What is waited for.
@@ -61,7 +60,6 @@ class Looking:
         self._progress = progress
         self._began = anyio.current_time()
         self.begun = earlier is not None and len(earlier.recovery.slices) > 0  # rows of ours may be there
-        self.faces = Faces(job.settings.contacts)
         self.census: Census | None = None
         self.deleted_at: float | None = None  # when this process has deleted contacts last, wall clock
 
@@ -96,17 +94,9 @@ class Looking:
             logger().warning("repeats.unseen", reason="neither a state of earlier runs nor the target's list tells")
 
     async def _take_census(self, lookup: Lookup, *, counting: bool) -> None:
-        job = self._job
         if self.census is not None:
             self.census.close()
-        self.census = await census.take(
-            lookup,
-            self._pool.quiet_lease(),
-            faces=self.faces,
-            baseline=job.baseline if counting else None,
-            patience=job.settings.delivery.late_effect,
-            outage=job.settings.delivery.outage,
-        )
+        self.census = await census.take(self._job, lookup, self._pool.quiet_lease(), counting=counting)
 
     def _forget_ours(self, listed: Census) -> None:
         """Rows may share an id: that one of them is there must not keep another from being sent (blocks)."""

@@ -16,7 +16,6 @@ from pipeline.run.job import Job
 from pipeline.run.known import known_keeps_ids
 from pipeline.run.progress import Progress
 from pipeline.sessions import SessionPool
-from pipeline.stages.faces import Faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,4 @@ async def _listed(job: Job, state: State | None, pool: SessionPool[Any]) -> Cens
     keeps_ids = await anyio.to_thread.run_sync(known_keeps_ids, job.settings.target.keeps_ids, (), state)
     if job.lookup is None or keeps_ids is False or "target" not in job.settings.state.known:
         return None
-    delivery = job.settings.delivery
-    return await census.take(
-        job.lookup,
-        pool.quiet_lease(),
-        faces=Faces(job.settings.contacts),
-        baseline=None,
-        patience=delivery.late_effect,
-        outage=delivery.outage,
-    )
+    return await census.take(job, job.lookup, pool.quiet_lease())

@@ -1,11 +1,13 @@
-"""How a run ends: thresholds while it goes on, and the exit code in the end."""
+"""How a run ends: thresholds while it goes on, the exit code and the result in the end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from pipeline.errors import RunError, ThresholdReached
+from pipeline.ledger.summary import Summary
 from pipeline.records import BAD, Status
+from pipeline.stages.survey import Survey
 from pipeline.values import Share
 
 #: A signal's code stands above all; else the first of these that applies.
@@ -13,6 +15,15 @@ _MOST_SERIOUS: Final = (8, 7, 6, 5, 2, 3, 4, 1)
 
 #: What a process ends with after SIGINT and SIGTERM (128 + the signal's number).
 SIGNAL_CODES: Final = {2: 130, 15: 143}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended. `error` says in words why it did not end normally."""
+
+    summary: Summary
+    error: str | None = None
+    survey: Survey | None = None
 
 
 def bad_rows(counts: Mapping[Status, int]) -> int:

@@ -23,10 +23,9 @@ from pipeline.ledger.recovery import recover
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.records import ERASED, MENDABLE
 from pipeline.run import describing
-from pipeline.run.campaigns import CampaignDesk, campaign_desk, named
+from pipeline.run.campaign_desk import CampaignDesk, campaign_desk, named
 from pipeline.run.deliveries import begun
 from pipeline.run.earlier_receipts import told_of
-from pipeline.run.failures import first
 from pipeline.run.listing import ListedRun, Stage, list_runs, look_at
 from pipeline.run.questions import Questions, matches
 from pipeline.run.receipt import beside
@@ -243,12 +242,9 @@ class Search:
     async def campaign(self, settings: Settings, clients: ClientFactory | None) -> None:
         """Search the contacts that the target lists. Raises RunError."""
         name = named(settings)
-        try:
-            async with campaign_desk(settings, clients, signals=True) as desk:
-                await desk.held(name)
-                self.places += await self.listed(desk, name, settings.contacts.region)
-        except BaseExceptionGroup as errors:
-            raise first(errors) from errors
+        async with campaign_desk(settings, clients, signals=True) as desk:
+            await desk.held(name)
+            self.places += await self.listed(desk, name, settings.contacts.region)
 
     async def listed(self, desk: CampaignDesk, name: str, region: str | None) -> list[Place]:
         """Where those who are asked for, and those who were found in its runs, stand in a campaign. National numbers

@@ -17,8 +17,9 @@ from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.summary import Summary
 from pipeline.records import Status
 from pipeline.run import describing
-from pipeline.run.importing import Confirm, Result, import_contacts, resume_contacts
+from pipeline.run.importing import import_contacts, resume_contacts
 from pipeline.run.job import Earlier, ImportOptions
+from pipeline.run.outcome import Result
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import (
     UNDONE,
@@ -33,6 +34,7 @@ from pipeline.run.recorded import (
 )
 from pipeline.run.standard_input import NAME, WORDS, StandardInput
 from pipeline.run.surroundings import Surroundings
+from pipeline.run.surveying import Confirm
 from pipeline.stages.read import Source
 
 #: Rows of these statuses can be sent again on request.
@@ -53,9 +55,7 @@ async def resume_run(
     Raises UsageError where there is no run, or the source, the mapping or the campaign is another than it was; Busy
     where another process is at work on it; MachineFailed where its journal is damaged.
     """
-    directory = RunDirectory(run_dir)
-    if not directory.holds_run:
-        raise UsageError(f"{run_dir}: there is no run here")
+    directory = RunDirectory.of_run(run_dir)
     surroundings = surroundings or Surroundings()
     with directory.locked():
         _check_not_undone(directory)

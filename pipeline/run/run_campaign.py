@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from pipeline import configfile
+import tomli_w
+
+from pipeline import tables
 from pipeline.errors import ConfigError, MachineFailed, OutcomeUnknown, TargetUnreachable, TargetUnusable, UsageError
 from pipeline.ledger.rundirectory import CAMPAIGN, RunDirectory
 from pipeline.logs import logger
-from pipeline.run.campaigns import CampaignDesk
+from pipeline.run.campaign_desk import CampaignDesk
 from pipeline.run.inputs import load_settings
 from pipeline.run.job import ImportOptions, Job
 from pipeline.sessions import Lease
@@ -33,7 +35,7 @@ def campaign_of(
     settings = load_settings(config, overrides, mapped=False)
     if "campaign_id" not in type(settings.target).model_fields:
         raise UsageError(NO_CAMPAIGNS.format(system=settings.target.system))
-    table, _ = configfile.read_table(file, ())
+    table, _ = tables.read_table(file, ())
     if named := table.get("id"):
         return table, str(named)
     if run_dir is None:
@@ -53,7 +55,7 @@ def check(options: ImportOptions, target: Target, system: str) -> None:
 
 def keep(table: Mapping[str, Any], directory: RunDirectory) -> None:
     """Keep the table with the run, whose configuration may be gone when it is gone on with."""
-    directory.write_private(CAMPAIGN, configfile.dumps(_told(table)))
+    directory.write_private(CAMPAIGN, tomli_w.dumps(_told(table)))
 
 
 def recorded(directory: RunDirectory) -> dict[str, Any] | None:

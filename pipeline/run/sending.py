@@ -19,7 +19,7 @@ from pipeline.records import Status
 from pipeline.run import describing, earlier_runs, reconciling, run_campaign, updating
 from pipeline.run.accounting import Course
 from pipeline.run.asking import ask
-from pipeline.run.canary import Canary, Direct, has_passed, left_by, unproven
+from pipeline.run.canary import Canary, Direct
 from pipeline.run.delivering import Delivery
 from pipeline.run.doubt import doubt_of
 from pipeline.run.job import Earlier, Job
@@ -29,6 +29,7 @@ from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.run.reconciling import Reconciler
 from pipeline.run.standing import survey
+from pipeline.run.unproven import unproven
 
 #: After so many rounds of sending in which no row was accepted, rows that always lack an answer have failed.
 STALE_ROUNDS: Final = 3
@@ -115,7 +116,8 @@ class Sending:
             assert lease is not None
             await run_campaign.prepare(job, lease, begun=self._looking.begun)
             await ask(lease, job.rows.prepare)
-        await anyio.to_thread.run_sync(self._check_unchanged)
+        if self._earlier is None:
+            await anyio.to_thread.run_sync(self._check_unchanged)
         await earlier_runs.settle(
             self._state,
             job,
@@ -130,25 +132,22 @@ class Sending:
         if self._lookup is not None and job.options.canary:
             notes = self._earlier.recovery.notes if self._earlier else ()
             self._canary = Canary(
+                job,
                 self._lookup,
                 self._pool.quiet_lease,
-                rows=job.options.canary,
+                notes,
                 listed=self._looking.census,
-                contract=job.settings.target.contract,
                 keeps_ids=self._keeps_ids,
                 begun=self._looking.begun,
-                faces=self._looking.faces,
-                baseline=job.baseline,
                 deleting=self._looking.deleting,
-                patience=job.settings.delivery.late_effect,
-                passed=has_passed(notes),
-                left=left_by(notes),
             )
             proving = functools.partial(self._state.unproven, self._number, yes=not self._canary.passed)
             await anyio.to_thread.run_sync(proving)
 
     def _check_unchanged(self) -> None:
-        """A plan may have been looked at for long: what is sent is what was surveyed."""
+        """A plan may have been looked at for long: what is sent is what was surveyed. A resumed run reads the list when
+        the target has been asked: it is what the journal is of.
+        """
         with self._progress.hashing(self._job.sources) as passed:
             names = describing.changed(self._job.sources, self._job.recorded, passed)
         if names:
@@ -166,7 +165,7 @@ class Sending:
         while not self._ended() and not (sent and not self.in_doubt):
             give_up = self._job.settings.delivery.attempts if stale >= STALE_ROUNDS else None
             with self._stopping.cancelling():
-                told = await self._settle(again, give_up)
+                told = await self._settle(again, give_up, first=not sent)
             self._course.received = received = self._stopping.received
             if received is not None:
                 return
@@ -187,9 +186,8 @@ class Sending:
         canary, job = self._canary, self._job
         if canary is None or (canary.passed and not canary.left):
             return
-        retries = {name: channel.retries for name, channel in job.settings.contacts.channels.items()}
         recovery = await anyio.to_thread.run_sync(job.recover)
-        rows = await anyio.to_thread.run_sync(unproven, job.screened(), recovery, retries)
+        rows = await anyio.to_thread.run_sync(unproven, job, recovery)
         canary.begin(rows)
         self._progress.phase = "canary"
         with self._stopping.cancelling():
@@ -197,13 +195,17 @@ class Sending:
         self._course.received = self._stopping.received
         await self._learn(canary)
 
-    async def _settle(self, again: tuple[Status, ...], give_up: int | None) -> bool:
-        """Settle what can be told of the rows in doubt; returns whether anything could."""
+    async def _settle(self, again: tuple[Status, ...], give_up: int | None, *, first: bool) -> bool:
+        """Settle what can be told of the rows in doubt; returns whether anything could. `first`: nothing was sent by
+        this process, which has just read the list.
+        """
         job = self._job
         self._progress.phase = "reconciling"
         wall_clock = job.surroundings.wall_clock
         recovery = await anyio.to_thread.run_sync(job.recover)
         standing = await anyio.to_thread.run_sync(survey, job.screened(), recovery, again)
+        if first:
+            await anyio.to_thread.run_sync(self._check_unchanged)
         if standing.again.height:
             await anyio.to_thread.run_sync(reconciling.send_again, standing, recovery, self._journal, wall_clock)
         if standing.doubtful.is_empty() or self._lookup is None:
@@ -248,13 +250,11 @@ class Sending:
                 return
         known = job.settings.state.known
         delivery = Delivery(
-            job.settings,
+            job,
             job.rows,
             self._pool,
             self._journal,
-            job.read,
             job.screener(),
-            surroundings=job.surroundings,
             course=course,
             progress=self._progress,
             threshold=self._threshold,
@@ -270,7 +270,6 @@ class Sending:
             ),
             claim=lambda number, piece: self._state.claim(self._number, number, piece.positions, piece.contacts),
             canary=self._canary,
-            slice_rows=job.slice_rows,
             doubtful=job.doubtful,
         )
         try:
@@ -320,13 +319,11 @@ class Sending:
             return
         self._counts.clear()
         delivery = Delivery(
-            job.settings,
+            job,
             updating.Update(lookup),
             self._pool,
             self._journal,
-            job.read,
             job.screener(),
-            surroundings=job.surroundings,
             course=self._course,
             progress=self._progress,
             threshold=self._threshold,
@@ -336,7 +333,6 @@ class Sending:
             known=None,
             claim=lambda _, piece: self._state.claim_update(self._number, piece.contacts),
             canary=None,
-            slice_rows=job.slice_rows,
             terms=updating.TERMS,
             phase="updating",
         )

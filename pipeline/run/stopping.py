@@ -1,13 +1,14 @@
 """Signals: the first stops the present phase cleanly, the second gives up what is in flight."""
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 
 from pipeline.errors import Interrupted
 from pipeline.logs import logger
+from pipeline.run.failures import first
 
 
 def _later(_: str) -> str:
@@ -23,7 +24,21 @@ class Stopping:
         self._words: Callable[[str], str] = _later
         self._waiting: int | None = None  # a signal that came while nothing could be stopped
 
-    async def watch(self) -> None:
+    @asynccontextmanager
+    async def watching(self, *, signals: bool) -> AsyncIterator[None]:
+        """Within the block react to SIGINT and SIGTERM, if `signals`. Whatever it raises comes out as one error, see
+        `failures.first`.
+        """
+        try:
+            async with anyio.create_task_group() as group:
+                if signals:
+                    group.start_soon(self._watch)
+                yield
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as errors:
+            raise first(errors) from errors
+
+    async def _watch(self) -> None:
         """React to SIGINT and SIGTERM until cancelled."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:

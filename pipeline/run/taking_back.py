@@ -23,7 +23,7 @@ from pipeline.ledger.state import State, packed_ids
 from pipeline.records import Outcome, Status
 from pipeline.run import census
 from pipeline.run.accounting import Course
-from pipeline.run.added import Added, walk
+from pipeline.run.added import Added
 from pipeline.run.asking import ask
 from pipeline.run.census import Census
 from pipeline.run.delivering import Delivery
@@ -31,7 +31,6 @@ from pipeline.run.job import Job
 from pipeline.run.outcome import Threshold
 from pipeline.run.progress import Progress
 from pipeline.stages.encode import Body
-from pipeline.stages.faces import Faces
 from pipeline.stages.sender import Sender
 from pipeline.targets import Lookup
 
@@ -102,9 +101,8 @@ class TakingBack:
         """Rows of which it is not known whether they are gone, or that were not attempted."""
         return self._total - sum(self._counts[s] for s in (Status.ACCEPTED, Status.REJECTED, Status.FAILED))
 
-    def added(self) -> Added:
-        """What screens for one walk."""
-        return Added(self._job.screener(), self._run, self._state)
+    def _added(self) -> Added:
+        return Added(self._job, self._run, self._state)
 
     async def close(self) -> None:
         """Close all sessions."""
@@ -157,7 +155,7 @@ class TakingBack:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _any_listed(self, listed: Census) -> bool:
-        for screened in walk(self._job, self.added()):
+        for screened in self._added().walk():
             ours = screened.contacts.filter(pl.col("status").is_null())["contact_id"]
             if listed.among(packed_ids(ours)):
                 return True
@@ -165,15 +163,7 @@ class TakingBack:
 
     async def _list(self) -> Census | None:
         """The ids that the target lists now; None: it gives no list."""
-        delivery = self._job.settings.delivery
-        return await census.take(
-            self._lookup,
-            self._pool.quiet_lease(),
-            faces=Faces(self._job.settings.contacts),
-            baseline=None,
-            patience=delivery.late_effect,
-            outage=delivery.outage,
-        )
+        return await census.take(self._job, self._lookup, self._pool.quiet_lease())
 
     # --- rounds -----------------------------------------------------------------------------------------------------
 
@@ -223,13 +213,11 @@ class TakingBack:
         job = self._job
         recovery = await self._recover()
         delivery = Delivery(
-            job.settings,
+            job,
             _Removal(self._lookup),
             self._pool,
             journal,
-            job.read,
-            self.added(),
-            surroundings=job.surroundings,
+            self._added(),
             course=self._course,
             progress=self._progress,
             threshold=Threshold(None),
@@ -239,7 +227,6 @@ class TakingBack:
             known=None,
             claim=lambda _, piece: accounts.doubt(self._state, number, piece.contacts),
             canary=None,
-            slice_rows=job.slice_rows,
             phase="taking back",
         )
         try:
@@ -302,7 +289,7 @@ class TakingBack:
 
     def _open(self, recovery: Recovery) -> Iterable[pl.DataFrame]:
         """The rows whose deletion was not accepted, with where they stand."""
-        for screened in walk(self._job, self.added()):
+        for screened in self._added().walk():
             batch = screened.batch
             standing = recovery.standing(batch.start, batch.stop).filter(pl.col("status").is_in(_OPEN))
             if standing.is_empty():

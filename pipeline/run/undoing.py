@@ -13,7 +13,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-import anyio
 import anyio.to_thread
 from msgspec.structs import replace
 
@@ -28,11 +27,11 @@ from pipeline.ledger.summary import Summary
 from pipeline.records import Status
 from pipeline.run import describing
 from pipeline.run.accounting import Course, account
-from pipeline.run.added import Added, walk
-from pipeline.run.failures import as_run_error, first
-from pipeline.run.importing import Result
+from pipeline.run.added import Added
+from pipeline.run.failures import as_run_error
 from pipeline.run.job import Job
 from pipeline.run.known import known_keeps_ids
+from pipeline.run.outcome import Result
 from pipeline.run.progress import Progress
 from pipeline.run.recorded import check_imported, check_same, recorded_job, recorded_settings
 from pipeline.run.reporting import write_report
@@ -68,16 +67,9 @@ async def undo_run(
     process is at work on run or campaign; else RunError where nothing was begun.
     """
     progress, surroundings = progress or Progress(), surroundings or Surroundings()
-    try:
-        async with anyio.create_task_group() as group:
-            if signals:
-                group.start_soon(surroundings.stopping.watch)
-            with ExitStack() as stack:
-                result = await _undo(run_dir, overrides, progress, confirm, surroundings, stack)
-            group.cancel_scope.cancel()
-    except BaseExceptionGroup as errors:
-        raise first(errors) from errors
-    return result
+    async with surroundings.stopping.watching(signals=signals):
+        with ExitStack() as stack:
+            return await _undo(run_dir, overrides, progress, confirm, surroundings, stack)
 
 
 async def _undo(
@@ -89,9 +81,7 @@ async def _undo(
     stack: ExitStack,
 ) -> Result:
     """`stack` holds the locks."""
-    directory = RunDirectory(run_dir)
-    if not directory.holds_run:
-        raise UsageError(f"{run_dir}: there is no run here")
+    directory = RunDirectory.of_run(run_dir)
     stack.enter_context(directory.locked())
     progress.run_dir = directory.path
     begun = await anyio.to_thread.run_sync(_begun, directory, surroundings)
@@ -168,14 +158,14 @@ class _Undo:
         self._finished = False
 
     def _added(self) -> Added:
-        return Added(self._job.screener(), self._run, self._state)
+        return Added(self._job, self._run, self._state)
 
     async def survey(self) -> None:
         """Count what is to be taken back. Raises UsageError where that is nothing."""
         progress, to_do, added = self._progress, self._to_do, self._added()
         progress.phase = "surveying"
         began = monotonic()
-        screened = walk(self._job, added)
+        screened = added.walk()
         with self._stopping.cancelling():
             while (part := await anyio.to_thread.run_sync(next, screened, None)) is not None:
                 to_do.rows += part.contacts["status"].null_count()
@@ -292,7 +282,7 @@ class _Undo:
         write = functools.partial(
             account,
             self._job,
-            walk(self._job, self._added()),
+            self._added().walk(),
             self._course,
             None,
             number,

@@ -198,8 +198,8 @@ class Deliverer(Generic[H]):
             if flight.row is not None:
                 row = flight.land(answered=False)
                 self._note(row, Status.IN_DOUBT, None, unanswered, row.attempts + 1, sent=flight.sent)
-        status, reason = self._terms.unsent
         for row in self._traffic.drain():
+            status, reason = self._terms.of_unsent(doubted=row.doubted)
             self._note(row, status, None, reason, row.attempts)
 
     # --- workers ----------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ class Deliverer(Generic[H]):
         self._flights.append(flight)
         flight.row = await self._traffic.take()
         try:
-            while flight.row is not None:
+            while flight.row is not None and not self._stopping.is_set():
                 try:
                     async with AsyncExitStack() as stack:
                         async with self._traffic.boarding():

@@ -14,7 +14,7 @@ import anyio.to_thread
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from pipeline.ledger.journal import Journal
-from pipeline.records import UNSENT, Outcome, Status
+from pipeline.records import NOT_THERE, UNSENT, Outcome, Status
 from pipeline.stages.encode import Slice
 
 #: With so many outcomes not yet durable, workers wait for the disk.
@@ -34,6 +34,13 @@ class Terms:
     unsent: tuple[Status, str] = (Status.PENDING, UNSENT)  # of those that never left: what they are, and why
     repeatable: bool = False  # the same call once more does no harm: what got no answer is sent again
     unanswered: str | None = None  # why the others are in doubt; None: as it was in each case
+
+    def of_unsent(self, *, doubted: bool) -> tuple[Status, str]:
+        """What a row is that never left, and why; `doubted`: an earlier send of it got no answer, and nobody may forget
+        that (see `Slicer`).
+        """
+        status, reason = self.unsent
+        return status, NOT_THERE if doubted else reason
 
 
 #: Those of adding.
@@ -142,10 +149,11 @@ class Settler:
 
     def release(self, settled_at: int) -> None:
         """Settle as unsent the rows of slices that were begun and never reached the workers."""
-        status, reason = self._terms.unsent
         for number, piece in self._handed_over.items():
             for position in piece.positions:
-                self.settle(number, Outcome(position, status, None, reason, 0, None, settled_at, None))
+                status, reason = self._terms.of_unsent(doubted=position in piece.doubted)
+                attempts = piece.attempts.get(position, 0)
+                self.settle(number, Outcome(position, status, None, reason, attempts, None, settled_at, None))
         self._handed_over.clear()
 
     async def note(self, event: str, **fields: str | int | float | bool | list[str] | None) -> None:

@@ -30,8 +30,17 @@ def _strace() -> None:
 #: Watched calls alone stop the process, which is then hardly slower; signals cannot be injected in this way.
 STRACE: Final = ("strace", "-f", "-y", "--seccomp-bpf")
 
-#: Whatever writes to files or sockets, and whatever makes files durable.
-CALLS: Final = "write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,sendmmsg,sendfile,fdatasync,fsync"
+#: What may write to a file, make it durable, and put it in place, by the names that kernels have for it.
+WRITES: Final = "write,pwrite64"
+SYNCS: Final = "fdatasync,fsync"
+RENAMES: Final = "?rename,?renameat,?renameat2"
+
+#: And whatever else writes, to sockets too.
+CALLS: Final = f"{WRITES},{SYNCS},writev,pwritev,pwritev2,sendto,sendmsg,sendmmsg,sendfile"
+
+#: strace counts the calls of each thread by itself, and how many commits there are depends on the disk: however slow it
+#: is, each file of a list has one of its own. A run may still come to its end before the n-th call of any thread.
+FILES: Final = 15
 
 
 #: Runs a command that any process of this user may attach to; without Yama that is so anyway.
@@ -87,15 +96,17 @@ class Traced:
         for call in calls(trace):
             _, _, path = call.descriptor.rstrip(">").partition("<")
             if path == str(work.journal):
-                if call.name == "fdatasync":
+                if call.name in SYNCS.split(","):
                     if call.result == 0:
-                        self.begun.update(dict.fromkeys(written[call.descriptor], call.ended))
-                        written[call.descriptor].clear()
+                        self.begun.update(dict.fromkeys(written.get(call.descriptor, ()), call.ended))
+                        written[call.descriptor] = []
                 else:
-                    assert call.result == int(call.arguments.rpartition(", ")[2]), "it was written whole"
+                    assert call.name in WRITES.split(","), "of others it is not read here how much was to be written"
+                    length = call.arguments.rpartition('", ')[2].partition(",")[0]
+                    assert call.result == int(length), "it was written whole"
                     found = re.findall(r'"t":"begun","number":\d+,"start":(\d+),"stop":(\d+)', call.arguments)
                     written.setdefault(call.descriptor, []).extend(range(int(a), int(b)) for a, b in found)
-            elif path == str(work.run_dir) and call.name == "fsync" and call.result == 0 and written:
+            elif path == str(work.run_dir) and call.name in SYNCS.split(",") and call.result == 0 and written:
                 self.named = self.named or call.ended
             elif path.startswith(("socket:", "TCP")):
                 if f"/{ADD}" in call.arguments:
@@ -132,7 +143,7 @@ def test_a_slice_is_durable_before_any_of_its_rows_leaves(tmp_path):
         assert code == 0, said
         work.assert_complete()
         whole = Traced(tmp_path / "trace", work)
-        assert len(whole.begun) == 4, "the canary, the rest of its file, and two more files"
+        assert len(whole.begun) >= 4, "the canary, the rest of its file, and two more files"
         assert whole.assert_durable_before_sent(positions(work)) == 150
         assert whole.named is not None
         assert whole.named < min(line for _, line in whole.left)
@@ -154,20 +165,25 @@ def test_a_resumed_run_too_makes_slices_durable_before_it_sends(tmp_path):
 # --- a disk that fails ---
 
 
-def failing(work: Import, trace: Path, command: list[str], call: str, error: str, number: int) -> list[str]:
-    """A command whose n-th such call on the journal fails (n-th of a thread: strace counts so)."""
-    inject = f"inject={call}:error={error}:when={number}"
-    return [*STRACE, "-o", str(trace), "-P", str(work.journal), "-e", f"trace={call}", "-e", inject, *command]
+def failing(work: Import, trace: Path, command: list[str], calls: str, error: str, number: int) -> list[str]:
+    """A command in which the n-th such call of a thread on the journal fails."""
+    inject = f"inject={calls}:error={error}:when={number}"
+    return [*STRACE, "-o", str(trace), "-P", str(work.journal), "-e", f"trace={calls}", "-e", inject, *command]
 
 
-@pytest.mark.parametrize(("call", "error"), [("fdatasync", "EIO"), ("write", "ENOSPC")])
-def test_a_journal_that_cannot_be_written_ends_the_run_and_nothing_is_lost(tmp_path, call, error):
+failures = pytest.mark.parametrize(("calls", "error"), [(SYNCS, "EIO"), (WRITES, "ENOSPC")], ids=["sync", "write"])
+
+
+@failures
+def test_a_journal_that_cannot_be_written_ends_the_run_and_nothing_is_lost(tmp_path, calls, error):
     with simulated(latency=0.004) as (server, _):
-        work = Import(tmp_path, server, 120, "delivery.sessions=2")
-        for number in (2, 1, 3, 6):
+        work = Import(tmp_path, server, 120, "delivery.sessions=2", files=FILES)
+        for struck, number in enumerate((2, 1, 3, 6)):
             trace = tmp_path / f"trace{number}"
-            code, said = execute(failing(work, trace, work.next, call, error, number))
-            assert "(INJECTED)" in trace.read_text()
+            code, said = execute(failing(work, trace, work.next, calls, error, number))
+            if "(INJECTED)" not in trace.read_text():
+                assert (code, struck >= 3) == (0, True), said
+                break
             assert code == 8, said
             assert f"{work.journal}: the journal could not be" in said
             assert "resume" in said
@@ -179,11 +195,11 @@ def test_a_journal_that_cannot_be_written_ends_the_run_and_nothing_is_lost(tmp_p
         work.assert_complete()
 
 
-@pytest.mark.parametrize(("call", "error"), [("fdatasync", "EIO"), ("write", "ENOSPC")])
-def test_a_journal_that_cannot_be_begun_sends_nothing(tmp_path, call, error):
+@failures
+def test_a_journal_that_cannot_be_begun_sends_nothing(tmp_path, calls, error):
     with simulated() as (server, _):
         work = Import(tmp_path, server, 20)
-        code, said = execute(failing(work, tmp_path / "trace", work.beginning, call, error, 1))
+        code, said = execute(failing(work, tmp_path / "trace", work.beginning, calls, error, 1))
         assert code == 8, said
         assert str(work.journal) in said
         assert server.state()["calls"] == {}
@@ -199,11 +215,11 @@ def test_a_journal_that_cannot_be_begun_sends_nothing(tmp_path, call, error):
 # --- a machine that stops ---
 
 
-def killing(call: str, number: int, *, path: Path | None = None) -> list[str]:
-    """strace that kills what it watches just before its n-th such call, on a file if that is given."""
+def killing(calls: str, number: int, *, path: Path | None = None) -> list[str]:
+    """strace that kills what it watches just before the n-th such call of a thread, on a file if that is given."""
     where = [] if path is None else ["-P", str(path)]
-    inject = f"inject={call}:signal=KILL:when={number}"
-    return ["strace", "-f", "-o", "/dev/null", *where, "-e", f"trace={call}", "-e", inject]
+    inject = f"inject={calls}:signal=KILL:when={number}"
+    return ["strace", "-f", "-o", "/dev/null", *where, "-e", f"trace={calls}", "-e", inject]
 
 
 def killed_at(
@@ -232,13 +248,15 @@ def killed_at(
             ended(attached)
 
 
-@pytest.mark.parametrize("call", ["write", "fdatasync"])
-def test_killed_at_a_call_of_the_journal_again_and_again(tmp_path, call):
+@pytest.mark.parametrize("calls", [WRITES, SYNCS], ids=["write", "sync"])
+def test_killed_at_a_call_of_the_journal_again_and_again(tmp_path, calls):
     with simulated(latency=0.004) as (server, simulator):
-        work = Import(tmp_path, server, 150, "delivery.sessions=2")
-        for number in (1, 2, 3, 1, 5, 8):
-            code, said = killed_at(simulator, work.next, killing(call, number, path=work.journal))
-            assert code == -9, said
+        work = Import(tmp_path, server, 150, "delivery.sessions=2", files=FILES)
+        for struck, number in enumerate((1, 2, 3, 1, 5, 8)):
+            code, said = killed_at(simulator, work.next, killing(calls, number, path=work.journal))
+            if code != -9:
+                assert (code, struck >= 4) == (0, True), said
+                break
         code, said = execute(work.resuming)
         assert code == 0, said
         work.assert_complete()
@@ -250,8 +268,8 @@ def test_killed_while_a_resumed_run_takes_up_the_journal(tmp_path):
         victim = Victim()
         simulator.arm(ADD, 30, "done", victim.kill)
         assert ended(victim.run(start(work.beginning)))[0] == -9
-        for call in ("ftruncate", "write", "fdatasync"):
-            code, said = execute([*killing(call, 1, path=work.journal), *work.resuming])
+        for calls in ("ftruncate", WRITES, SYNCS):
+            code, said = execute([*killing(calls, 1, path=work.journal), *work.resuming])
             assert code == -9, said
         code, said = execute(work.resuming)
         assert code == 0, said
@@ -262,7 +280,7 @@ def test_killed_while_a_resumed_run_takes_up_the_journal(tmp_path):
 def test_killed_while_the_ledger_is_put_in_place(tmp_path, number):
     with simulated() as (server, simulator):
         work = Import(tmp_path, server, 30, "delivery.sessions=1")
-        code, said = killed_at(simulator, work.beginning, killing("rename", number), "CloseAPISession")
+        code, said = killed_at(simulator, work.beginning, killing(RENAMES, number), "CloseAPISession")
         assert code == -9, said
         received = server.state()["adds"]["received"]
         code, said = execute(work.resuming)

@@ -81,6 +81,31 @@ def test_of_rows_that_are_one_contact_the_later_part_has_the_last_word(tmp_path:
         assert state.known(ids(1, 2, 3, 4)) == {ids(n)[0]: content.to_bytes(16) for n, content in contents.items()}
 
 
+def test_a_clock_that_was_set_back_hides_nothing_that_was_settled_since(tmp_path: Path) -> None:
+    """The resumed run takes longer than the clock went back: its account is later than the one before, its rows not."""
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
+        run = state.enter("a", tmp_path / "run", 900.0)
+        with accounts.account(state, run, 1000.0) as account:
+            account.add(contacts(1, settled_at=950_000))
+        state.enter("a", tmp_path / "run", 830.0)
+        with accounts.account(state, run, 1005.0) as account:
+            account.add(pl.concat([contacts(1, settled_at=950_000), contacts(2, settled_at=840_000)]))
+        assert set(state.known(ids(1, 2))) == set(ids(1, 2))
+
+
+def test_what_was_settled_before_the_last_account_is_not_told_again(tmp_path: Path) -> None:
+    """Somebody may have deleted it since."""
+    with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
+        run = state.enter("a", tmp_path / "run", 900.0)
+        with accounts.account(state, run, 1000.0) as account:
+            account.add(contacts(1, settled_at=950_000))
+        state.gone(ids(1), 1010.0)
+        state.enter("a", tmp_path / "run", 1020.0)
+        with accounts.account(state, run, 1030.0) as account:
+            account.add(contacts(1, settled_at=950_000))
+        assert state.known(ids(1)) == {}
+
+
 def test_what_a_run_claimed_is_doubtful_when_its_directory_is_lost(tmp_path: Path) -> None:
     with campaign.held(tmp_path, PLACE, CAMPAIGN) as state:
         first = state.enter("a", tmp_path / "run")

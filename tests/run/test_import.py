@@ -3,7 +3,9 @@
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from pipeline import run
 from pipeline.errors import Busy, NotDelivered, OutcomeUnknown, RunError, UsageError
 from pipeline.ledger.disk import sync_directory
 from pipeline.ledger.journal import Journal
-from pipeline.records import Status
-from pipeline.run import ImportOptions, Progress, Result
+from pipeline.records import Batch, Status
+from pipeline.run import ImportOptions, Progress, Result, job
 from pipeline.run.outcome import exit_code
 from pipeline.simulator import Campaign, Codes, Fault, OncSettings, RunningSimulator, Simulator, running
 from pipeline.stages.breaker import Breaker
@@ -689,3 +691,52 @@ def test_a_source_that_changes_before_it_is_sent_sends_nothing(tmp_path):
         result = anyio.run(main)
         assert result.summary.exit_code == 8
         assert "AddCampaignContact" not in server.state()["calls"]
+
+
+def reading(monkeypatch: pytest.MonkeyPatch, asked: Callable[[], None]) -> None:
+    """Whoever reads the list, `asked` is called before each batch."""
+    original = job.batches
+
+    def batches(*args: Any, **options: Any) -> Iterator[Batch]:
+        walk = original(*args, **options)
+        while True:
+            asked()
+            if (batch := next(walk, None)) is None:
+                return
+            yield batch
+
+    monkeypatch.setattr(job, "batches", batches)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_source_that_changes_while_the_account_is_made_makes_no_ledger(tmp_path, monkeypatch, stream):
+    """All of it is read again where nothing was kept of it, else what is to be mended."""
+    progress = Progress()
+    with running(OncSettings(refuse={"p7@": None})) as server:
+        config = settings(tmp_path / "config.toml", server.url)
+        source = contact_list(tmp_path / "list.csv", 60)
+        loaded, sources = run.load([config], [], [str(source)])
+
+        def change() -> None:
+            if progress.phase == "writing":
+                source.write_text(source.read_text().replace("p7@", "q7@"))
+
+        reading(monkeypatch, change)
+        options = ImportOptions(run_dir=tmp_path / "run", stream=stream)
+        result = anyio.run(partial(run.import_contacts, loaded, sources, options, progress=progress))
+    assert result.summary.exit_code == 8
+    assert "list.csv changed while the run went on" in result.error
+    assert result.summary.counts["accepted"] == 59, "the journal knows"
+    assert not list((tmp_path / "run").glob("ledger.*")), "no ledger is better than a wrong one"
+    assert not (tmp_path / "run" / "resubmit.csv").exists()
+
+
+@pytest.mark.parametrize(("refused", "again"), [({}, 0), ({"p7@": None}, 1)])
+def test_the_list_is_parsed_once_and_once_more_only_where_rows_are_to_be_mended(tmp_path, monkeypatch, refused, again):
+    progress = Progress()
+    phases: Counter[str] = Counter()
+    reading(monkeypatch, lambda: phases.update([str(progress.phase)]))
+    with running(OncSettings(refuse=refused)) as server:
+        done = Imported(tmp_path, server, 60, progress=progress)
+    done.assert_agreement()
+    assert phases == Counter(surveying=2, writing=again), "the one batch of the survey, and its end"

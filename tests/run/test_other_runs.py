@@ -20,11 +20,11 @@ from pipeline.ledger import campaign
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.recovery import recover
 from pipeline.ledger.rundirectory import RunDirectory
-from pipeline.run import ImportOptions, Result, Surroundings
+from pipeline.run import ImportOptions, Progress, Result, Surroundings
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 
 from .test_canary_unproven import damaging, mend
-from .test_import import CAMPAIGN, contact_list, settings
+from .test_import import CAMPAIGN, contact_list, reading, settings
 from .test_resuming import (
     SETTABLE,
     assert_every_row_is_there_once,
@@ -407,6 +407,49 @@ def test_that_another_run_is_at_work_is_told_whatever_rows_are_invalid(tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a file that is open cannot be changed there")
+def test_what_a_lost_run_has_brought_there_with_other_content_is_changed(tmp_path):
+    """Nothing told at first whether it is there; the list by which that is settled does not say with what content."""
+    with running(without_list("cut", first=30, last=33, stored=True)) as server:
+        first = imported(tmp_path, server, 80, canary=0)
+        assert counts(first) == {"accepted": 76, "in_doubt": 4}
+        server.control(faults=[])
+        doubtful = pl.read_parquet(tmp_path / "run" / "ledger.parquet").filter(status="in_doubt")["key"].to_list()
+        shutil.rmtree(tmp_path / "run")
+        source = tmp_path / "list.csv"
+        for key in doubtful[:2]:
+            source.write_text(source.read_text().replace(f"{key},Zoë", f"{key},Max"))
+        result = again(tmp_path, server, "other", 'state.known=["state"]', "target.keeps_ids=true")
+        assert counts(result) == {"duplicate": 78, "changed": 2}
+    changed = pl.read_parquet(tmp_path / "other" / "ledger.parquet").filter(status="changed")
+    assert changed["key"].to_list() == doubtful[:2]
+
+
+def test_an_earlier_runs_list_that_changes_while_it_is_settled_settles_nothing(tmp_path, monkeypatch):
+    """Rows of another list would seem not to be there, and those that were sent would be sent again."""
+    progress = Progress()
+    source = tmp_path / "list.csv"
+    with running(without_list("cut", first=30, last=33, stored=True)) as server:
+        first = imported(tmp_path, server, 80, canary=0)
+        assert counts(first) == {"accepted": 76, "in_doubt": 4}
+        server.control(faults=[])
+        shutil.copy(source, tmp_path / "copy.csv")
+        doubtful = pl.read_parquet(tmp_path / "run" / "ledger.parquet").filter(status="in_doubt")["key"]
+
+        def change() -> None:
+            if progress.phase == "settling":
+                for key in doubtful:
+                    source.write_text(source.read_text().replace(f"{key},", f"x{key},"))
+
+        reading(monkeypatch, change)
+        config = settings(tmp_path / "config.toml", server.url)
+        choices = [LATE, 'state.known=["state"]', "target.keeps_ids=true"]
+        loaded, sources = run.load([config], choices, [str(tmp_path / "copy.csv")])
+        options = ImportOptions(run_dir=tmp_path / "other")
+        second = anyio.run(partial(run.import_contacts, loaded, sources, options, progress=progress))
+        assert counts(second) == {"duplicate": 80}
+        assert set(held(server).values()) == {1}
+
+
 def test_a_damaged_journal_of_another_run_stops_nobody(tmp_path):
     with running(OncSettings(latency=0.005)) as server:
         killed(tmp_path, server)

@@ -18,11 +18,12 @@ from pipeline import run
 from pipeline.errors import Busy, ConfigError, UsageError
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.records import Status
-from pipeline.run import ImportOptions, Result
+from pipeline.run import ImportOptions, Progress, Result
+from pipeline.run.looking import Looking
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 from pipeline.simulator.settings import FaultKind
 
-from .test_import import CAMPAIGN, contact_list, settings
+from .test_import import CAMPAIGN, contact_list, reading, settings
 from .test_stopping import start
 
 READING, LISTING = "GetCampaignContacts", "GetCampaignContactsListing"
@@ -215,6 +216,51 @@ def test_what_is_there_already_after_a_send_that_was_asked_about_was_added_by_th
         assert server.state()["adds"]["received"] == received + 1
         assert counts(result) == {"accepted": 40}
     assert run.verify_run(tmp_path / "run") == []
+
+
+def test_what_is_deleted_while_a_resumed_run_asks_for_it_is_sent_again(tmp_path, monkeypatch):
+    """The list showed it before, and the one by which it is settled does not: that one is believed."""
+    looked = Looking.look
+
+    def deleted() -> None:
+        with SoapClient(server) as client:
+            client.open()
+            contact = f"<campaignId>{CAMPAIGN}</campaignId><contactId>{doubtful}</contactId>"
+            assert client.code("DeleteCampaignContact", contact) == 0
+            client.close()
+
+    async def look(looking: Looking) -> None:
+        await looked(looking)
+        await anyio.to_thread.run_sync(deleted)
+
+    with running(without_list("cut", first=30, last=30, stored=True)) as server:
+        assert counts(imported(tmp_path, server, 40, canary=0)) == {"accepted": 39, "in_doubt": 1}
+        server.control(faults=[])
+        [doubtful] = pl.read_parquet(tmp_path / "run" / "ledger.parquet").filter(status="in_doubt")["contact_id"]
+        monkeypatch.setattr(Looking, "look", look)
+        assert counts(resumed(tmp_path)) == {"accepted": 40}
+        assert_every_row_is_there_once(tmp_path, server)
+
+
+def test_a_source_that_changes_while_a_resumed_run_asks_the_target_sends_nothing(tmp_path, monkeypatch):
+    """To read what the campaign holds may take minutes."""
+    progress = Progress()
+    source = tmp_path / "list.csv"
+
+    def change() -> None:
+        if progress.phase == "reconciling":
+            source.write_text(source.read_text().replace("p39@", "q39@"))
+
+    reading(monkeypatch, change)
+    with running(OncSettings(faults=(Fault("unavailable", first=31, retry_after=None),))) as server:
+        first = imported(tmp_path, server, 40, "delivery.outage=0.3")
+        assert counts(first) == {"accepted": 30, "pending": 10}
+        server.control(faults=[])
+        received = server.state()["adds"]["received"]
+        result = anyio.run(partial(run.resume_run, tmp_path / "run", SETTABLE, progress=progress))
+        assert result.summary.exit_code == 8
+        assert counts(result) == counts(first)
+        assert server.state()["adds"]["received"] == received
 
 
 # --- two rows with one contact id ---

@@ -1,5 +1,6 @@
 """Delivery against a target in memory, with a real journal: the recovery table, the breaker, stopping."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from pipeline.errors import (
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.lines import Header
 from pipeline.ledger.recovery import recover
-from pipeline.records import CONTACTS_SCHEMA, Status
+from pipeline.records import CONTACTS_SCHEMA, NOT_THERE, UNSENT, Outcome, Status
 from pipeline.report.troubles import Troubles
 from pipeline.run import updating
 from pipeline.sessions import SessionPool
@@ -180,6 +181,7 @@ class Bench:
 
     def __init__(self, directory: Path, target: Target, **delivery: Any) -> None:
         sessions, terms = delivery.pop("sessions", 3), delivery.pop("terms", ADDING)
+        claim, doubtful = delivery.pop("claim", lambda *_: None), delivery.pop("doubtful", None)
         self.settings = DeliverySettings.model_validate({"sessions": sessions, **delivery})
         self.target = target
         self.path = directory / "journal.jsonl"
@@ -192,8 +194,9 @@ class Bench:
         self.settler = Settler(
             self.journal,
             lambda _, outcomes, __: self.heard.extend(o.position for o in outcomes),
-            lambda *_: None,
+            claim,
             terms,
+            doubtful=doubtful,
         )
         self.deliverer: Deliverer[int] = Deliverer(
             target, self.pool, self.settler, self.settings, terms=terms, wall_clock=time, random=Random(7),
@@ -266,6 +269,89 @@ async def test_a_slice_is_durable_before_its_first_row_leaves(tmp_path):
     target.on_call = look
     await bench.run(20, 3)
     assert len(target.stored) == 20
+
+
+class SlowCommit:
+    """Commits write at once, and are done when they may go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.goes_on = threading.Event()
+        self._written = threading.Event()
+        commit = Journal.commit
+
+        def slow(journal: Journal) -> int:
+            durable = commit(journal)
+            self._written.set()
+            assert self.goes_on.wait(60)
+            return durable
+
+        monkeypatch.setattr(Journal, "commit", slow)
+
+    async def written(self) -> None:
+        """The first has written."""
+        await anyio.to_thread.run_sync(self._written.wait)
+
+
+@pytest.fixture
+def slow_commit(monkeypatch: pytest.MonkeyPatch) -> SlowCommit:
+    return SlowCommit(monkeypatch)
+
+
+async def test_a_slice_that_is_begun_during_a_commit_waits_for_the_next_one(tmp_path, slow_commit):
+    bench = Bench(tmp_path, Target())
+    first, second = pieces(4, 2)
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.settler.run)
+        group.start_soon(bench.settler.begin, first)
+        await slow_commit.written()
+
+        async def go_on() -> None:
+            while bench.journal.next_slice < 2:
+                await anyio.lowlevel.checkpoint()
+            slow_commit.goes_on.set()
+
+        group.start_soon(go_on)
+        await bench.settler.begin(second)
+        assert recover(bench.path).slices.height == 2
+        group.cancel_scope.cancel()
+    bench.journal.close()
+
+
+async def test_where_nobody_can_be_asked_few_rows_are_begun_and_open(tmp_path):
+    claimed: list[int] = []
+    bench = Bench(tmp_path, Target(), claim=lambda number, _: claimed.append(number), doubtful=8)
+    first, second, third = pieces(12, 4)
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.settler.run)
+        await bench.settler.begin(first)
+        await bench.settler.begin(second)
+        group.start_soon(bench.settler.begin, third)
+        for _ in range(3):
+            await bench.settler.durable()
+        assert claimed == [0, 1]
+        for at in first.positions:
+            bench.settler.settle(0, Outcome(at, Status.ACCEPTED, "0", None, 1, 1, 1, 1.0))
+        with anyio.fail_after(60):
+            while bench.journal.next_slice < 3:
+                await anyio.lowlevel.checkpoint()
+        assert recover(bench.path).outcomes(0, 12)["position"].to_list() == first.positions
+        group.cancel_scope.cancel()
+    bench.journal.close()
+
+
+async def test_what_is_accepted_during_the_last_commit_is_on_record_too(tmp_path, slow_commit):
+    bench = Bench(tmp_path, Target())
+    [piece] = pieces(2, 2)
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.settler.run)
+        group.start_soon(bench.settler.begin, piece)
+        await slow_commit.written()
+        for at in piece.positions:
+            bench.settler.accept(0, Outcome(at, Status.ACCEPTED, "0", None, 1, 1, 1, 1.0))
+        bench.settler.close()
+        slow_commit.goes_on.set()
+    bench.journal.close()
+    assert recover(bench.path).outcomes(0, 2)["position"].to_list() == piece.positions
 
 
 async def test_one_row_opens_one_session(tmp_path):
@@ -347,6 +433,22 @@ async def test_an_expired_session_is_renewed_and_costs_nothing(tmp_path):
     outcomes = await bench.run(9)
     assert outcomes[4] == ("accepted", "0", 1)
     assert (bench.pool.counts.opened, bench.pool.counts.expired, bench.pool.counts.renewed) == (2, 1, 1)
+
+
+async def test_once_a_session_was_renewed_no_row_leaves_on_the_old_one(tmp_path):
+    target = Target({6: [SessionExpired("gone")]})
+    bench = Bench(tmp_path, target, sessions=1, calls_per_session=2)
+
+    async def wait_for_the_renewal(row: int) -> None:
+        while row > 6 and bench.pool.counts.opened < 2:
+            await anyio.lowlevel.checkpoint()
+
+    target.on_call = wait_for_the_renewal
+    outcomes = await bench.run(40, 40)
+    assert outcomes == dict.fromkeys(range(40), ("accepted", "0", 1))
+    sessions = [session for session, _ in target.calls]
+    assert set(sessions) == {1, 2}
+    assert sessions == sorted(sessions)
 
 
 async def test_a_row_whose_session_is_always_gone_fails(tmp_path):
@@ -436,6 +538,28 @@ async def test_an_outage_that_ends_with_a_lost_answer_leaves_that_row_in_doubt(t
     assert len(target.calls) == len(sent)
 
 
+async def test_sessions_that_are_gone_for_good_end_the_run(tmp_path):
+    """Nobody has a session any more and none can be had: once the outage is over nobody tries to log in again."""
+    target = Target()
+    openings = 0
+
+    async def open_() -> int:
+        nonlocal openings
+        openings += 1
+        if openings > 2:
+            raise NotDelivered("no connection")
+        return openings
+
+    target.open = open_  # type: ignore[method-assign]
+    target.every = lambda _: SessionExpired("gone") if len(target.calls) > 20 else None
+    bench = Bench(tmp_path, target, sessions=2, outage=0.05)
+    with anyio.fail_after(10):
+        outcomes = await bench.run(50)
+    assert isinstance(bench.deliverer.failure, TargetUnreachable)
+    assert {at for at, (status, _, _) in outcomes.items() if status == "accepted"} == set(target.stored)
+    assert {status for status, _, _ in outcomes.values()} == {"accepted", "pending"}
+
+
 async def test_a_pause_longer_than_the_outage_ends_the_run(tmp_path):
     target = Target({3: [NotDelivered("the target is busy", retry_after=86_400)]})
     bench = Bench(tmp_path, target, sessions=1)
@@ -488,6 +612,40 @@ async def test_stop_finishes_what_is_in_flight(tmp_path):
     assert standing.filter(pl.col("status") == "in_doubt").is_empty(), "nothing begun is left without an outcome"
 
 
+async def test_of_what_never_reached_the_workers_it_stays_known_that_it_was_sent_before(tmp_path):
+    bench = Bench(tmp_path, Target())
+    [piece] = pieces(3, 3)
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.settler.run)
+        await bench.settler.begin(replace(piece, attempts={1: 2}, doubted=frozenset({1})))
+        bench.settler.release(0)
+        bench.settler.close()
+    bench.journal.close()
+    released = recover(bench.path).standing(0, 3)
+    assert released.select("position", "status", "attempts", "reason").rows() == [
+        (0, "pending", 0, UNSENT), (1, "pending", 2, NOT_THERE), (2, "pending", 0, UNSENT),
+    ]  # fmt: skip
+
+
+async def test_a_stop_does_not_forget_that_a_row_was_sent_without_an_answer(tmp_path, monkeypatch):
+    """Once it is sent again, what is there already is there by that send: the next process has to know."""
+    sent_before = [replace(piece, doubted=frozenset({1, 8})) for piece in pieces(14, 7)]
+    monkeypatch.setattr(f"{__name__}.pieces", lambda *_: sent_before)
+    target = Target()
+    bench = Bench(tmp_path, target, sessions=1)
+
+    async def stop(_: int) -> None:
+        bench.deliverer.stop()
+
+    target.on_call = stop
+    assert (await bench.run(14))[0] == ("accepted", "0", 1)
+    pending = recover(bench.path).standing(0, 14).filter(status="pending")
+    reasons = dict(pending.select("position", "reason").iter_rows())
+    assert reasons.pop(1) == NOT_THERE
+    assert reasons.pop(8, NOT_THERE) == NOT_THERE
+    assert set(reasons.values()) == {UNSENT}
+
+
 async def test_cancelling_leaves_only_what_was_in_flight_in_doubt(tmp_path):
     target = Target()
     bench = Bench(tmp_path, target)
@@ -503,7 +661,8 @@ async def test_cancelling_leaves_only_what_was_in_flight_in_doubt(tmp_path):
 
     target.on_call = hang
     outcomes = await bench.run(60, 10, cancel=cancel)
-    assert {at for at, (status, _, _) in outcomes.items() if status == "in_doubt"} == set(hanging)
+    in_doubt = {at: attempts for at, (status, _, attempts) in outcomes.items() if status == "in_doubt"}
+    assert in_doubt == dict.fromkeys(hanging, 1), "each was sent once"
     standing = recover(bench.path).standing(0, 60)
     assert set(standing.filter(pl.col("status") == "in_doubt")["position"]) == set(hanging)
 

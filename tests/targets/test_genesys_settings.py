@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from pydantic import ValidationError
 from targets.genesys_kit import FIELDS
 
@@ -148,7 +149,7 @@ def test_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "target.users.password (user 1): cannot read " + str(tmp_path / "conf/one.txt") + ": No such file or directory",
         "target.users.login_code (user 2): the environment variable NO_SUCH is not set",
     )
-    dumped = configfile.dumps(configfile.dump(loaded.settings))
+    dumped = tomli_w.dumps(configfile.dump(loaded.settings))
     assert "literal-secret" not in dumped
     assert 'place = "SIP_5000"' in dumped
     assert set(target.credentials()) == {"users", "login_code", "agent_login_password"}

@@ -13,7 +13,7 @@ from pipeline.targets.intelliview.messages import Meaning, Message, message
 from pipeline.targets.intelliview.settings import IntelliviewSettings
 from pipeline.targets.soap.calls import Caller, Purpose
 from pipeline.targets.soap.contract import Contract, Needs, Request
-from pipeline.targets.soap.credentials import carried
+from pipeline.targets.soap.credentials import carried, opened
 from pipeline.targets.soap.members import Wanted
 from pipeline.targets.soap.template import escape, mark
 from pipeline.targets.words import shown
@@ -111,14 +111,7 @@ class IntelliviewTarget(Target):
 
         Raises OpeningRefused where the target answers no, ConfigError where a secret cannot be read.
         """
-        given = self._credentials()
-        try:
-            return await self._open(given)
-        except OpeningRefused:
-            changed = self._credentials()
-            if changed == given:
-                raise
-            return await self._open(changed)
+        return await opened(self._credentials, self._open)
 
     async def _open(self, credentials: dict[str, str]) -> IntelliviewSession:
         assert self._clients is not None, "this target was made to send nothing"

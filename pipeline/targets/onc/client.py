@@ -22,7 +22,7 @@ import anyio
 import httpx
 
 from pipeline.config import HttpSettings
-from pipeline.errors import ConfigError, OpeningRefused, PipelineError, Refused, SessionExpired
+from pipeline.errors import ConfigError, PipelineError, Refused, SessionExpired
 from pipeline.logs import logger
 from pipeline.targets.addresses import is_address, is_plain_abroad
 from pipeline.targets.onc.codes import CodeBook
@@ -36,7 +36,7 @@ from pipeline.targets.soap import answers
 from pipeline.targets.soap.answers import Element, Presence
 from pipeline.targets.soap.calls import Caller, Purpose, number, presence
 from pipeline.targets.soap.contract import Contract, Request
-from pipeline.targets.soap.credentials import carried
+from pipeline.targets.soap.credentials import carried, opened
 from pipeline.targets.soap.documents import documents
 from pipeline.targets.soap.members import Value
 from pipeline.wire import ANSWER_LIMIT, ClientFactory, Line, client_factory, hang_up, host
@@ -94,14 +94,7 @@ class OncClient:
 
         Raises OpeningRefused where the service answers no, ConfigError where a secret cannot be read.
         """
-        given = self._credentials()
-        try:
-            return await self._open(given)
-        except OpeningRefused:
-            changed = self._credentials()
-            if changed == given:
-                raise
-            return await self._open(changed)
+        return await opened(self._credentials, self._open)
 
     def _credentials(self) -> dict[str, str]:
         settings = self.settings

@@ -1,4 +1,4 @@
-"""The commands that talk to the target without a contact list: `session check`."""
+"""The command that tries a session at the target: `session check`."""
 
 from functools import partial
 from typing import Annotated
