@@ -112,7 +112,10 @@ class Peers:
             ended = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - our own
             if ended.returncode:
                 reason = (ended.stderr.strip().splitlines() or ["no reason told"])[-1]
-                self._failed[made] = f"its packages cannot be installed: {reason}"
+                told = (
+                    f"its packages cannot be installed: {reason}\n(they come from the index that pip or npm is set to)"
+                )
+                self._failed[made] = told
                 raise Unavailable(self._failed[made])
         shutil.copy(wanted, installed)
 

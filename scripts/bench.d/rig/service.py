@@ -9,6 +9,7 @@ import argparse
 import heapq
 import json
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -177,6 +178,7 @@ def _answer(status: str, content_type: str, body: str) -> bytes:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a trace: whoever started us ends too
     parser = argparse.ArgumentParser()
     parser.add_argument("answers", type=Path)
     parser.add_argument("latency", type=float)
