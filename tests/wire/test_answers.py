@@ -4,12 +4,12 @@ of them is the same. Where ours deliberately differs, a case says what httpx mak
 
 import gzip
 import ssl
+import threading
 import zlib
 from dataclasses import dataclass
 from typing import Literal
 
 import pytest
-import trustme
 from wire import hostile, ways
 from wire.ways import Result, by_httpx, by_line, by_wire
 
@@ -231,6 +231,31 @@ async def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_unknown(w
 
 
 @pytest.mark.parametrize("way", [by_wire, by_line, by_httpx])
+async def test_a_request_that_nobody_reads_leaves_the_outcome_unknown(way):
+    def play(connection: hostile.Connection) -> None:
+        over.wait(hostile.PATIENCE)
+
+    over = threading.Event()
+    with hostile.serving(play) as server:
+        async with way(server.url, timeout=0.2) as post:
+            assert seen(await ways.result(post, b"x" * (32 << 20))) is OutcomeUnknown
+        over.set()
+
+
+@pytest.mark.parametrize("way", [by_wire, by_line])
+async def test_an_answer_before_the_request_is_read_is_not_lost_with_the_connection(way):
+    """What is left unread ends the connection with a reset. httpx often loses the answer by that."""
+
+    def play(connection: hostile.Connection) -> None:
+        connection.sock.recv(1 << 16)
+        connection.send(b"HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 4\r\n\r\nfull")
+
+    with hostile.serving(play) as server:
+        async with way(server.url) as post:
+            assert seen(await ways.result(post, b"x" * (4 << 20))) == (413, b"full")
+
+
+@pytest.mark.parametrize("way", [by_wire, by_line, by_httpx])
 async def test_a_refused_connection_delivered_nothing(way):
     with hostile.serving(lambda connection: None) as server:
         url = server.url
@@ -242,25 +267,6 @@ async def test_a_refused_connection_delivered_nothing(way):
 async def test_a_name_that_is_not_known_delivered_nothing(way):
     async with way("http://nowhere.invalid/") as post:
         assert seen(await ways.result(post)) is NotDelivered
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def served(authority) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    return context
-
-
-@pytest.fixture
-def trusting(authority) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
 
 
 @pytest.mark.parametrize("way", [by_wire, by_line, by_httpx])
