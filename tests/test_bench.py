@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -82,7 +83,24 @@ def test_peers_send_the_list_and_what_is_missing_is_named(tmp_path: Path) -> Non
 
 def test_without_a_server_nothing_can_be_measured(tmp_path: Path) -> None:
     ended = bench("--home", tmp_path / "home", path=tmp_path)
-    assert (ended.returncode, ended.stdout) == (2, "nginx cannot be found: apt-get install nginx-light\n")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "nginx cannot be found: apt-get install nginx-light\n"
+
+
+@needs_nginx
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_started_ends_with_the_command(number: signal.Signals, tmp_path: Path) -> None:
+    arguments = ["--rows", "1000000", "--rounds", "1", "--only", "our import", "--home", tmp_path]
+    with subprocess.Popen(
+        [ROOT / "scripts/bench", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as command:
+        assert command.stderr is not None
+        assert command.stderr.readline() == "round 1 of 1: our import\n"
+        command.send_signal(number)
+        # Its output ends where nobody is left to write there: the server, which has it too, is gone.
+        told, said = command.communicate(timeout=60)
+    assert (command.returncode, told, said) == (128 + number, "", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_lists_every_subject() -> None:

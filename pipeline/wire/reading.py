@@ -1,7 +1,8 @@
 """Reads one HTTP/1.1 answer (RFC 9112) out of bytes, in whatever pieces they come; it does no input or output.
 
-The parser is httptools' (llhttp), strict. What it leaves open is decided here: which answers end with the connection,
-interim answers, how large a head may be, and that nothing beyond an answer's end is ever part of it.
+The parser is httptools' (llhttp), strict but for folded headers. What it leaves open is decided here: which answers end
+with the connection, interim answers, how large a head may be, that no header holds a NUL, and that nothing beyond an
+answer's end is ever part of it.
 """
 
 from collections import deque
@@ -85,7 +86,8 @@ class Reading:
 
     def __init__(self, *, limit: int | None = None, to_head: bool = False) -> None:
         parser = HttpResponseParser(self)
-        parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)  # some servers pad sizes
+        # Some servers pad chunk sizes, and headers may be folded (RFC 9112, 5.2).
+        parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True, lenient_headers=True)
         self._parser: HttpResponseParser | None = parser
         self._limit = limit
         self._to_head = to_head
@@ -179,6 +181,8 @@ class Reading:
         self._head_size += len(name) + len(value) + _PER_HEADER
         if self._head_size > HEAD_LIMIT:
             self._fault = "the answer's head is too large"
+        elif 0 in value:
+            self._fault = "the answer has a NUL within a header"
         if self.has_head or self._fault is not None:
             return
         self.headers.append((name, value))

@@ -8,6 +8,7 @@ the time of the calling process for one call; other processes on the machine wei
 import argparse
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -136,6 +137,7 @@ def main() -> None:
     parser.add_argument("--url", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a trace: whoever started us ends too
         call = Call(options.call, options.url)
         print(json.dumps(in_this(options.one, call, options.connections, options.count, options.loop)))
         return

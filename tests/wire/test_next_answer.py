@@ -47,10 +47,11 @@ async def test_a_connection_is_used_again(way):
     "last",
     [
         b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlast",
+        b"HTTP/1.1 200 OK\r\nConnection:\r\n close\r\nContent-Length: 4\r\n\r\nlast",
         b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nlast",
         b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nlast\r\n0\r\n\r\n",
     ],
-    ids=["close", "1.0", "chunks"],
+    ids=["close", "folded", "1.0", "chunks"],
 )
 async def test_a_connection_is_not_used_again_where_the_server_said_so(way, last):
     def play(connection: hostile.Connection) -> None:

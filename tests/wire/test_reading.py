@@ -117,7 +117,8 @@ def damaged(draw: st.DrawFn) -> bytes:
             case "remove":
                 del whole[at : at + draw(st.integers(1, 20))]
             case "insert":
-                whole[at:at] = draw(st.sampled_from([b"\r\n", b"\n", b"\0", b"0", b"HTTP/1.1 200 OK\r\n", b": ", b" "]))
+                start = b"HTTP/1.1 200 OK\r\n"
+                whole[at:at] = draw(st.sampled_from([b"\r\n", b"\n", b"\0", b"0", start, b": ", b" ", b"\r\n "]))
             case "repeat":
                 whole[at:at] = whole[at : at + 40]
     return bytes(whole)

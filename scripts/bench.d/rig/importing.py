@@ -62,14 +62,18 @@ def run(
         command += [word for setting in settings for word in ("--set", setting)]
         with (Path(directory) / "log").open("w+") as log:
             began = monotonic()
-            process = subprocess.Popen(  # noqa: S603 - our own
+            with subprocess.Popen(  # noqa: S603 - our own
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment() | dict(more or {})
-            )
-            assert process.stdout is not None
-            told = process.stdout.read()
-            _, _, used = os.wait4(process.pid, 0)
-            seconds = monotonic() - began
-            process.returncode = 0  # it is waited for
+            ) as process:
+                try:
+                    assert process.stdout is not None
+                    told = process.stdout.read()
+                    _, _, used = os.wait4(process.pid, 0)
+                except BaseException:  # stopped: it does not go on without us
+                    process.kill()
+                    raise
+                seconds = monotonic() - began
+                process.returncode = 0  # it is waited for
             log.seek(0)
             logged = log.read()
             if not told:

@@ -95,7 +95,15 @@ class Peers:
         node.mkdir(exist_ok=True)
         wanted = SCRIPTS / "package.json"
         shutil.copy(wanted, node)
-        npm = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+        npm = [
+            "npm",
+            "install",
+            "--no-package-lock",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+            "--fetch-retries=1",
+        ]
         self._install(wanted, node, [*npm, "--prefix", str(node)])
         shutil.copy(SCRIPTS / "undici.js", node)  # Node looks for packages beside the script
         return ["node"]
@@ -111,8 +119,12 @@ class Peers:
         for command in commands:
             ended = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - our own
             if ended.returncode:
-                reason = (ended.stderr.strip().splitlines() or ["no reason told"])[-1]
-                self._failed[made] = f"its packages cannot be installed: {reason}"
+                lines = ended.stderr.strip().splitlines() or ["no reason told"]
+                reason = next((line for line in lines if line.startswith(("ERROR", "npm error"))), lines[-1])
+                told = (
+                    f"its packages cannot be installed: {reason}\n(they come from the index that pip or npm is set to)"
+                )
+                self._failed[made] = told
                 raise Unavailable(self._failed[made])
         shutil.copy(wanted, installed)
 

@@ -2,14 +2,17 @@
 
 With `slots` so many rows are worked at once, the others wait for their turn; above `waiting` of those a row is answered
 with 503. It is a process of its own without an event loop, since those are late by up to a millisecond: it sleeps until
-shortly before an answer is due and then looks at the clock. What it has seen stands at /told.
+shortly before an answer is due and then looks at the clock. A row's time counts from when the kernel had it, where the
+kernel tells: what the service itself does for a row is within its latency then. What it has seen stands at /told.
 """
 
 import argparse
 import heapq
 import json
 import selectors
+import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections import deque
@@ -17,12 +20,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 from urllib.request import urlopen
 
 #: Seconds that one count of answers spans.
 SPAN = 0.1
+
+#: Linux: a connection tells with its bytes when they came, as seconds and nanoseconds of the day's clock.
+_TELLS_WHEN = 35
+_WHEN = struct.Struct("@ll")
+
+#: So many seconds before an answer is due the service stops sleeping: selectors sleep whole milliseconds.
+_AWAKE = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,7 @@ class Told:
     first: float  # moment of the first row on the monotonic clock, which all processes of a machine share
     counts: list[int]  # rows accepted in each SPAN since then
     refused: int  # rows that were answered with 503
-    latency: float  # seconds from the last byte of a row to its answer, on average
+    latency: float  # seconds from when a row had come to its answer, on average
 
     def rate(self, after: float = 0.0, before: float = float("inf")) -> float:
         """Rows a second between two moments, in seconds since the first row; the last span is never whole."""
@@ -94,6 +104,7 @@ class _Service:
         self._refused = 0
         self._late = 0.0
         self._halves: dict[socket.socket, bytes] = {}
+        self._heads: dict[bytes, tuple[int, str]] = {}  # length and SOAPAction; "" asks for what it has seen
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> None:
@@ -102,7 +113,7 @@ class _Service:
             self._selector.register(listening, selectors.EVENT_READ)
             while True:
                 left = self._due[0][0] - monotonic() if self._due else None
-                for key, _ in self._selector.select(None if left is None else max(0.0, left - 0.001)):
+                for key, _ in self._selector.select(None if left is None else max(0.0, left - _AWAKE)):
                     if key.fileobj is listening:
                         self._accept(listening)
                     else:
@@ -112,14 +123,16 @@ class _Service:
     def _accept(self, listening: socket.socket) -> None:
         connection, _ = listening.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sys.platform == "linux":
+            connection.setsockopt(socket.SOL_SOCKET, _TELLS_WHEN, 1)
         self._halves[connection] = b""
         self._selector.register(connection, selectors.EVENT_READ)
 
     def _read(self, connection: socket.socket) -> None:
         try:
-            data = connection.recv(1 << 18)
+            data, told, _, _ = connection.recvmsg(1 << 18, 64)
         except ConnectionError:
-            data = b""
+            data, told = b"", []
         if not data:
             self._selector.unregister(connection)
             del self._halves[connection]
@@ -127,21 +140,28 @@ class _Service:
             return
         data = self._halves[connection] + data
         head, end, body = data.partition(b"\r\n\r\n")
-        lines = [line.partition(":") for line in head.decode("latin-1").split("\r\n")]
-        headers = {name.lower(): value.strip() for name, _, value in lines}
-        if not end or len(body) < int(headers.get("content-length", "0")):
+        length, action = (self._heads.get(head) or self._head(head)) if end else (0, "")
+        if not end or len(body) < length:
             self._halves[connection] = data
             return
         self._halves[connection] = b""
-        if head.startswith(b"GET /told "):
-            told = {"first": self._first, "counts": self._counts, "refused": self._refused}
-            told["latency"] = self._late / max(1, sum(self._counts))
-            connection.sendall(_answer("200 OK", "application/json", json.dumps(told)))
-        else:
-            self._asked(connection, headers["soapaction"])
+        if action:
+            seconds, nanoseconds = _WHEN.unpack(told[0][2]) if told else (time(), 0)
+            self._asked(connection, action, monotonic() - (time() - seconds - nanoseconds / 1e9))
+            return
+        seen = {"first": self._first, "counts": self._counts, "refused": self._refused}
+        seen["latency"] = self._late / max(1, sum(self._counts))
+        connection.sendall(_answer("200 OK", "application/json", json.dumps(seen)))
 
-    def _asked(self, connection: socket.socket, action: str) -> None:
-        now = due = monotonic()
+    def _head(self, head: bytes) -> tuple[int, str]:
+        """What a head says; few differ."""
+        lines = [line.partition(":") for line in head.decode("latin-1").split("\r\n")]
+        headers = {name.lower(): value.strip() for name, _, value in lines}
+        told = self._heads[head] = int(headers.get("content-length", "0")), headers.get("soapaction", "")
+        return told
+
+    def _asked(self, connection: socket.socket, action: str, now: float) -> None:
+        due = now
         if action == self._row:
             self._first = self._first or now
             if self._rows >= self._most:
@@ -177,6 +197,7 @@ def _answer(status: str, content_type: str, body: str) -> bytes:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a trace: whoever started us ends too
     parser = argparse.ArgumentParser()
     parser.add_argument("answers", type=Path)
     parser.add_argument("latency", type=float)

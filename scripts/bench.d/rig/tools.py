@@ -1,6 +1,7 @@
 """What a measurement needs of the machine, and how to get what is missing."""
 
 import shutil
+import sys
 
 #: Debian's packages; elsewhere they have much the same names.
 PACKAGES = {"nginx": "nginx-light", "wrk": "wrk", "node": "nodejs", "npm": "npm"}
@@ -18,5 +19,5 @@ def missing(*tools: str) -> str:
 def need(*tools: str) -> None:
     """Exit with 2 where one of these is missing: nothing can be measured."""
     if told := missing(*tools):
-        print(told)
+        print(told, file=sys.stderr)
         raise SystemExit(2)
