@@ -23,7 +23,9 @@ def test_the_package_alone_is_light():
 def test_the_map_of_a_run_names_every_module_once():
     from pipeline import run
 
-    modules = {path.stem for path in Path(str(run.__file__)).parent.glob("*.py")} - {"__init__"}
+    room = Path(str(run.__file__)).parent
+    modules = {".".join(path.relative_to(room).with_suffix("").parts) for path in room.rglob("*.py")}
+    modules = {name for name in modules if not name.endswith("__init__")}
     lines = [line for line in str(run.__doc__).splitlines() if line.startswith("    ")]
     named = [name for line in lines for name in re.split(r"\s{2,}", line.strip())[1].split(", ")]
     assert sorted(named) == sorted(modules)

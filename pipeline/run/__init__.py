@@ -18,8 +18,9 @@ Which module is for what:
       and at what is there     proving, due
     the target without a run   session, campaigns, campaign_desk
       and its contacts         deliveries, following
-    persons that are found     persons, questions
-      and erased               erasing, erasing_contacts, copies, resubmitted, receipt, earlier_receipts
+    persons that are found     persons.finding, persons.questions
+      and erased               persons.erasing, persons.erasing_contacts, persons.copies, persons.resubmitted
+      what tells of it         persons.receipt, persons.earlier_receipts
     a first configuration      drafting
 """
 
@@ -33,7 +34,6 @@ from pipeline.run.campaigns import (
     update_campaign,
 )
 from pipeline.run.deliveries import Delivered, Destination, campaign_contacts
-from pipeline.run.erasing import ErasurePlan, erase, plan_erasure
 from pipeline.run.expecting import Expectation
 from pipeline.run.importing import check_contacts, import_contacts
 from pipeline.run.inputs import load, load_settings
@@ -42,7 +42,8 @@ from pipeline.run.job import ImportOptions
 from pipeline.run.listing import ListedRun, Stage, list_runs
 from pipeline.run.metrics import Metrics, measured
 from pipeline.run.outcome import Result
-from pipeline.run.persons import find_persons
+from pipeline.run.persons.erasing import ErasurePlan, erase, plan_erasure
+from pipeline.run.persons.finding import find_persons
 from pipeline.run.progress import Progress
 from pipeline.run.proving import prove_run
 from pipeline.run.pruning import Pruning, parse_age, plan_pruning, prune

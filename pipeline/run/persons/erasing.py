@@ -30,16 +30,17 @@ from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.ledger.state import State
 from pipeline.ledger.summary import Summary
 from pipeline.records import Status
-from pipeline.run import copies, describing
+from pipeline.run import describing
 from pipeline.run.campaign_desk import named
-from pipeline.run.earlier_receipts import complete, told_of
-from pipeline.run.erasing_contacts import brought, remove
 from pipeline.run.listing import ListedRun, Stage, look_at
-from pipeline.run.persons import Found, Place, Search
-from pipeline.run.questions import Questions
-from pipeline.run.receipt import Receipt, Removed, RunErased, beside
+from pipeline.run.persons import copies
+from pipeline.run.persons.earlier_receipts import complete, told_of
+from pipeline.run.persons.erasing_contacts import brought, remove
+from pipeline.run.persons.finding import Found, Place, Search
+from pipeline.run.persons.questions import Questions
+from pipeline.run.persons.receipt import Receipt, Removed, RunErased, beside
+from pipeline.run.persons.resubmitted import Resubmitted
 from pipeline.run.recorded import recorded_settings
-from pipeline.run.resubmitted import Resubmitted
 from pipeline.run.standard_input import NAME
 from pipeline.wire import ClientFactory
 

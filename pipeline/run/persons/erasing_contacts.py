@@ -26,8 +26,8 @@ from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import describing
 from pipeline.run.campaign_desk import CampaignDesk, campaign_desk
-from pipeline.run.persons import Search
-from pipeline.run.receipt import Removed
+from pipeline.run.persons.finding import Search
+from pipeline.run.persons.receipt import Removed
 from pipeline.wire import ClientFactory
 
 #: A list that shows contacts still is read again with pauses that grow from the first to the last, in seconds.

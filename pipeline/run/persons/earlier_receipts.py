@@ -21,8 +21,8 @@ from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.logs import mask
 from pipeline.run import describing
 from pipeline.run.listing import ListedRun
-from pipeline.run.questions import matches
-from pipeline.run.receipt import Receipt, RunErased
+from pipeline.run.persons.questions import matches
+from pipeline.run.persons.receipt import Receipt, RunErased
 from pipeline.run.recorded import recorded_job, recorded_settings
 from pipeline.run.surroundings import Surroundings
 

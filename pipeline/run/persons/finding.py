@@ -25,10 +25,10 @@ from pipeline.records import ERASED, MENDABLE
 from pipeline.run import describing
 from pipeline.run.campaign_desk import CampaignDesk, campaign_desk, named
 from pipeline.run.deliveries import begun
-from pipeline.run.earlier_receipts import told_of
 from pipeline.run.listing import ListedRun, Stage, list_runs, look_at
-from pipeline.run.questions import Questions, matches
-from pipeline.run.receipt import beside
+from pipeline.run.persons.earlier_receipts import told_of
+from pipeline.run.persons.questions import Questions, matches
+from pipeline.run.persons.receipt import beside
 from pipeline.run.recorded import record, recorded_job, recorded_settings
 from pipeline.run.surroundings import Surroundings
 from pipeline.stages.destinations.authorities import Authorities

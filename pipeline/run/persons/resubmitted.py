@@ -21,7 +21,7 @@ from pipeline.ledger.erased import Erased, mendable_left
 from pipeline.ledger.private import replacing, writing
 from pipeline.ledger.reading import ledger_parts
 from pipeline.ledger.resubmit import restored, written_with
-from pipeline.run.questions import trimmed_key
+from pipeline.run.persons.questions import trimmed_key
 from pipeline.stages.destinations.authorities import Authorities
 from pipeline.stages.suppression import destinations_in, keys_in, load_suppression
 from pipeline.stages.verdicts import caseless

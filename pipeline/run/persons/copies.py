@@ -16,8 +16,8 @@ from pipeline.ledger.erased import Erased
 from pipeline.ledger.lines import Header, encode, sight
 from pipeline.ledger.private import replacing, write_private, writing
 from pipeline.ledger.rundirectory import RunDirectory
+from pipeline.run.persons.resubmitted import Resubmitted
 from pipeline.run.recorded import record, recorded_sources
-from pipeline.run.resubmitted import Resubmitted
 from pipeline.run.standard_input import NAME
 from pipeline.stages.read import Source, batches, fingerprint, open_source
 
