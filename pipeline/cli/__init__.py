@@ -14,8 +14,8 @@ from pipeline.cli.explain import explain
 from pipeline.cli.init import init
 from pipeline.cli.inspecting import status, verify
 from pipeline.cli.person import person
-from pipeline.cli.pruning import all_runs
 from pipeline.cli.report import report
+from pipeline.cli.runs import all_runs
 from pipeline.cli.session import session
 from pipeline.cli.simulate import simulate
 from pipeline.cli.terminal import bear_any_text
