@@ -25,6 +25,10 @@ HELD_LIMIT: Final = 256 * 1024
 #: Up to so many bytes a body is written together with its head, which spares a segment; a larger one is not copied.
 _JOINED_LIMIT: Final = 64 * 1024
 
+#: A connection on which nothing went for so many seconds is not used again. Servers close theirs after 5 (Node, Apache,
+#: uvicorn) or more, and what is sent just then is in doubt; what lies between forgets a silent one within minutes.
+IDLE_LIMIT: Final = 4.0
+
 #: A request as it is written: its head and its body.
 Request: TypeAlias = tuple[bytes, bytes]
 
@@ -67,6 +71,7 @@ class Connection(asyncio.Protocol):
         "_follow",
         "_full",
         "_held_back",
+        "_idle_until",
         "_judged",
         "_known",
         "_known_bytes",
@@ -90,6 +95,7 @@ class Connection(asyncio.Protocol):
         self._look: _Look
         self._judged = True  # whether what lies in the socket counts
         self._state = State.IDLE
+        self._idle_until = 0.0  # so long it may be used, on the loop's clock
         self._reading: Reading | None = None
         self._answered_by: asyncio.Future[Answer] | None = None  # ASKED: who awaits the answer
         self._follow: Follow | None = None  # ASKED: who may have a further request
@@ -114,17 +120,22 @@ class Connection(asyncio.Protocol):
         return self._state
 
     def ready(self) -> bool:
-        """Whether a request can be written on it now. One on which something came unasked is closed.
+        """Whether a request can be written on it now. One on which something came unasked is closed, as is one that was
+        idle for long.
 
         What lies in the socket unread would be taken for the next answer, so it is looked into. A fresh connection
         under TLS is not judged by that: what ends the handshake may lie there.
         """
         if self._state is not State.IDLE or self._transport.is_closing():
             return False
-        if self._judged and self._look(0):
+        if self._loop.time() > self._idle_until or (self._judged and self._look(0)):
             self.close()
             return False
         return True
+
+    def _rest(self) -> None:
+        self._state = State.IDLE
+        self._idle_until = self._loop.time() + IDLE_LIMIT
 
     def close(self) -> None:
         """End it at once, whatever is in flight."""
@@ -250,7 +261,7 @@ class Connection(asyncio.Protocol):
             self.written = False
         if self._state is State.STREAMED:
             if reading.complete and self._sent and not self._held_back and self._goes_on(reading):
-                self._state = State.IDLE
+                self._rest()
             else:
                 self.close()
 
@@ -282,6 +293,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._look = _look_into(transport.get_extra_info("socket"))
         self._judged = transport.get_extra_info("sslcontext") is None
+        self._rest()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -366,7 +378,7 @@ class Connection(asyncio.Protocol):
         self._answered_by = self._follow = self._reading = None
         self.written = False
         if idle:
-            self._state = State.IDLE
+            self._rest()
         else:
             self.close()
         if not answered_by.done():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from simulation import virtual
 
-from pipeline.wire.connection import HELD_LIMIT, Connection, Late, Lost, State
+from pipeline.wire.connection import HELD_LIMIT, IDLE_LIMIT, Connection, Late, Lost, State
 from pipeline.wire.reading import Garbled
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -83,6 +83,25 @@ async def test_an_answer_in_time():
 
 
 @in_virtual_time
+async def test_a_connection_that_was_idle_for_long_is_not_used_again():
+    """The server may be closing it just then, or what lies between have forgotten it: the row would be in doubt."""
+    connection, line = connected()
+    answer = ask(connection)
+    connection.data_received(OK)
+    await answer
+    await asyncio.sleep(IDLE_LIMIT - 0.1)
+    answer = ask(connection)
+    connection.data_received(OK)
+    await answer
+    await asyncio.sleep(IDLE_LIMIT - 0.1)
+    assert connection.ready(), "each answer begins the time anew"
+    await asyncio.sleep(0.2)
+    assert not connection.ready()
+    assert line.aborted
+    assert not connection.written, "nothing left on it: another one is opened"
+
+
+@in_virtual_time
 async def test_the_deadline_is_that_of_the_answer_and_not_of_its_pieces():
     """A server that sends a byte now and then does not put it off."""
     connection, line = connected()
@@ -136,10 +155,10 @@ async def test_one_timer_serves_all_answers():
 @in_virtual_time
 async def test_an_idle_connection_is_not_late():
     connection, _ = connected()
-    answer = ask(connection)
+    answer = ask(connection, 1.0)
     connection.data_received(OK)
     await answer
-    await asyncio.sleep(100.0)
+    await asyncio.sleep(2.0)
     assert connection.ready()
 
 
