@@ -30,7 +30,13 @@ class Added:
 
     def screen(self, batch: Batch) -> Screened:
         """A batch in which what the run has not added is suppressed."""
-        screened = self._screener.screen(batch)
+        return self._left(self._screener.screen(batch))
+
+    def walk(self) -> Iterator[Screened]:
+        """The whole input once. What the first walk has read is what all others go by."""
+        return map(self._left, self._job.screened())
+
+    def _left(self, screened: Screened) -> Screened:
         rows = assemble(screened, self._recovery)
         positions = pl.Series(range(screened.batch.start, screened.batch.stop), dtype=pl.UInt64)
         stood = positions.is_in(self._recovery.changed(screened.batch.start, screened.batch.stop).implode())
@@ -47,7 +53,3 @@ class Added:
             reason=pl.when(added).then(None).otherwise(pl.lit(NOT_ADDED) + told),
         )
         return Screened(screened.batch, contacts)
-
-    def walk(self) -> Iterator[Screened]:
-        """The whole input once."""
-        return map(self.screen, self._job.batches())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Progress:
-    """Filled by the run on the event loop; whoever shows it only reads."""
+    """Filled by the run, on the event loop and in its worker threads; whoever shows it only reads."""
 
     # starting, reading (standard input), hashing, surveying, connecting, settling (what others left), looking,
     # reconciling, canary, sending, stopping, writing, done; of an undo also waiting, and taking back for sending
@@ -51,7 +51,7 @@ class Progress:
 
     @contextmanager
     def hashing(self, sources: "Sequence[Source]") -> Iterator[Callable[[int], None]]:
-        """Tell that the sources are read for their fingerprints; hears of how many bytes of them were just read."""
+        """Tell that the sources are read for their fingerprints; gives what is to be told how many bytes just were."""
         before, self.phase = self.phase, "hashing"
         self.size, self.passed = sum(source.size for source in sources), 0
 
@@ -61,7 +61,7 @@ class Progress:
         try:
             yield passed
         finally:
-            self.phase = before
+            self.phase, self.passed = before, 0
 
     async def sleep(self, seconds: float, why: str) -> None:
         """Wait for so long, and tell what for meanwhile."""

@@ -123,11 +123,15 @@ def _job(directory: RunDirectory, overrides: Sequence[str], surroundings: Surrou
     settings = recorded_settings(directory, overrides)
     check_same(directory, settings, recovery)
     job = recorded_job(directory, recovery, settings, surroundings, asks=True)
+    _check_unchanged(job)
+    return job, recovery
+
+
+def _check_unchanged(job: Job) -> None:
     if names := describing.changed(job.sources, job.recorded):
         raise UsageError(
             f"{', '.join(names)}: is not the file that the run has read; put that back: it tells what to delete"
         )
-    return job, recovery
 
 
 def _nothing(directory: RunDirectory) -> str:
@@ -171,6 +175,8 @@ class _Undo:
                 to_do.rows += part.contacts["status"].null_count()
                 progress.surveyed = part.batch.stop
         self._stopping.check()
+        # Once more: what was read in this walk is what is deleted, however long that takes.
+        await anyio.to_thread.run_sync(_check_unchanged, self._job)
         to_do.doubtful = added.doubtful
         self._course.survey = monotonic() - began
         if not to_do.rows:
@@ -271,8 +277,11 @@ class _Undo:
 
     def _account_of_the_run(self) -> None:
         """A run that was killed has given no account, and is not gone on with any more: it is given now (blocking)."""
-        course = Course(failure=MachineFailed(BROKEN_OFF))
+        broken_off = MachineFailed(BROKEN_OFF)
+        course = Course(failure=broken_off)
         account(self._job, self._job.screened(), course, None, self._state.number(self._run.header.run_id) or 0)
+        if course.failure is not None and course.failure is not broken_off:
+            raise course.failure
 
     async def _account(self, state: State, number: int) -> Result:
         """Ledger and summary, and what the state knows of these contacts now."""

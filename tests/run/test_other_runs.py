@@ -406,7 +406,6 @@ def test_that_another_run_is_at_work_is_told_whatever_rows_are_invalid(tmp_path)
         assert server.state()["adds"]["received"] == sent
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a file that is open cannot be changed there")
 def test_what_a_lost_run_has_brought_there_with_other_content_is_changed(tmp_path):
     """Nothing told at first whether it is there; the list by which that is settled does not say with what content."""
     with running(without_list("cut", first=30, last=33, stored=True)) as server:
@@ -450,6 +449,7 @@ def test_an_earlier_runs_list_that_changes_while_it_is_settled_settles_nothing(t
         assert set(held(server).values()) == {1}
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a file that is open cannot be changed there")
 def test_a_damaged_journal_of_another_run_stops_nobody(tmp_path):
     with running(OncSettings(latency=0.005)) as server:
         killed(tmp_path, server)

@@ -14,14 +14,14 @@ import pytest
 from simulator.halting import struck
 
 from pipeline import run
-from pipeline.errors import Busy, ConfigError, TargetUnreachable, TargetUnusable, UsageError
+from pipeline.errors import Busy, ConfigError, MachineFailed, TargetUnreachable, TargetUnusable, UsageError
 from pipeline.ledger import campaign
 from pipeline.ledger.rundirectory import RunDirectory
 from pipeline.run import ImportOptions, Result
 from pipeline.simulator import Fault, OncSettings, RunningSimulator, running
 from pipeline.values import Share
 
-from .test_import import CAMPAIGN, contact_list
+from .test_import import CAMPAIGN, contact_list, reading
 from .test_resuming import SETTABLE, counts, imported, resumed, without_list
 from .test_stopping import start
 
@@ -107,6 +107,48 @@ def test_what_was_there_before_stays(tmp_path):
         assert result.summary.exit_code == 0
         assert held(server) == before
         assert_agreement(tmp_path, server, "second")
+
+
+@pytest.mark.parametrize("summary", [True, False])
+def test_a_list_that_changes_once_it_was_looked_at_does_not_change_who_is_deleted(tmp_path, summary):
+    """Its rows tell whom to delete, and a person looks at a question for as long as they like."""
+    with running() as server:
+        imported(tmp_path, server, 40)
+        later = contact_list(tmp_path / "later.csv", 80)
+        loaded, sources = run.load([tmp_path / "config.toml"], [], [str(later)])
+        anyio.run(run.import_contacts, loaded, sources, ImportOptions(run_dir=tmp_path / "later"))
+        lines = later.read_text().splitlines(keepends=True)
+        others = "".join([lines[0], *lines[41:81]])  # the persons of rows 41 to 80 in the places of rows 1 to 40
+        if not summary:  # as of a run that was killed
+            (tmp_path / "run" / "summary.json").unlink()
+
+        async def agreed(rows: int, _: str) -> bool:
+            assert rows == 40
+            (tmp_path / "list.csv").write_text(others)
+            return True
+
+        before = held(server)
+        if summary:
+            result = anyio.run(partial(run.undo_run, tmp_path / "run", SETTABLE, confirm=agreed))
+            assert result.summary.exit_code == 8
+            assert "changed while the run went on" in (result.error or "")
+            ids = pl.read_parquet(tmp_path / "run" / "ledger.parquet")["contact_id"].to_list()
+            assert held(server) == before - Counter(ids)
+        else:
+            with pytest.raises(MachineFailed, match="changed while the run went on"):
+                anyio.run(partial(run.undo_run, tmp_path / "run", SETTABLE, confirm=agreed))
+            assert held(server) == before
+
+
+def test_a_list_that_changes_while_it_is_looked_at_deletes_nobody(tmp_path, monkeypatch):
+    with running() as server:
+        imported(tmp_path, server, 40)
+        before = held(server)
+        source = tmp_path / "list.csv"
+        reading(monkeypatch, lambda: source.write_text(source.read_text().replace("Zoë", "Max")))
+        with pytest.raises(UsageError, match="is not the file that the run has read"):
+            undone(tmp_path)
+        assert held(server) == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
