@@ -25,8 +25,8 @@ def say(text: str) -> None:
         _give_up(sys.stdout)
         if not isinstance(error, BrokenPipeError):
             raise MachineFailed(
-                f"Standard output cannot be written: {error.strerror or error}. What the command had to do is done but "
-                "for telling of it; free space where standard output goes"
+                f"Standard output cannot be written: {error.strerror or error}. Free space where it goes; what the "
+                "command has done until then stands: see with status, or give it again"
             ) from None
 
 

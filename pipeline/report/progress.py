@@ -250,7 +250,8 @@ class Meter:
 
     def _hashed(self, now: float) -> tuple[float | None, float | None]:
         """Share and time left of what is read for its fingerprint."""
-        passed, size = self._progress.passed, self._progress.size
+        size = self._progress.size
+        passed = min(self._progress.passed, size or 0)  # a list may have grown
         per_second = self._hashing.read(now, passed)
         return passed / size if size else None, (size - passed) / per_second if size and per_second else None
 

@@ -116,19 +116,33 @@ def test_there_is_no_wait_whose_words_are_not_here() -> None:
     """Words stand where a wait is, or as a constant of its module, in capitals."""
     here = " ".join(words for *_, words in WAITS.values())
     met = 0
-    for path in (Path(pipeline.__file__).parent / "run").rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        constants = {
-            node.target.id: ast.literal_eval(node.value)
-            for node in tree.body
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and _is_text(node.value)
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and getattr(node.func, "attr", "").endswith("sleep") and len(node.args) == 2:
-                why = node.args[1]
-                text = constants.get(why.id, "") if isinstance(why, ast.Name) else ast.literal_eval(why)
-                assert text in here, (path.name, text)
-                met += 1
+    paths = list((Path(pipeline.__file__).parent / "run").rglob("*.py"))
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    constants = {
+        node.target.id: ast.literal_eval(node.value)
+        for tree in trees.values()
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and _is_text(node.value)
+    }
+    for path, tree in trees.items():
+        for function in ast.walk(tree):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            named = [node.id for node in ast.walk(function) if isinstance(node, ast.Name) and node.id in constants]
+            for node in ast.walk(function):
+                if (
+                    isinstance(node, ast.Call)
+                    and getattr(node.func, "attr", "").endswith("sleep")
+                    and len(node.args) == 2
+                ):
+                    why = node.args[1]
+                    if isinstance(why, ast.Name):  # a variable stands for any of the constants beside it
+                        texts = [constants[name] for name in ([why.id] if why.id in constants else named)]
+                    else:
+                        texts = [ast.literal_eval(why)]
+                    assert texts, (path.name, node.lineno)
+                    assert all(text in here for text in texts), (path.name, texts)
+                    met += 1
     assert met >= 8
 
 
