@@ -11,7 +11,7 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli.ending import ending
-from pipeline.cli.terminal import complain, run_async, say, start_logs
+from pipeline.cli.terminal import complain, put, run_async, say, start_logs
 
 if TYPE_CHECKING:
     from pipeline.run import Destination
@@ -86,9 +86,4 @@ def _destination(output: Path | None, format_: Format | None) -> "Destination":
     chosen = format_ or by_suffix
     if chosen is Format.PARQUET and output is None:
         raise UsageError("--format parquet: needs --output FILE")
-    return run.Destination(output, chosen.value, _write)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    return run.Destination(output, chosen.value, put)

@@ -16,18 +16,29 @@ T = TypeVar("T")
 def say(text: str) -> None:
     """Write a line to standard output. Whoever has stopped reading does not change how the command ends.
 
-    Raises MachineFailed where it is a file that cannot be written.
+    Raises MachineFailed as `put` does.
     """
     try:
-        sys.stdout.write(text + "\n")
+        put(text + "\n")
+    except BrokenPipeError:
+        _give_up(sys.stdout)
+
+
+def put(text: str) -> None:
+    """Write to standard output. Raises BrokenPipeError where nobody reads any more, MachineFailed where it is a file
+    that cannot be written.
+    """
+    try:
+        sys.stdout.write(text)
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except OSError as error:
         _give_up(sys.stdout)
-        if not isinstance(error, BrokenPipeError):
-            raise MachineFailed(
-                f"Standard output cannot be written: {error.strerror or error}. Free space where it goes; what the "
-                "command has done until then stands: see with status, or give it again"
-            ) from None
+        raise MachineFailed(
+            f"Standard output cannot be written: {error.strerror or error}. Free space where it goes; what the command "
+            "has done until then stands: see with status, or give it again"
+        ) from None
 
 
 def complain(text: str) -> None:

@@ -66,7 +66,7 @@ def account(
                 observe = stack.enter_context(accounts.account(state, number, job.surroundings.wall_clock())).add
             tally = write_ledger(
                 directory.path,
-                _unchanged(screened, job),
+                unchanged(screened, job),
                 recovery,
                 settings.ledger,
                 settings.contacts,
@@ -87,7 +87,7 @@ def account(
     return summary
 
 
-def _unchanged(screened: Iterable[Screened], job: Job) -> Iterator[Screened]:
+def unchanged(screened: Iterable[Screened], job: Job) -> Iterator[Screened]:
     """The walk, at whose end the sources have to be what is on record. Before it that would prove nothing of what was
     read in it. Raises SourceError.
     """

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from pipeline.config import ContactsSettings, LedgerSettings
-from pipeline.errors import Busy, MachineFailed, RunError, TargetUnusable, UsageError
+from pipeline.errors import Busy, MachineFailed, RunError, SourceError, TargetUnusable, UsageError
 from pipeline.ledger import accounts
 from pipeline.ledger.files import assemble, write_ledger
 from pipeline.ledger.journal import Journal
@@ -23,6 +23,7 @@ from pipeline.ledger.summary import Summary
 from pipeline.logs import logger
 from pipeline.records import Status
 from pipeline.run import describing
+from pipeline.run.accounting import unchanged
 from pipeline.run.asking import Deleting
 from pipeline.run.canary import Canary, Direct
 from pipeline.run.doubt import doubt_of
@@ -193,25 +194,40 @@ def _check_sources(theirs: Job) -> None:
         raise UsageError(f"{', '.join(names)}: is not the file that the run has read")
 
 
+def _into_the_state(job: Job, state: State, run: Run, recovery: Recovery) -> None:
+    """Take over what is known of a run. What was kept of its list is what `_standing` has read, whatever it is now."""
+    walk = job.screened() if job.kept.whole else unchanged(job.screened(), job)
+    try:
+        with accounts.account(state, run.number, job.surroundings.wall_clock()) as account:
+            for screened in walk:
+                account.add(assemble(screened, recovery))
+    except SourceError:
+        accounts.give_up(state, run.number, recovery.standing)
+
+
 def _account(job: Job, state: State, run: Run) -> None:
     """Take into the state what is told of a run now, and bring its ledger up to that where it has one."""
     recovery = job.recover()
     summary = Summary.read(job.directory.path)
-    with accounts.account(state, run.number, job.surroundings.wall_clock()) as account:
-        if summary is None:  # it was killed: its ledger is written when it is resumed
-            for screened in job.screened():
-                account.add(assemble(screened, recovery))
-            return
-        tally = write_ledger(
-            job.directory.path,
-            job.screened(),
-            recovery,
-            job.settings.ledger,
-            job.settings.contacts,
-            form=job.form,
-            read_again=job.reading_again(),
-            observe=account.add,
-        )
+    if summary is None:  # it was killed: its ledger is written when it is resumed
+        _into_the_state(job, state, run, recovery)
+        return
+    try:
+        with accounts.account(state, run.number, job.surroundings.wall_clock()) as account:
+            tally = write_ledger(
+                job.directory.path,
+                unchanged(job.screened(), job),
+                recovery,
+                job.settings.ledger,
+                job.settings.contacts,
+                form=job.form,
+                read_again=job.reading_again(),
+                observe=account.add,
+            )
+    except SourceError as error:  # its files stay as they are
+        logger().warning("earlier_run.source_changed", run=str(run.directory), reason=str(error))
+        _into_the_state(job, state, run, recovery)
+        return
     counts = Counter({Status(status): number for status, number in tally.counts.items()})
     # What such a run does beside adding is left for itself to do.
     whole = not (counts[Status.PENDING] or counts[Status.IN_DOUBT] or job.options.activate or job.options.upsert)

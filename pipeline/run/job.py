@@ -29,8 +29,8 @@ from pipeline.values import Share
 #: Rows of a batch: by fewer each costs more time, by more they take more memory.
 WALK_ROWS: Final = 8_192
 
-#: Rows of a batch where nothing but screening is done, a multiple of those: it asks each two hundred questions. Where
-#: rows are sent meanwhile, or put down, they take memory several times.
+#: Rows of a batch where nothing but screening is done, a multiple of those: its many questions to the columns cost as
+#: much for a small batch. Where rows are sent meanwhile, or put down, they take memory several times.
 SCREENED_ROWS: Final = 16_384
 
 

@@ -14,6 +14,7 @@ from pipeline import __version__
 from pipeline.config import HttpSettings
 from pipeline.errors import ConfigError
 from pipeline.logs import logger
+from pipeline.wire.connection import IDLE_LIMIT
 from pipeline.wire.exchange import brief
 from pipeline.wire.transport import WireTransport
 
@@ -22,8 +23,8 @@ ClientFactory: TypeAlias = Callable[[], httpx.AsyncClient]
 #: Connecting may take so many seconds, and no longer than an answer.
 _CONNECT_WITHIN: Final = 10.0
 
-#: One session makes few calls at once; httpx's own limits would close idle connections early.
-_LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
+#: One session makes few calls at once. What goes through a proxy, or by HTTP/2, is held to the same time of idleness.
+_LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_LIMIT)
 
 
 class WireClient(httpx.AsyncClient):

@@ -1,10 +1,12 @@
 """Runs of one campaign that get into each other's way: lost directories, mended sources, undone and damaged rows."""
 
+import itertools
 import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -446,6 +448,35 @@ def test_an_earlier_runs_list_that_changes_while_it_is_settled_settles_nothing(t
         options = ImportOptions(run_dir=tmp_path / "other")
         second = anyio.run(partial(run.import_contacts, loaded, sources, options, progress=progress))
         assert counts(second) == {"duplicate": 80}
+        assert set(held(server).values()) == {1}
+
+
+def test_an_earlier_runs_list_that_changes_once_it_is_settled_leaves_its_files_alone(tmp_path, monkeypatch):
+    """Cells of other rows would stand in the file of rows to mend."""
+    progress = Progress()
+    source = tmp_path / "list.csv"
+    lossy = replace(without_list("cut", first=30, last=33, stored=True), refuse={"p7@": None})
+    with running(lossy) as server:
+        first = imported(tmp_path, server, 80, canary=0)
+        assert counts(first) == {"accepted": 75, "in_doubt": 4, "rejected": 1}
+        server.control(faults=[])
+        shutil.copy(source, tmp_path / "copy.csv")
+        before = (tmp_path / "run" / "resubmit.csv").read_bytes()
+        batches = itertools.count()
+
+        def change() -> None:
+            if progress.phase == "settling" and next(batches) == 2:  # one walk has come to its end
+                source.write_text(source.read_text().replace("Zoë", "Max"))
+
+        reading(monkeypatch, change)
+        config = settings(tmp_path / "config.toml", server.url)
+        choices = [LATE, 'state.known=["state"]', "target.keeps_ids=true"]
+        loaded, sources = run.load([config], choices, [str(tmp_path / "copy.csv")])
+        options = ImportOptions(run_dir=tmp_path / "other")
+        second = anyio.run(partial(run.import_contacts, loaded, sources, options, progress=progress))
+        assert next(batches) > 2
+        assert (tmp_path / "run" / "resubmit.csv").read_bytes() == before
+        assert counts(second) == {"duplicate": 79, "rejected": 1}
         assert set(held(server).values()) == {1}
 
 
