@@ -425,6 +425,15 @@ def test_what_a_lost_run_has_brought_there_with_other_content_is_changed(tmp_pat
     assert changed["key"].to_list() == doubtful[:2]
 
 
+def imported_after(directory: Path, server: RunningSimulator, progress: Progress) -> Result:
+    """The copy of a list, imported once the earlier run is settled; the state alone tells what the campaign holds."""
+    config = settings(directory / "config.toml", server.url)
+    choices = [LATE, 'state.known=["state"]', "target.keeps_ids=true"]
+    loaded, sources = run.load([config], choices, [str(directory / "copy.csv")])
+    options = ImportOptions(run_dir=directory / "other")
+    return anyio.run(partial(run.import_contacts, loaded, sources, options, progress=progress))
+
+
 def test_an_earlier_runs_list_that_changes_while_it_is_settled_settles_nothing(tmp_path, monkeypatch):
     """Rows of another list would seem not to be there, and those that were sent would be sent again."""
     progress = Progress()
@@ -442,11 +451,7 @@ def test_an_earlier_runs_list_that_changes_while_it_is_settled_settles_nothing(t
                     source.write_text(source.read_text().replace(f"{key},", f"x{key},"))
 
         reading(monkeypatch, change)
-        config = settings(tmp_path / "config.toml", server.url)
-        choices = [LATE, 'state.known=["state"]', "target.keeps_ids=true"]
-        loaded, sources = run.load([config], choices, [str(tmp_path / "copy.csv")])
-        options = ImportOptions(run_dir=tmp_path / "other")
-        second = anyio.run(partial(run.import_contacts, loaded, sources, options, progress=progress))
+        second = imported_after(tmp_path, server, progress)
         assert counts(second) == {"duplicate": 80}
         assert set(held(server).values()) == {1}
 
@@ -469,11 +474,7 @@ def test_an_earlier_runs_list_that_changes_once_it_is_settled_leaves_its_files_a
                 source.write_text(source.read_text().replace("Zoë", "Max"))
 
         reading(monkeypatch, change)
-        config = settings(tmp_path / "config.toml", server.url)
-        choices = [LATE, 'state.known=["state"]', "target.keeps_ids=true"]
-        loaded, sources = run.load([config], choices, [str(tmp_path / "copy.csv")])
-        options = ImportOptions(run_dir=tmp_path / "other")
-        second = anyio.run(partial(run.import_contacts, loaded, sources, options, progress=progress))
+        second = imported_after(tmp_path, server, progress)
         assert next(batches) > 2
         assert (tmp_path / "run" / "resubmit.csv").read_bytes() == before
         assert counts(second) == {"duplicate": 79, "rejected": 1}
